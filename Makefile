@@ -1,0 +1,73 @@
+# Everything a person does with this repository. `make help` lists the targets.
+# PYTHON chooses the interpreter of the environment, VENV where it lies: make test PYTHON=python3.13 VENV=.venv313
+
+VENV ?= .venv
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$python && break; done)
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PACKAGES := definitions/hedgerow workers/hedgerow_workers scheduler/hedgerow_scheduler
+# Alembic runs its migration scripts in an environment of its own; they can't be imported for doctests.
+PYTEST := $(BIN)/python -m pytest --doctest-modules --ignore-glob='*/metadata/migrations/*'
+
+.DEFAULT_GOAL := help
+.PHONY: help demo dev test check bench lint types types-all unit docs constraints wheel clean
+
+help:  ## List the targets.
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: $(STAMP)  ## Set everything up and run the whole example: three teams, a year of flights.
+	$(BIN)/python deploy/example/demo.py
+
+dev: $(STAMP)  ## Run the example platform until Ctrl-C, reloading a team when its code changes.
+	$(BIN)/hedgerow dev deploy/example
+
+test: $(STAMP)  ## Run every test but the acceptance runs and the benchmarks.
+	$(PYTEST) $(PACKAGES) tests --ignore=tests/acceptance --ignore=tests/benchmarks
+
+check: lint types unit  ## Format, lint, types, import contracts, doctests, unit and architecture tests.
+
+bench: $(STAMP)  ## Measure against plain Celery on this machine.
+	$(BIN)/python tests/benchmarks/bench.py
+
+lint: $(STAMP)  ## Format, lint, import contracts.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+types: $(STAMP)  ## mypy, strict, for the oldest Python that we support.
+	$(BIN)/mypy
+
+types-all: $(STAMP)  ## The same for every Python that we support.
+	for version in 3.11 3.12 3.13 3.14; do $(BIN)/mypy --python-version $$version || exit 1; done
+
+unit: $(STAMP)  ## Doctests, unit and architecture tests.
+	$(PYTEST) $(PACKAGES) tests/unit tests/architecture
+
+docs: $(STAMP)  ## Write the reference pages that are made from the code.
+	$(BIN)/python docs/reference/generate.py
+
+wheel: $(STAMP)  ## Build the wheel into dist/.
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+constraints:  ## Pin the newest versions that fit pyproject.toml, in a fresh environment; then run `make test`.
+	$(if $(PYTHON),,$(error $(NO_PYTHON)))
+	rm -rf build/constraints && $(PYTHON) -m venv build/constraints
+	build/constraints/bin/python -m pip install --quiet -e '.[dev]'
+	build/constraints/bin/python -m pip freeze --exclude-editable | grep -E '^[A-Za-z0-9._-]+==[A-Za-z0-9.+!_-]+$$' | LC_ALL=C sort -f > constraints.txt
+	rm -rf build/constraints
+
+clean:  ## Remove the environment, caches and build results; data under .hedgerow/ stays.
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find $(PACKAGES) tests deploy -name __pycache__ -type d -prune -exec rm -rf {} +
+
+define NO_PYTHON
+No Python of at least 3.11 with venv was found. Install one (Debian: python3 and python3-venv), or name it: make PYTHON=/path/to/python3.12
+endef
+
+$(STAMP): pyproject.toml constraints.txt
+	$(if $(PYTHON),,$(error $(NO_PYTHON)))
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@

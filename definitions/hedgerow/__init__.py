@@ -1,0 +1,85 @@
+"""Hedgerow: teams declare data assets in Python; one scheduler keeps them true over per-team Celery workers.
+
+Everything that a team needs is here: `import hedgerow as hr`. Names are loaded when first used, so that a process which needs
+only the wire protocol pays for nothing else.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hedgerow.assets import asset as asset
+    from hedgerow.assets import external as external
+    from hedgerow.assets import multi_asset as multi_asset
+    from hedgerow.assets import spec as spec
+    from hedgerow.checks import check as check
+    from hedgerow.context import Context as Context
+    from hedgerow.dependencies import dep as dep
+    from hedgerow.io import IO as IO
+    from hedgerow.io import Target as Target
+    from hedgerow.jobs import job as job
+    from hedgerow.manifest.model import Column as Column
+    from hedgerow.partitions import daily as daily
+    from hedgerow.partitions import hourly as hourly
+    from hedgerow.partitions import mapping as mapping
+    from hedgerow.partitions import monthly as monthly
+    from hedgerow.partitions import static as static
+    from hedgerow.partitions import weekly as weekly
+    from hedgerow.pools import pool as pool
+    from hedgerow.pools import use as use
+    from hedgerow.protocol.references import Reference as Reference
+    from hedgerow.resource import Config as Config
+    from hedgerow.resource import Resource as Resource
+    from hedgerow.result import CheckResult as CheckResult
+    from hedgerow.result import Result as Result
+    from hedgerow.result import skip as skip
+    from hedgerow.retry import Retry as Retry
+    from hedgerow.testing.in_process import materialize as materialize
+
+# No public name equals a module's: importing the module would otherwise replace the name.
+_HOMES = {
+    "asset": "hedgerow.assets",
+    "external": "hedgerow.assets",
+    "multi_asset": "hedgerow.assets",
+    "spec": "hedgerow.assets",
+    "check": "hedgerow.checks",
+    "Context": "hedgerow.context",
+    "dep": "hedgerow.dependencies",
+    "IO": "hedgerow.io",
+    "Target": "hedgerow.io",
+    "job": "hedgerow.jobs",
+    "Column": "hedgerow.manifest.model",
+    "daily": "hedgerow.partitions",
+    "hourly": "hedgerow.partitions",
+    "mapping": "hedgerow.partitions",
+    "monthly": "hedgerow.partitions",
+    "static": "hedgerow.partitions",
+    "weekly": "hedgerow.partitions",
+    "pool": "hedgerow.pools",
+    "use": "hedgerow.pools",
+    "Reference": "hedgerow.protocol.references",
+    "Config": "hedgerow.resource",
+    "Resource": "hedgerow.resource",
+    "CheckResult": "hedgerow.result",
+    "Result": "hedgerow.result",
+    "skip": "hedgerow.result",
+    "Retry": "hedgerow.retry",
+    "materialize": "hedgerow.testing.in_process",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'hedgerow' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

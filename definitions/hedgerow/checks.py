@@ -1,0 +1,113 @@
+"""Declaring checks: verdicts on an asset, which may gate whatever is downstream."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack
+
+from hedgerow.arguments import Arguments
+from hedgerow.assets import AssetDefinition
+from hedgerow.dependencies import keys_of
+from hedgerow.errors import DefinitionError, Problem
+from hedgerow.manifest.model import Severity
+from hedgerow.site import of_caller, of_function, outer_frame
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class CheckOptions(TypedDict, total=False):
+    """The arguments of `check` besides the asset."""
+
+    name: str
+    description: str
+    blocking: bool
+    severity: Severity
+
+
+class CheckDefinition(Generic[P, R]):
+    """A function that checks an asset. Calling it calls the function."""
+
+    def __init__(
+        self,
+        function: Callable[P, R],
+        name: str,
+        asset: str,
+        description: str,
+        blocking: bool,
+        severity: Severity,
+        problems: Sequence[Problem],
+        scope: FrameType | None = None,
+    ) -> None:
+        self.function = function
+        self.name = name
+        self.asset = asset
+        self.description = description
+        self.blocking = blocking
+        self.severity: Severity = severity
+        self.problems = tuple(problems)
+        self.site = of_function(function)
+        nested = scope is not None and "<locals>" in getattr(function, "__qualname__", "")
+        self.scope: dict[str, Any] = dict(scope.f_locals) if nested and scope is not None else {}
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<check {self.name} of {self.asset}>"
+
+
+def check(
+    asset: str | AssetDefinition[..., Any], **options: Unpack[CheckOptions]
+) -> Callable[[Callable[P, R]], CheckDefinition[P, R]]:
+    """Declare a check of an asset of the same code location; it runs right after the asset was written.
+
+    The function receives the value as its one plain parameter (of any name, loaded as annotated), besides `hr.Context` and
+    resources, and returns True, False or `hr.CheckResult`. `blocking=True` keeps a failed output from becoming current: nothing
+    downstream sees it. `severity` is `"error"` (default) or `"warn"`; a warning never blocks.
+
+    Options: `name` (default: the function's), `description` (default: the docstring), `blocking`, `severity`.
+
+    >>> @check("orders", blocking=True)
+    ... def not_empty(orders: list[int]) -> bool:
+    ...     return bool(orders)
+    >>> not_empty, not_empty([])
+    (<check not_empty of orders>, False)
+    """
+    if callable(asset) and not isinstance(asset, AssetDefinition):
+        site = of_caller()
+        raise DefinitionError(
+            Problem("HR-D012", "hr.check needs an asset.", 'Write @hr.check("the/asset").', site.file, site.line)
+        )
+    scope = outer_frame()
+
+    def declare(function: Callable[P, R]) -> CheckDefinition[P, R]:
+        name = options.get("name", getattr(function, "__name__", ""))
+        arguments = Arguments(f"Check {name!r}", of_function(function))
+        arguments.only(options, CheckOptions.__optional_keys__)
+        keys = keys_of(asset)
+        if len(keys) != 1:
+            arguments.wrong("asset", asset, "Give the key of one asset.")
+        description = options.get("description")
+        blocking = arguments.flag("blocking", options.get("blocking", False), False)
+        severity: Severity = arguments.choice("severity", options.get("severity", "error"), ("error", "warn"), "error")
+        if blocking and severity == "warn":
+            arguments.wrong("severity", "warn", 'A blocking check has severity "error": leave out one of the two.')
+        return CheckDefinition(
+            function,
+            arguments.name("name", name),
+            arguments.key(keys[0]) if len(keys) == 1 else "",
+            inspect.cleandoc(
+                arguments.text("description", description) if description is not None else function.__doc__ or ""
+            ),
+            blocking,
+            severity,
+            arguments.problems,
+            scope,
+        )
+
+    return declare

@@ -1,0 +1,46 @@
+"""The grammar of names: teams, locations, queues, pools, asset keys, partition keys."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+MAX_KEY = 255
+MAX_PARTITION_KEY = 255
+DIMENSION_SEPARATOR = "|"
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` may name a team, location, queue, pool, job, resource, group or check: `[a-z][a-z0-9_-]*`, at most 63.
+
+    >>> is_name("sales"), is_name("Sales"), is_name("2nd")
+    (True, False, False)
+    """
+    return NAME.fullmatch(text) is not None
+
+
+def is_asset_key(text: str) -> bool:
+    """Whether `text` is an asset key: names joined by `/`, at most 255 characters.
+
+    >>> is_asset_key("raw/orders"), is_asset_key("raw//orders"), is_asset_key("/raw")
+    (True, False, False)
+    """
+    return len(text) <= MAX_KEY and all(is_name(part) for part in text.split("/"))
+
+
+def is_partition_key(text: str) -> bool:
+    """Whether `text` may be the key of one partition in one dimension: 1 to 255 printable characters other than `|`."""
+    return 0 < len(text) <= MAX_PARTITION_KEY and text.isprintable() and DIMENSION_SEPARATOR not in text
+
+
+def path_segment(text: str) -> str:
+    """`text` percent-encoded so that it is one safe segment of a path or URL, whatever it holds.
+
+    >>> path_segment("2024-01-01|a/b")
+    '2024-01-01%7Ca%2Fb'
+    >>> path_segment("..")
+    '%2E%2E'
+    """
+    encoded = quote(text, safe="")
+    return encoded.replace(".", "%2E") if set(encoded) == {"."} else encoded

@@ -1,0 +1,198 @@
+"""The manifest: all that a team's code declares, as frozen data that can be hashed, sent and read without running that code.
+
+Ordering rule for a stable hash: assets, computations, checks, pools and jobs are sorted by key or name; string sets are
+sorted tuples; maps are encoded with sorted keys. `encode` gives the canonical JSON; `manifest_hash` its SHA-256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from hedgerow.partitions.model import Mapping, Partitions
+
+MANIFEST_VERSION = 1
+
+Severity: TypeAlias = Literal["warn", "error"]
+
+
+class Source(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a definition stands: a file relative to the code location's root, the line counted from 1, and the object's name."""
+
+    file: str
+    line: int
+    module: str
+    name: str
+
+
+class Column(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One column of a table: name, type as text, description."""
+
+    name: str
+    type: str = ""
+    description: str = ""
+
+
+class Dependency(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An edge to an upstream asset. `parameter` names the function's parameter that receives its value, None for order only.
+
+    `mapping` None means the default (see hedgerow.partitions.default_mapping). `type` is the annotation's qualified
+    name, for display. An `optional` upstream may be missing: nothing waits for it.
+    """
+
+    key: str
+    parameter: str | None = None
+    type: str = ""
+    mapping: Mapping | None = None
+    optional: bool = False
+
+
+class Retry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How often a failed step is tried again: at most `attempts` retries, the first after `delay_ms`."""
+
+    attempts: int = 0
+    delay_ms: int = 1_000
+    backoff: Literal["constant", "linear", "exponential"] = "exponential"
+    max_delay_ms: int = 600_000
+    jitter: bool = True
+
+
+class PoolUse(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a step takes of a pool while it runs."""
+
+    pool: str
+    slots: int = 1
+
+
+class Asset(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One data asset. `computation` is None for an external asset, which Hedgerow never materializes.
+
+    `stored` is False for `-> None`: nothing is kept and nobody may load it. `io` names the team's io object, None for the
+    default storage; `immutable` says whether each write goes to a place of its own. `value_type` is the qualified name of the
+    return annotation, empty when there is none.
+    """
+
+    key: str
+    computation: str | None = None
+    description: str = ""
+    owners: tuple[str, ...] = ()
+    group: str = "default"
+    tags: dict[str, str] = {}
+    kinds: tuple[str, ...] = ()
+    metadata: dict[str, Any] = {}
+    columns: tuple[Column, ...] = ()
+    partitions: Partitions | None = None
+    stored: bool = True
+    io: str | None = None
+    immutable: bool = True
+    value_type: str = ""
+    source: Source | None = None
+
+
+class Computation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One function of a team and the assets that a step running it materializes, in order of declaration.
+
+    Named by its first asset's key. `subset` says whether a step may compute only some of the assets. `code_version` is the
+    declared one or, for `"auto"`, the hash of the normalised source. `config_schema` is the JSON schema of its config, None
+    when it takes none. `resources` are the type names it asks for.
+    """
+
+    name: str
+    assets: tuple[str, ...]
+    deps: tuple[Dependency, ...] = ()
+    partitions: Partitions | None = None
+    subset: bool = False
+    queue: str = "default"
+    priority: int = 0
+    pools: tuple[PoolUse, ...] = ()
+    retry: Retry = Retry()
+    timeout_ms: int | None = None
+    isolation: Literal["warm", "process"] = "warm"
+    on_lost_contact: Literal["finish", "stop"] = "finish"
+    code_version: str = ""
+    config_schema: dict[str, Any] | None = None
+    resources: tuple[str, ...] = ()
+    source: Source | None = None
+
+
+class Check(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A check of one asset of the same team; it runs in the asset's step, right after the asset was written."""
+
+    name: str
+    asset: str
+    description: str = ""
+    blocking: bool = False
+    severity: Severity = "error"
+    source: Source | None = None
+
+
+class Pool(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A limit shared by whatever uses it: `slots` at once, `rate_per_s` with `burst`; None means without that limit."""
+
+    name: str
+    slots: int | None = None
+    rate_per_s: float | None = None
+    burst: float | None = None
+
+
+class Queue(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A team's queue with its declared limits; None means without that limit."""
+
+    name: str
+    concurrency: int | None = None
+    rate_per_s: float | None = None
+    burst: float | None = None
+
+
+class Job(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A named selection."""
+
+    name: str
+    selection: str
+    description: str = ""
+    tags: dict[str, str] = {}
+    source: Source | None = None
+
+
+class Environment(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the code was loaded with: the interpreter's version, the installed packages' versions, the git commit ("" if unknown, suffix `+` if changed)."""
+
+    python: str = ""
+    packages: dict[str, str] = {}
+    commit: str = ""
+
+
+class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """All that one code location of one team declares."""
+
+    team: str
+    location: str
+    assets: tuple[Asset, ...] = ()
+    computations: tuple[Computation, ...] = ()
+    checks: tuple[Check, ...] = ()
+    pools: tuple[Pool, ...] = ()
+    queues: tuple[Queue, ...] = ()
+    jobs: tuple[Job, ...] = ()
+    environment: Environment = Environment()
+    version: int = MANIFEST_VERSION
+
+
+_encoder = msgspec.json.Encoder(order="sorted")
+_decoder = msgspec.json.Decoder(Manifest)
+
+
+def encode(manifest: Manifest) -> bytes:
+    """The canonical JSON of a manifest: equal manifests give equal bytes."""
+    return _encoder.encode(manifest)
+
+
+def decode(body: bytes) -> Manifest:
+    """The manifest of its JSON; `msgspec.ValidationError` when it is not one."""
+    return _decoder.decode(body)
+
+
+def manifest_hash(body: bytes) -> str:
+    """SHA-256 of the canonical JSON, as 64 hexadecimal digits."""
+    return hashlib.sha256(body).hexdigest()

@@ -1,0 +1,43 @@
+"""Partitions: how a team writes them down, which exist at an instant, and which of another asset a partition reads."""
+
+from hedgerow.partitions import mapping
+from hedgerow.partitions.algebra import (
+    check_key,
+    contains,
+    count,
+    join_key,
+    key_problem,
+    key_range,
+    keys,
+    split_key,
+    window,
+)
+from hedgerow.partitions.constructors import daily, hourly, monthly, static, weekly
+from hedgerow.partitions.model import Partitions, ProductPartitions, StaticPartitions, TimePartitions, dimensions
+from hedgerow.partitions.resolution import default_mapping, upstream_keys, validate_mapping
+
+__all__ = [
+    "Partitions",
+    "ProductPartitions",
+    "StaticPartitions",
+    "TimePartitions",
+    "check_key",
+    "contains",
+    "count",
+    "daily",
+    "default_mapping",
+    "dimensions",
+    "hourly",
+    "join_key",
+    "key_problem",
+    "key_range",
+    "keys",
+    "mapping",
+    "monthly",
+    "split_key",
+    "static",
+    "upstream_keys",
+    "validate_mapping",
+    "weekly",
+    "window",
+]

@@ -1,0 +1,279 @@
+"""Which upstream partitions a step reads: a mapping applied to a downstream key, and whether the mapping fits at all.
+
+A mapping works dimension by dimension: each dimension of the upstream is read by way of the downstream's dimension of the
+same name. Where both sides have a single dimension, the two belong together whatever their names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import islice, product, takewhile
+
+from hedgerow.errors import Problem, RequestError
+from hedgerow.identifiers import DIMENSION_SEPARATOR
+from hedgerow.partitions.algebra import bounds, keys, last_complete, span_in
+from hedgerow.partitions.calendar import Span, day_of, span_at, spans_after, spans_before, spans_from
+from hedgerow.partitions.model import (
+    All,
+    ByDim,
+    Dimension,
+    Keys,
+    Last,
+    Mapping,
+    Partitions,
+    ProductPartitions,
+    Same,
+    StaticPartitions,
+    TimePartitions,
+    Window,
+    dimensions,
+)
+from hedgerow.suggestion import did_you_mean
+
+ANY_OTHER = "*"
+
+
+def default_mapping(downstream: Partitions | None, upstream: Partitions | None) -> Mapping:
+    """The mapping of a dependency that names none: by dimension where the downstream has it, otherwise everything."""
+    if downstream is None or upstream is None:
+        return All()
+    if isinstance(upstream, ProductPartitions) or isinstance(downstream, ProductPartitions):
+        return Same() if downstream == upstream else ByDim(())
+    return Same()
+
+
+def validate_mapping(
+    mapping: Mapping | None, downstream: Partitions | None, upstream: Partitions | None
+) -> Problem | None:
+    """Why `mapping` (None: the default) can't lead from `downstream` to `upstream`; None when it can."""
+    if upstream is None:
+        return (
+            None
+            if mapping is None or isinstance(mapping, (All, Same))
+            else _misfit(
+                f"mapping.{_name(mapping)} selects partitions of an upstream that has none.", "Remove the mapping."
+            )
+        )
+    if mapping is None:
+        mapping = default_mapping(downstream, upstream)
+    if isinstance(mapping, Keys) and isinstance(upstream, ProductPartitions):
+        return _validate_keys(mapping, downstream, upstream)
+    if isinstance(mapping, ByDim):
+        known = [dim.dim for dim in dimensions(upstream)]
+        for name, _ in mapping.pairs:
+            if name not in known:
+                return _misfit(
+                    f"mapping.by_dim names the dimension '{name}', which the upstream does not have.",
+                    did_you_mean(name, known),
+                )
+    elif isinstance(mapping, (Last, Window)) and isinstance(upstream, ProductPartitions):
+        return _misfit(
+            f"mapping.{_name(mapping)} does not say which dimension of the upstream it means.",
+            f"Write mapping.by_dim({upstream.dims[0].dim}=mapping.{_name(mapping)}(...)).",
+        )
+    for dim in dimensions(upstream):
+        problem = _validate_dim(
+            _for_dim(mapping, downstream, upstream, dim), _counterpart(downstream, upstream, dim), dim
+        )
+        if problem is not None:
+            return problem
+    return None
+
+
+def upstream_keys(
+    mapping: Mapping | None,
+    downstream: Partitions | None,
+    upstream: Partitions | None,
+    key: str | None,
+    now: datetime,
+) -> tuple[str | None, ...]:
+    """The upstream partitions that the downstream partition `key` reads, in the upstream's order; `(None,)` if it has none.
+
+    `all` and `last` count what is complete at `now`; the others name partitions between the upstream's start and end,
+    complete or not, because reading less than was asked for would go unnoticed. The result may be empty. RequestError
+    HR-Q104 when the mapping does not fit (see `validate_mapping`).
+    """
+    if upstream is None:
+        return (None,)
+    problem = validate_mapping(mapping, downstream, upstream)
+    if problem is not None:
+        raise RequestError(Problem("HR-Q104", problem.message, problem.remedy))
+    mapping = default_mapping(downstream, upstream) if mapping is None else mapping
+    if isinstance(mapping, Keys) and isinstance(upstream, ProductPartitions):
+        return _listed(mapping, key)
+    parts = (
+        dict(zip((dim.dim for dim in dimensions(downstream)), (key or "").split(DIMENSION_SEPARATOR), strict=False))
+        if downstream
+        else {}
+    )
+    columns: list[tuple[str, ...]] = []
+    for dim in dimensions(upstream):
+        other = _counterpart(downstream, upstream, dim)
+        columns.append(
+            _dim_keys(
+                _for_dim(mapping, downstream, upstream, dim), other, dim, parts.get(other.dim) if other else None, now
+            )
+        )
+    return tuple(DIMENSION_SEPARATOR.join(combination) for combination in product(*columns))
+
+
+def _for_dim(
+    mapping: Mapping, downstream: Partitions | None, upstream: Partitions, dim: Dimension
+) -> Same | All | Last | Window | Keys:
+    """What `mapping` means for one dimension of the upstream."""
+    if not isinstance(mapping, ByDim):
+        return mapping
+    default: Same | All = Same() if _counterpart(downstream, upstream, dim) is not None else All()
+    return dict(mapping.pairs).get(dim.dim, default)
+
+
+def _counterpart(downstream: Partitions | None, upstream: Partitions, dim: Dimension) -> Dimension | None:
+    """The downstream's dimension by way of which `dim` is read."""
+    if downstream is None:
+        return None
+    if not isinstance(downstream, ProductPartitions) and not isinstance(upstream, ProductPartitions):
+        return downstream
+    return next((other for other in dimensions(downstream) if other.dim == dim.dim), None)
+
+
+def _dim_keys(
+    mapping: Same | All | Last | Window | Keys,
+    downstream: Dimension | None,
+    upstream: Dimension,
+    key: str | None,
+    now: datetime,
+) -> tuple[str, ...]:
+    match mapping:
+        case All():
+            return keys(upstream, now)
+        case Last(count=count):
+            return _last(upstream, count, now)
+        case Keys():
+            return _listed(mapping, key)
+        case Same() | Window():
+            if isinstance(upstream, TimePartitions) and isinstance(downstream, TimePartitions) and key is not None:
+                return _overlapping(mapping, downstream, upstream, key)
+            return (key,) if key is not None and isinstance(upstream, StaticPartitions) and key in upstream.keys else ()
+
+
+def _overlapping(
+    mapping: Same | Window, downstream: TimePartitions, upstream: TimePartitions, key: str
+) -> tuple[str, ...]:
+    """The upstream windows that overlap the downstream's window, or those around them."""
+    span = span_in(downstream, key)
+    if span is None:
+        return ()
+    cadence, tz = upstream.cadence, upstream.tz
+    first = span_at(cadence, tz, span.start)
+    following = spans_from(cadence, tz, day_of(first.key))
+    found = [each for each in takewhile(lambda each: each.start < span.end, following) if each.start >= first.start]
+    if isinstance(mapping, Window):
+        found = list(_around(mapping, upstream, found))
+    return tuple(each.key for each in found if span_in(upstream, each.key) is not None)
+
+
+def _around(mapping: Window, upstream: TimePartitions, found: list[Span]) -> Iterator[Span]:
+    """The windows from `mapping.start` before the first of `found` to `mapping.end` after the last."""
+    cadence, tz = upstream.cadence, upstream.tz
+    before = list(islice(spans_before(cadence, tz, found[0]), max(0, -mapping.start)))[::-1]
+    after = list(islice(spans_after(cadence, tz, found[-1]), max(0, mapping.end)))
+    run = [*before, *found, *after]
+    begin = max(0, mapping.start)
+    end = len(run) - max(0, -mapping.end)
+    return iter(run[begin:end])
+
+
+def _last(upstream: Dimension, count: int, now: datetime) -> tuple[str, ...]:
+    if isinstance(upstream, StaticPartitions):
+        return upstream.keys[-count:]
+    latest = last_complete(upstream, now)
+    if latest is None:
+        return ()
+    start, _ = bounds(upstream)
+    earlier = takewhile(lambda span: span.start >= start, spans_before(upstream.cadence, upstream.tz, latest))
+    return tuple(span.key for span in [latest, *islice(earlier, count - 1)][::-1])
+
+
+def _listed(mapping: Keys, key: str | None) -> tuple[str, ...]:
+    pairs = dict(mapping.pairs)
+    return pairs.get(key or ANY_OTHER, pairs.get(ANY_OTHER, ()))
+
+
+def _validate_dim(
+    mapping: Same | All | Last | Window | Keys, downstream: Dimension | None, upstream: Dimension
+) -> Problem | None:
+    match mapping:
+        case All() | Last():
+            return None
+        case Keys():
+            return _validate_keys(mapping, downstream, upstream)
+    if downstream is None:
+        return _misfit(
+            f"mapping.{_name(mapping)} needs a downstream dimension for '{upstream.dim}', and there is none.",
+            "Read all of it with mapping.all(), or partition the downstream as well.",
+        )
+    if type(downstream) is not type(upstream):
+        return _misfit(
+            f"The downstream is partitioned by {_kind(downstream)}, the upstream by {_kind(upstream)}.",
+            "Say which partitions to read with mapping.all(), mapping.last() or mapping.keys({...}).",
+        )
+    if isinstance(upstream, StaticPartitions) and isinstance(downstream, StaticPartitions):
+        if isinstance(mapping, Window):
+            return _misfit(
+                "mapping.window counts windows of time, and the upstream has static keys.", "Use mapping.keys({...})."
+            )
+        missing = [key for key in downstream.keys if key not in upstream.keys]
+        if missing:
+            return _misfit(
+                f"The upstream has no partition '{missing[0]}', which the downstream has.",
+                "Use mapping.keys({...}) or mapping.all().",
+            )
+    return None
+
+
+def _validate_keys(mapping: Keys, downstream: Partitions | None, upstream: Partitions) -> Problem | None:
+    for key, selected in mapping.pairs:
+        if key != ANY_OTHER and (downstream is None or not _may_be_key(downstream, key)):
+            known = downstream.keys if isinstance(downstream, StaticPartitions) else ()
+            return _misfit(
+                f"mapping.keys names the downstream partition '{key}', which can't exist.",
+                did_you_mean(key, known) or "Correct or remove it.",
+            )
+        for each in selected:
+            if not _may_be_key(upstream, each):
+                known = upstream.keys if isinstance(upstream, StaticPartitions) else ()
+                return _misfit(
+                    f"mapping.keys names the upstream partition '{each}', which can't exist.",
+                    did_you_mean(each, known) or "Correct or remove it.",
+                )
+    if isinstance(downstream, StaticPartitions) and not any(key == ANY_OTHER for key, _ in mapping.pairs):
+        missing = [key for key in downstream.keys if key not in dict(mapping.pairs)]
+        if missing:
+            return _misfit(
+                f"mapping.keys says nothing about the downstream partition '{missing[0]}'.",
+                "Add it, or '*' for any other.",
+            )
+    return None
+
+
+def _may_be_key(partitions: Partitions, key: str) -> bool:
+    """Whether `key` is a partition at some time."""
+    if isinstance(partitions, StaticPartitions):
+        return key in partitions.keys
+    if isinstance(partitions, TimePartitions):
+        return span_in(partitions, key) is not None
+    parts = key.split(DIMENSION_SEPARATOR)
+    return len(parts) == len(partitions.dims) and all(map(_may_be_key, partitions.dims, parts))
+
+
+def _kind(dim: Dimension) -> str:
+    return f"{dim.cadence} ({dim.tz})" if isinstance(dim, TimePartitions) else "static keys"
+
+
+def _name(mapping: Mapping) -> str:
+    return {Same: "same", All: "all", Last: "last", Window: "window", Keys: "keys", ByDim: "by_dim"}[type(mapping)]
+
+
+def _misfit(message: str, remedy: str) -> Problem:
+    return Problem("HR-D107", message, remedy)

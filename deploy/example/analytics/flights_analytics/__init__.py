@@ -1,0 +1,1 @@
+"""Team analytics: delays, routes and weather over the flights, in SQL."""

@@ -1,0 +1,112 @@
+"""`make demo`: makes the teams' environments, runs the whole example on a platform of its own, sums up, and leaves nothing running.
+
+The last line of the output is one JSON object; the exit code is 0 only if every step of the run succeeded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+from environments import prepare
+from rich.console import Console
+from summary import show_checks, show_model, show_versions
+
+from hedgerow.errors import HedgerowError
+from hedgerow_scheduler.embedded.parts import State
+from hedgerow_scheduler.embedded.platform import Platform
+
+EXAMPLE = Path(__file__).resolve().parent
+TEAMS = ("ingest", "analytics", "ml")
+DAYS = "2013-01-01..2013-12-31"
+FLIGHTS = "flights/raw/flights"
+PATIENCE_S = 60.0
+OK, FAILED, INTERRUPTED = 0, 1, 130
+
+
+def main() -> int:
+    """Runs the demo; 0 when all of it succeeded, 1 when something did not, 130 after Ctrl-C."""
+    console = Console(soft_wrap=True, highlight=False)
+    # Told to end, we leave through the `with` below like after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        console.print("[bold]Three teams, three environments[/]")
+        prepare([EXAMPLE / team for team in TEAMS], lambda line: console.print(f"  {line}"))
+        console.print("[bold]Starting the platform[/] (PostgreSQL, Valkey, scheduler, API, a worker per team)")
+        with Platform(EXAMPLE, reload=False) as platform:
+            return _demonstrate(platform, console)
+    except (HedgerowError, RuntimeError, httpx.HTTPError) as error:
+        console.print(f"[red]{type(error).__name__}[/]: {error}", markup=True)
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _demonstrate(platform: Platform, console: Console) -> int:
+    platform.wait_ready()
+    for report in platform.reports().values():
+        if report.part.state is State.BROKEN:
+            raise RuntimeError(f"{report.part.name} is broken: {report.part.detail}")
+    with httpx.Client(base_url=f"{platform.api_url}/api/v1", timeout=30) as api:
+        assets = _await_assets(api)
+        console.print(f"  {platform.api_url} serves {assets} assets")
+        console.print(f"[bold]hedgerow materialize '*' --range {DAYS}[/]")
+        started = time.monotonic()
+        command = [sys.executable, "-m", "hedgerow.console", "materialize", "*", "--range", DAYS]
+        ended = subprocess.run(command, env={**os.environ, "HEDGEROW_API": platform.api_url}, check=False)
+        seconds = time.monotonic() - started
+        run = api.get("/runs", params={"limit": 1}).raise_for_status().json()["items"][0]
+        counts = api.get(f"/runs/{run['id']}").raise_for_status().json()["counts"]
+        show_versions(api, TEAMS, console)
+        show_checks(platform.urls["database"], run["id"], console)
+        show_model(api, console)
+        total = api.get("/assets", params={"limit": 1000}).raise_for_status().json()
+        result = {
+            "run": run["id"],
+            "steps": run["steps"],
+            "succeeded": counts.get("succeeded", 0),
+            "failed": run["steps"] - counts.get("succeeded", 0),
+            "materializations": sum(asset["current"] for asset in total["items"]),
+            "flights_rows": sum(one["metadata"]["rows"] for one in _current(api, FLIGHTS)),
+            "seconds": round(seconds, 1),
+        }
+    console.print("[bold]Stopping the platform[/]")
+    platform.stop()
+    print(json.dumps(result), flush=True)
+    return OK if ended.returncode == 0 and run["state"] == "succeeded" and result["failed"] == 0 else FAILED
+
+
+def _await_assets(api: httpx.Client) -> int:
+    """The number of assets, once every team's are known."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        items = api.get("/assets", params={"limit": 1000}).raise_for_status().json()["items"]
+        missing = set(TEAMS) - {asset["team"] for asset in items}
+        if not missing:
+            return len(items)
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"no assets of team {', '.join(sorted(missing))} after {PATIENCE_S:.0f} s")
+        time.sleep(0.1)
+
+
+def _current(api: httpx.Client, asset: str) -> Iterator[dict[str, Any]]:
+    """The current materializations of an asset, page by page."""
+    cursor: str | None = None
+    while True:
+        page = {"asset": asset, "state": "current", "limit": 1000, **({"cursor": cursor} if cursor else {})}
+        answer = api.get("/materializations", params=page).raise_for_status().json()
+        yield from answer["items"]
+        if (cursor := answer["next"]) is None:
+            return
+
+
+if __name__ == "__main__":
+    sys.exit(main())

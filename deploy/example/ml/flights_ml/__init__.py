@@ -1,0 +1,1 @@
+"""Team ml: which departures will be late."""

@@ -1,0 +1,123 @@
+"""Writes the reference pages that are made from the code: `make docs`. A test says when they are stale."""
+
+from __future__ import annotations
+
+import sys
+from itertools import groupby
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from hedgerow.errors import CODES
+from hedgerow.settings.location import LocationFile
+from hedgerow.settings.platform import PlatformFile, PlatformTable, TeamPolicy, Timings
+from hedgerow.settings.toml import describe
+
+HERE = Path(__file__).parent
+NOTE = "<!-- Made from the code by `make docs`; do not edit. -->\n"
+AREAS = {
+    "C": ("Settings", "Mistakes in `hedgerow.toml`, `platform.toml` or the environment."),
+    "D": ("Definitions", "Mistakes in a team's code. `hedgerow check PATH` reports all of them together."),
+    "P": ("Platform", "A server, the database, the broker or a process is not as it must be."),
+    "Q": ("Requests", "What was asked for can't be done."),
+    "S": ("Storage", "A value can't be written to, or read from, storage."),
+    "X": ("Execution", "A step can't be executed as it was ordered."),
+}
+
+
+def pages() -> dict[str, str]:
+    """The text of every generated page, by file name."""
+    return {"errors.md": errors_page(), "settings.md": settings_page()}
+
+
+def errors_page() -> str:
+    """Every error code and what it means, by area."""
+    lines = [
+        NOTE,
+        "# Error codes",
+        "",
+        "Every message of Hedgerow starts with a code, says what is wrong and which thing is meant, and ends with what to do next.",
+        "A code keeps its meaning for ever; it is safe to search for and to match in scripts.",
+        "",
+    ]
+    for letter, codes in groupby(sorted(CODES), key=lambda code: code[3]):
+        title, purpose = AREAS[letter]
+        lines += [f"## {title} (HR-{letter})", "", purpose, "", "| code | meaning |", "| --- | --- |"]
+        lines += [f"| `{code}` | {_cell(CODES[code])} |" for code in codes]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def settings_page() -> str:
+    """Every entry of the two settings files."""
+    lines = [
+        NOTE,
+        "# Settings",
+        "",
+        "Unknown entries and values of the wrong type are errors; all mistakes of a file are reported together, each with its line.",
+        "Names are `[a-z][a-z0-9_-]*`, at most 63 characters. Rates are written `20/s`, `600/min` or `1000/h`.",
+        "",
+        "## hedgerow.toml",
+        "",
+        "One per code location, owned by the team.",
+        "",
+        *_tables(LocationFile),
+        "## platform.toml",
+        "",
+        "One per deployment, owned by the platform's operators. Servers that are `embedded` are started by `hedgerow dev`,",
+        "which writes their addresses to `.hedgerow/runtime.json` beside the file.",
+        "",
+        *_tables(PlatformFile),
+        "## Environment",
+        "",
+        "A variable goes before the entry of platform.toml. `TEAM` is the name of a team in the file, in capitals, with `-` as `_`.",
+        "",
+        "| variable | entry |",
+        "| --- | --- |",
+        *(f"| `HEDGEROW_{name.upper()}` | `[platform] {name}` |" for name in PlatformTable.__struct_fields__),
+        *(f"| `HEDGEROW_{name.upper()}` | `[timings] {name}` |" for name in Timings.__struct_fields__),
+        *(f"| `HEDGEROW_TEAMS_TEAM_{name.upper()}` | `[teams.TEAM] {name}` |" for name in TeamPolicy.__struct_fields__),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _tables(file: type[msgspec.Struct]) -> list[str]:
+    lines: list[str] = []
+    for name, annotation in get_type_hints(file, include_extras=True).items():
+        many = get_origin(annotation) is dict
+        table = get_args(annotation)[1] if many else annotation
+        lines += [f"### [{name}.NAME]" if many else f"### [{name}]", "", str(table.__doc__), ""]
+        lines += ["| entry | default | meaning | example |", "| --- | --- | --- | --- |"]
+        hints = get_type_hints(table, include_extras=True)
+        for field in msgspec.structs.fields(table):
+            meaning, example = describe(hints[field.name])
+            lines.append(f"| `{field.name}` | {_default(field)} | {_cell(meaning)} | `{_toml(example)}` |")
+        lines.append("")
+    return lines
+
+
+def _default(field: Any) -> str:
+    if field.required:
+        return "required"
+    return "none" if field.default is None else f"`{_toml(field.default)}`"
+
+
+def _toml(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def main() -> None:
+    """Writes every page beside this file."""
+    for name, text in pages().items():
+        (HERE / name).write_text(text, "utf-8")
+        print(f"wrote docs/reference/{name}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,242 @@
+"""The bodies of requests and answers that are not simply rows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from hedgerow.errors import Problem
+from hedgerow.manifest.model import Asset, Check, Computation, Environment, Job
+from hedgerow_scheduler.admission.waiting import Cause
+from hedgerow_scheduler.api.logs import AttemptLog
+from hedgerow_scheduler.metadata.read_runs import CheckResult, Materialization, Run, Step
+from hedgerow_scheduler.metadata.read_teams import Location, Worker
+from hedgerow_scheduler.planning.request import RunRequest
+
+
+class LaunchRun(RunRequest, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A run request with what people attach to the run."""
+
+    tags: dict[str, str] = msgspec.field(default_factory=dict)
+    author: str = ""
+
+    def request(self) -> RunRequest:
+        """The request alone."""
+        return RunRequest(self.selection, self.partitions, self.partition_range, self.all_partitions, self.config)
+
+
+class RetryRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which steps to try again, by number; all that did not succeed when it is empty."""
+
+    steps: tuple[int, ...] = ()
+    author: str = ""
+
+
+class CancelRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who cancels."""
+
+    author: str = ""
+
+
+class RegisterTeam(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The team to register: from then on its workers are heard."""
+
+    name: str
+
+
+class Launched(msgspec.Struct, frozen=True):
+    """The run that was requested; `created` is False when the idempotency key had been used for it before."""
+
+    id: str
+    created: bool
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The scheduler will do what was asked; `command` numbers the request."""
+
+    run_id: str
+    command: int
+
+
+class Registered(msgspec.Struct, frozen=True):
+    """The team; `created` is False when it was registered before."""
+
+    name: str
+    created: bool
+
+
+class PlannedStepView(msgspec.Struct, frozen=True):
+    """A step that a run would have."""
+
+    number: int
+    team: str
+    queue: str
+    computation: str
+    assets: tuple[str, ...]
+    partition: str
+    upstream: tuple[int, ...]
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What a request would run. `total` counts all steps; `steps` holds the first of them."""
+
+    total: int
+    assets: tuple[str, ...]
+    steps: tuple[PlannedStepView, ...]
+
+
+class RunPage(msgspec.Struct, frozen=True):
+    """Runs, newest first; `next` is the cursor of the next page."""
+
+    items: tuple[Run, ...]
+    next: str | None
+
+
+class StepPage(msgspec.Struct, frozen=True):
+    """Steps by number; `next` is the cursor of the next page."""
+
+    items: tuple[Step, ...]
+    next: str | None
+
+
+class LogPage(msgspec.Struct, frozen=True):
+    """Logs by step and attempt; `next` is the cursor of the next page."""
+
+    items: tuple[AttemptLog, ...]
+    next: str | None
+
+
+class MaterializationPage(msgspec.Struct, frozen=True):
+    """Materializations, the last dispatched first; `next` is the cursor of the next page."""
+
+    items: tuple[Materialization, ...]
+    next: str | None
+
+
+class AssetSummary(msgspec.Struct, frozen=True):
+    """An asset in a list. `current` counts the partitions that have data (at most 1 without partitions)."""
+
+    key: str
+    team: str
+    location: str
+    group: str
+    kinds: tuple[str, ...]
+    owners: tuple[str, ...]
+    tags: dict[str, str]
+    description: str
+    external: bool
+    partitioned: bool
+    current: int
+    newest_at: datetime | None
+
+
+class AssetPage(msgspec.Struct, frozen=True):
+    """Assets by key; `next` is the cursor of the next page, `total` counts all."""
+
+    items: tuple[AssetSummary, ...]
+    next: str | None
+    total: int
+
+
+class AssetDetail(msgspec.Struct, frozen=True):
+    """All about one asset. `partitions` is how many it has now, None without partitions; `last` its latest materialization."""
+
+    key: str
+    team: str
+    location: str
+    definition: Asset
+    computation: Computation | None
+    checks: tuple[Check, ...]
+    upstream: tuple[str, ...]
+    downstream: tuple[str, ...]
+    partitions: int | None
+    current: int
+    last: Materialization | None
+    check_results: tuple[CheckResult, ...]
+
+
+class GraphNode(msgspec.Struct, frozen=True):
+    """An asset in the graph; `unresolved` when no team declares it."""
+
+    key: str
+    team: str
+    group: str
+    external: bool
+    unresolved: bool = False
+
+
+class Edge(msgspec.Struct, frozen=True):
+    """Downstream is made from upstream."""
+
+    upstream: str
+    downstream: str
+
+
+class Graph(msgspec.Struct, frozen=True):
+    """Nodes by key, and the edges between them."""
+
+    nodes: tuple[GraphNode, ...]
+    edges: tuple[Edge, ...]
+
+
+class TeamSummary(msgspec.Struct, frozen=True):
+    """A team in a list."""
+
+    name: str
+    created_at: datetime
+    locations: int
+    broken: int
+    assets: int
+    workers: int
+    slots: int
+    busy: int
+
+
+class LocationDetail(msgspec.Struct, frozen=True):
+    """A code location with what its manifest in force declares."""
+
+    location: Location
+    environment: Environment | None
+    assets: tuple[str, ...]
+    jobs: tuple[Job, ...]
+
+
+class TeamDetail(msgspec.Struct, frozen=True):
+    """All about one team."""
+
+    name: str
+    created_at: datetime
+    locations: tuple[LocationDetail, ...]
+    workers: tuple[Worker, ...]
+
+
+class QueueView(msgspec.Struct, frozen=True):
+    """A queue: declared limits, its live steps by state, and the live workers' slots that serve it."""
+
+    team: str
+    queue: str
+    concurrency: int | None
+    rate_per_s: float | None
+    steps: dict[str, int]
+    workers: int
+    slots: int
+    busy: int
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """Why a step is not running, or what is known of an asset. `subject` is `RUN/NUMBER`, a run's id, or the asset's key."""
+
+    subject: str
+    state: str
+    assets: tuple[str, ...]
+    partition: str
+    causes: tuple[Cause, ...]
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """Whether the platform can work; `problems` says what is missing."""
+
+    ready: bool
+    leader: str | None
+    problems: tuple[Problem, ...]

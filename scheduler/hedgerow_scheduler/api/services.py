@@ -1,0 +1,80 @@
+"""What the routes need: the database, the catalog in force, logs, and the settings of this deployment."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import msgspec
+from sqlalchemy import Connection, Engine, select
+
+from hedgerow.errors import RequestError
+from hedgerow_scheduler.api.logs import Logs
+from hedgerow_scheduler.metadata.catalogs import read_catalog
+from hedgerow_scheduler.metadata.read_runs import match_run
+from hedgerow_scheduler.metadata.tables import locations
+from hedgerow_scheduler.planning.catalog import Catalog
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What one request may ask for, and when a worker counts as gone."""
+
+    body_bytes: int = 1024 * 1024
+    page: int = 1000
+    graph_nodes: int = 5000
+    streams: int = 100
+    log_bytes: int = 1024 * 1024
+    worker_silence_s: float = 20.0
+
+
+class Services:
+    """One per process. It keeps nothing that can't be read again: the catalog is cached under the hashes of its manifests."""
+
+    def __init__(self, engine: Engine, logs: Logs, limits: Limits, at_head: Callable[[Connection], bool]) -> None:
+        self.engine = engine
+        self.logs = logs
+        self.limits = limits
+        self.at_head = at_head
+        self._lock = threading.Lock()
+        self._catalog: tuple[object, Catalog] | None = None
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection whose statements all see the same state of the database and change nothing."""
+        with self.engine.connect() as connection:
+            connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A connection in a transaction that is committed at the end of the block."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    def catalog(self, connection: Connection) -> Catalog:
+        """The catalog in force; decoded again only when a location's manifest has changed."""
+        in_force = select(locations.c.team, locations.c.location, locations.c.manifest_hash)
+        key = tuple(
+            sorted(tuple(row) for row in connection.execute(in_force.where(locations.c.manifest_hash.is_not(None))))
+        )
+        with self._lock:
+            if self._catalog is None or self._catalog[0] != key:
+                self._catalog = (key, read_catalog(connection))
+            return self._catalog[1]
+
+
+def full_run_id(connection: Connection, prefix: str) -> str:
+    """The id of the only run that begins with `prefix`; RequestError HR-Q304 when there is none, HR-Q305 when there are several."""
+    found = match_run(connection, prefix)
+    if not found:
+        raise RequestError.of(
+            "HR-Q304", f"There is no run '{prefix}'.", "See `hedgerow run list` for the runs there are."
+        )
+    if len(found) > 1:
+        raise RequestError.of(
+            "HR-Q305",
+            f"Several runs begin with '{prefix}', among them {', '.join(found)}.",
+            "Give more digits of the id.",
+        )
+    return found[0]

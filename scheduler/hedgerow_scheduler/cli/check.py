@@ -1,0 +1,242 @@
+"""`hedgerow check`: load a team's code in the team's interpreter and report every mistake in it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from hedgerow.errors import DefinitionError, HedgerowError, PlatformError, Problem
+from hedgerow.manifest import model
+from hedgerow.settings.location import LOCATION_FILE, LocationSettings, read_location
+from hedgerow.suggestion import did_you_mean
+from hedgerow_scheduler.cli.client import connect
+from hedgerow_scheduler.cli.command import BAD_INPUT, OK, Parser, add_json, execute
+from hedgerow_scheduler.cli.output import Output, clean
+from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest, refusals
+
+LOAD_S = 300.0
+
+
+class Problems(msgspec.Struct, frozen=True):
+    """What the runner answers when the code can't be loaded."""
+
+    problems: tuple[Problem, ...]
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """A location with its manifest (None when it has problems) and everything that is wrong with it."""
+
+    path: str
+    manifest: model.Manifest | None
+    problems: tuple[Problem, ...]
+
+
+def parser() -> Parser:
+    """The command line of `hedgerow check`."""
+    parser = Parser(
+        prog="hedgerow check",
+        description="Load a code location in its own interpreter and report every mistake. PATH may also be the directory above "
+        "several locations: they are then checked together. Exit code 2 when something is wrong.",
+    )
+    parser.add_argument(
+        "path",
+        metavar="PATH",
+        nargs="?",
+        default=".",
+        help="a code location, or the directory above several (default: here)",
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--platform",
+        action="store_true",
+        default=None,
+        help="also compare with what other teams have published; fail when the platform can't be reached",
+    )
+    which.add_argument(
+        "--no-platform", dest="platform", action="store_false", help="do not ask the platform (default: ask if it runs)"
+    )
+    add_json(parser)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the command."""
+    return execute(parser(), argv)
+
+
+def run(options: argparse.Namespace, output: Output) -> int:
+    """Checks every location at the path, then how they fit together."""
+    checked = [check_location(place, os.environ) for place in find_places(Path(options.path).resolve())]
+    published = _published(options.platform)
+    found = list(_compare(checked, published or {}, sees_all=published is not None or len(checked) > 1))
+    wrong = sum(len(one.problems) for one in found)
+    if output.as_json:
+        output.json({"locations": found, "compared_with_platform": published is not None})
+        return BAD_INPUT if wrong else OK
+    for one in found:
+        _show(output, one)
+    if published is None and not wrong:
+        unknown = sorted(_foreign(found))
+        if unknown:
+            output.note(f"Not looked up, since no platform runs here: {', '.join(unknown)}.", "dim")
+    return BAD_INPUT if wrong else OK
+
+
+def find_places(path: Path) -> list[Path]:
+    """The directories with a hedgerow.toml: `path` itself, or those directly below it."""
+    if (path / LOCATION_FILE).is_file() or not path.is_dir():
+        return [path]
+    below = sorted(place.parent for place in path.glob(f"*/{LOCATION_FILE}"))
+    return below or [path]
+
+
+def check_location(place: Path, environ: Mapping[str, str]) -> Checked:
+    """What the code location at `place` declares, or what is wrong with it. Its code runs in its own interpreter."""
+    try:
+        settings = read_location(place)
+    except HedgerowError as error:
+        return Checked(str(place), None, error.problems)
+    try:
+        manifest = _describe(settings, environ)
+    except HedgerowError as error:
+        return Checked(str(place), None, error.problems)
+    return Checked(str(place), manifest, ())
+
+
+def _describe(settings: LocationSettings, environ: Mapping[str, str]) -> model.Manifest:
+    python = str(settings.python)
+    command = [python, "-m", "hedgerow.runner", "describe", str(settings.root)]
+    # What we are told by the environment is not the team's business.
+    passed = {name: value for name, value in environ.items() if not name.startswith("HEDGEROW_")}
+    try:
+        done = subprocess.run(
+            command,
+            cwd=settings.root,
+            env=passed,
+            capture_output=True,
+            timeout=LOAD_S,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise DefinitionError.of(
+            "HR-Q323",
+            f"The code of team '{settings.team}' did not load within {LOAD_S:.0f} s.",
+            "Do less when modules are imported.",
+        ) from error
+    except OSError as error:
+        raise DefinitionError.of(
+            "HR-C007",
+            f"The interpreter {python} can't be started: {error.strerror}.",
+            f"Correct [code] python in {LOCATION_FILE}.",
+        ) from error
+    try:
+        if done.returncode == 0:
+            return model.decode(done.stdout)
+        problems = msgspec.json.decode(done.stdout, type=Problems).problems
+    except msgspec.MsgspecError as error:
+        said = (
+            clean(done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2])
+            or f"it ended with {done.returncode}"
+        )
+        remedy = (
+            "Install hedgerow there: it needs nothing else."
+            if "No module named hedgerow" in said
+            else f"Try it: {' '.join(command)}"
+        )
+        raise DefinitionError.of("HR-Q323", f"{python} can't describe the location: {said}.", remedy) from error
+    raise DefinitionError(problems)
+
+
+def _published(wanted: bool | None) -> dict[str, tuple[str, str]] | None:
+    """Every key that the platform knows with its (team, location); None when it is not asked or, unless `wanted`, not there."""
+    if wanted is False:
+        return None
+    try:
+        return {asset["key"]: (asset["team"], asset["location"]) for asset in connect().pages("/assets", None)}
+    except PlatformError:
+        if wanted:
+            raise
+        return None
+
+
+def _compare(checked: Sequence[Checked], published: Mapping[str, tuple[str, str]], sees_all: bool) -> Iterator[Checked]:
+    """Each location with, besides its own, the problems that only show beside others: foreign keys, cycles, unknown upstream."""
+    manifests = [one.manifest for one in checked if one.manifest is not None]
+    local = {
+        asset.key: (manifest.team, manifest.location) for manifest in reversed(manifests) for asset in manifest.assets
+    }
+    here = {(manifest.team, manifest.location) for manifest in manifests}
+    owners = {**{key: owner for key, owner in published.items() if owner not in here}, **local}
+    known = {*owners, *published}
+    catalog = Catalog()
+    for one in checked:
+        manifest = one.manifest
+        if manifest is None:
+            yield one
+            continue
+        problems = list(refusals(catalog, manifest, owners | {k: v for k, v in published.items() if v not in here}))
+        if not problems:
+            catalog = catalog.replacing(PublishedManifest("", manifest))
+        if sees_all:
+            problems += _unknown_upstream(manifest, known)
+        yield Checked(one.path, manifest, tuple(problems))
+
+
+def _unknown_upstream(manifest: model.Manifest, known: set[str]) -> Iterator[Problem]:
+    for computation in manifest.computations:
+        for dep in computation.deps:
+            if dep.key not in known and not dep.optional:
+                source = computation.source
+                yield Problem(
+                    "HR-Q322",
+                    f"Asset '{computation.name}' is made from '{dep.key}', which no team declares.",
+                    did_you_mean(dep.key, sorted(known)) or f'Declare it: hr.external("{dep.key}").',
+                    source.file if source else None,
+                    source.line if source else None,
+                )
+
+
+def _foreign(checked: Sequence[Checked]) -> set[str]:
+    """Upstream keys that the checked locations do not declare themselves."""
+    manifests = [one.manifest for one in checked if one.manifest is not None]
+    own = {asset.key for manifest in manifests for asset in manifest.assets}
+    return {dep.key for manifest in manifests for made in manifest.computations for dep in made.deps} - own
+
+
+def _show(output: Output, one: Checked) -> None:
+    if one.problems:
+        count = "1 problem" if len(one.problems) == 1 else f"{len(one.problems)} problems"
+        output.note(f"{clean(one.path)}: {count}", "bold red")
+        output.problems(one.problems)
+        for problem in one.problems:
+            for line in clean(problem.traceback or "", lines=True).rstrip().splitlines():
+                output.note(f"    {line}", "dim")
+        return
+    manifest = one.manifest
+    assert manifest is not None  # without problems there is one
+    external = sum(asset.computation is None for asset in manifest.assets)
+    made = len(manifest.assets) - external
+    told = [f"{made} assets"] + [
+        f"{count} {what}"
+        for count, what in ((external, "external"), (len(manifest.checks), "checks"), (len(manifest.jobs), "jobs"))
+        if count
+    ]
+    environment = f"Python {manifest.environment.python}" if manifest.environment.python else "its interpreter"
+    output.line(f"{clean(one.path)}: team {manifest.team}, {', '.join(told)}, loaded with {environment}: ok", "green")
+    rows = (
+        (
+            asset.key,
+            (asset.computation and asset.group) or "external",
+            (asset.source and f"{asset.source.file}:{asset.source.line}") or "",
+            asset.description.partition("\n")[0][:60],
+        )
+        for asset in manifest.assets
+    )
+    output.table(("asset", "group", "code", "description"), rows)

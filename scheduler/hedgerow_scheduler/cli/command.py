@@ -1,0 +1,72 @@
+"""What every command has in common: its parser, its exit codes, how it says that something is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from hedgerow.errors import HedgerowError, PlatformError, RequestError
+from hedgerow_scheduler.cli.output import Output
+
+OK, FAILED, BAD_INPUT, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 130
+Run = Callable[[argparse.Namespace, Output], int]
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose mistakes are errors with a code. Abbreviated options are none."""
+
+    def __init__(self, *arguments: object, **more: object) -> None:
+        more.setdefault("allow_abbrev", False)
+        super().__init__(*arguments, **more)  # type: ignore[arg-type]
+
+    def error(self, message: str) -> NoReturn:
+        """Raises RequestError HR-Q320."""
+        raise RequestError.of("HR-Q320", f"{self.prog}: {message}.", f"See `{self.prog} --help`.")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """The option that every command has which prints something."""
+    parser.add_argument("--json", action="store_true", help="print data instead of text")
+
+
+def add_author(parser: argparse.ArgumentParser) -> None:
+    """The option that says who asks."""
+    parser.add_argument("--author", default=None, help="who asks, recorded with it (default: the user's name)")
+
+
+def author_of(options: argparse.Namespace) -> str:
+    """Who asks."""
+    if options.author is not None:
+        return str(options.author)
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""  # a container's user may have no name
+
+
+def execute(parser: Parser, argv: Sequence[str]) -> int:
+    """Parses `argv` and runs what it asks for (`run` of the namespace); an error is printed and becomes the exit code."""
+    output = Output(as_json="--json" in argv)
+    try:
+        options = parser.parse_args(argv)
+        if getattr(options, "run", None) is None:
+            parser.print_help(sys.stderr)
+            return BAD_INPUT
+        run: Run = options.run
+        return run(options, output)
+    except HedgerowError as error:
+        output.problems(error.problems)
+        return exit_code(error)
+
+
+def exit_code(error: HedgerowError) -> int:
+    """3 when something of the platform can't be reached, 2 for everything else that was asked wrongly.
+
+    >>> exit_code(PlatformError.of("HR-P350", "", "")), exit_code(RequestError.of("HR-Q001", "", ""))
+    (3, 2)
+    """
+    reachable = error.code.startswith("HR-C") and error.code != "HR-C008"
+    return UNREACHABLE if isinstance(error, PlatformError) and not reachable else BAD_INPUT

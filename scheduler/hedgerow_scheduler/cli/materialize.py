@@ -1,0 +1,173 @@
+"""`hedgerow materialize`: launch a run and follow it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hedgerow import clock
+from hedgerow.errors import RequestError
+from hedgerow_scheduler.cli.client import Client, connect
+from hedgerow_scheduler.cli.command import FAILED, INTERRUPTED, OK, Parser, add_author, add_json, author_of, execute
+from hedgerow_scheduler.cli.following import follow
+from hedgerow_scheduler.cli.output import Output, output_name, short
+from hedgerow_scheduler.cli.progress import Progress, show_summary
+from hedgerow_scheduler.planning.request import PartitionRange, RunRequest
+
+
+def parser() -> Parser:
+    """The command line of `hedgerow materialize`."""
+    parser = Parser(
+        prog="hedgerow materialize",
+        description="Launch a run of a selection of assets and follow it until it ends.",
+        epilog="Exit codes: 0 the run succeeded; 1 it failed or was cancelled; 2 it can't be launched as asked; "
+        "3 the platform can't be reached; 130 you left it (it goes on).",
+    )
+    parser.add_argument(
+        "selection",
+        metavar="SELECTION",
+        nargs="+",
+        help="a key, a glob, group:NAME, tag:NAME=VALUE, owner:NAME, kind:NAME, team:NAME or job:NAME; + before or after it adds what is up- or downstream",
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--partition", metavar="KEY", action="append", default=[], help="a partition; may be repeated")
+    which.add_argument("--range", metavar="FIRST..LAST", help="the partitions from FIRST to LAST, both included")
+    which.add_argument("--all-partitions", action="store_true", help="every partition there is now")
+    parser.add_argument("--config", metavar="JSON|@FILE", help="configuration by asset key, as JSON or in a file")
+    parser.add_argument(
+        "--tag", metavar="NAME=VALUE", action="append", default=[], help="a tag of the run; may be repeated"
+    )
+    add_author(parser)
+    parser.add_argument("--no-wait", action="store_true", help="launch only, and print the run's id")
+    parser.add_argument("--plan", action="store_true", help="show the steps that would run, and launch nothing")
+    parser.add_argument("--embedded", metavar="PATH", help="start the platform of PATH for this run only")
+    add_json(parser)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the command; see `parser` for exit codes."""
+    return execute(parser(), argv)
+
+
+def run(options: argparse.Namespace, output: Output) -> int:
+    """Launches what the options ask for."""
+    request = request_of(options)
+    tags = dict(_pair(text) for text in options.tag)
+    with _platform(options.embedded, output) as client:
+        if options.plan:
+            return _show_plan(client, request, output)
+        body = {**msgspec.to_builtins(request), "tags": tags, "author": author_of(options)}
+        launched = client.post("/runs", body, {"Idempotency-Key": clock.uuid7()})
+        if options.no_wait and not options.embedded:
+            output.json({"id": launched["id"]}) if output.as_json else output.line(launched["id"])
+            return OK
+        return follow_to_end(client, launched["id"], output)
+
+
+def follow_to_end(client: Client, run_id: str, output: Output) -> int:
+    """Follows a run, prints how it ended, and returns the exit code. Ctrl-C leaves it running."""
+    last: dict[str, Any] = {}
+    if not output.as_json:
+        output.note(f"run {run_id}")
+    try:
+        with Progress(output) as progress:
+            for look in follow(client, run_id):
+                last = look.run
+                progress.show(look)
+    except KeyboardInterrupt:
+        output.note(
+            f"\nRun {run_id} goes on. Cancel it: `hedgerow run cancel {short(run_id)}`; see it: `hedgerow run show {short(run_id)}`."
+        )
+        return INTERRUPTED
+    if output.as_json:
+        output.json(last)
+    else:
+        show_summary(output, last)
+    return OK if last["state"] == "succeeded" else FAILED
+
+
+def request_of(options: argparse.Namespace) -> RunRequest:
+    """The run request that the options describe. Raises RequestError HR-Q321 for what can't be read."""
+    chosen = None
+    if options.range is not None:
+        first, dots, last = options.range.partition("..")
+        if not (first and dots and last):
+            raise RequestError.of(
+                "HR-Q321",
+                f"'{options.range}' is no range of partitions.",
+                "Write FIRST..LAST, such as 2024-01-01..2024-01-31.",
+            )
+        chosen = PartitionRange(first, last)
+    return RunRequest(
+        tuple(options.selection), tuple(options.partition), chosen, options.all_partitions, _config(options.config)
+    )
+
+
+def _config(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    try:
+        body = Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (OSError, msgspec.MsgspecError) as error:
+        raise RequestError.of(
+            "HR-Q321",
+            f"--config can't be read: {error}.",
+            'Give an object by asset key, such as \'{"sales/orders": {"limit": 10}}\', or @FILE with it.',
+        ) from error
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise RequestError.of("HR-Q321", f"'{text}' is no tag.", "Write tags as NAME=VALUE.")
+    return name, value
+
+
+def _show_plan(client: Client, request: RunRequest, output: Output) -> int:
+    plan = client.post("/plan", request, {"Idempotency-Key": "reads only"})
+    if output.as_json:
+        output.json(plan)
+        return OK
+    rows = (
+        (
+            step["number"],
+            output_name(step["assets"]),
+            step["partition"],
+            f"{step['team']}/{step['queue']}",
+            _numbers(step),
+        )
+        for step in plan["steps"]
+    )
+    output.table(("step", "asset", "partition", "queue", "after"), rows, right=(0,))
+    more = plan["total"] - len(plan["steps"])
+    output.line(
+        f"{plan['total']:,} steps" + (f", of which the first {len(plan['steps']):,} are shown." if more else ".")
+    )
+    return OK
+
+
+def _numbers(step: dict[str, Any]) -> str:
+    shown = ", ".join(str(number) for number in step["upstream"][:5])
+    return shown + (f" and {len(step['upstream']) - 5} more" if len(step["upstream"]) > 5 else "")
+
+
+@contextmanager
+def _platform(path: str | None, output: Output) -> Iterator[Client]:
+    """The platform that is there, or the one at `path`, started for the length of the block."""
+    if path is None:
+        yield connect()
+        return
+    from hedgerow_scheduler.embedded.platform import Platform  # only here: it needs the extra `local`
+
+    output.note("starting the platform…", "dim")
+    with Platform(Path(path), reload=False) as platform:
+        platform.wait_ready()
+        yield Client(platform.api_url)

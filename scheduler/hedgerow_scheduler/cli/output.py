@@ -1,0 +1,184 @@
+"""What the terminal shows: tables, states, durations and times, safe from whatever users put in their metadata."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, TextIO
+
+import msgspec
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hedgerow.errors import Problem
+from hedgerow_scheduler.admission.waiting import duration
+
+SHORT_ID = 13  # down to the millisecond of a version 7 UUID
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[@-Z\\-_])")
+# Control characters but newline and tab, and those that turn the direction of text.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+STYLES = {
+    "succeeded": "green",
+    "current": "green",
+    "failed": "bold red",
+    "poisoned": "bold red",
+    "rejected": "red",
+    "timed_out": "red",
+    "lost": "red",
+    "upstream_failed": "red",
+    "cancelled": "yellow",
+    "skipped": "cyan",
+    "retry_wait": "yellow",
+    "running": "bold blue",
+    "dispatched": "blue",
+    "requested": "dim",
+    "waiting": "dim",
+    "ready": "",
+}
+
+
+def clean(text: object, lines: bool = False) -> str:
+    r"""`text` without escape sequences and control characters; on one line unless `lines`.
+
+    >>> clean("\x1b[31mred\x1b[0m \x07bell\x1b]0;title\x07")
+    'red \\x07bell'
+    >>> clean("a\nb"), clean("a\r\nb", lines=True)
+    ('a b', 'a\nb')
+    """
+    plain = _ESCAPES.sub("", str(text)).replace("\r\n", "\n")
+    if not lines:
+        plain = plain.replace("\n", " ").replace("\t", " ")
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", plain)
+
+
+class Output:
+    """Standard output for what was asked for, standard error for everything else."""
+
+    def __init__(self, as_json: bool = False, out: TextIO | None = None, err: TextIO | None = None) -> None:
+        self.as_json = as_json
+        self.out = _console(out or sys.stdout)
+        self.err = _console(err or sys.stderr)
+
+    def json(self, value: object) -> None:
+        """`value` as indented JSON."""
+        print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode(), file=self.out.file, flush=True)
+
+    def line(self, text: str | Text = "", style: str | None = None) -> None:
+        """One line of what was asked for, never cut or wrapped."""
+        self.out.print(text, style=style, soft_wrap=True)
+
+    def note(self, text: str | Text, style: str | None = None) -> None:
+        """One line about what goes on."""
+        self.err.print(text, style=style, soft_wrap=True)
+
+    def problems(self, problems: Sequence[Problem]) -> None:
+        """Every problem with code, message, place and remedy."""
+        if self.as_json:
+            self.json({"problems": problems})
+            return
+        for problem in problems:
+            self.note(problem_text(problem))
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], right: Iterable[int] = ()) -> None:
+        """A table; without a terminal it is never cut or wrapped."""
+        table = grid(columns, rows, right)
+        if self.out.is_terminal:
+            self.out.print(table)
+            return
+        wide = self.out.measure(table, options=self.out.options.update(max_width=10_000)).maximum
+        self.out.print(table, width=max(wide, 80), soft_wrap=True)
+
+
+def _console(file: TextIO) -> Console:
+    # No markup: what users wrote in brackets is theirs.
+    return Console(file=file, markup=False, emoji=False, highlight=False)
+
+
+def grid(columns: Sequence[str], rows: Iterable[Sequence[object]], right: Iterable[int] = ()) -> Table:
+    """A table of cleaned cells; a cell of Text is taken as it is."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    aligned = set(right)
+    for index, name in enumerate(columns):
+        table.add_column(name, justify="right" if index in aligned else "left", overflow="fold", no_wrap=index == 0)
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row))
+    return table
+
+
+def problem_text(problem: Problem) -> Text:
+    """A problem as people read it: code and message, where, the remedy."""
+    line = f":{problem.line}" if problem.line is not None else ""
+    text = Text()
+    text.append(problem.code, "bold red").append("  ").append(clean(problem.message))
+    if problem.file:
+        text.append(f"\n         at {clean(problem.file)}{line}")
+    if problem.remedy:
+        text.append(f"\n         {clean(problem.remedy)}", "dim")
+    return text
+
+
+def state_text(state: str) -> Text:
+    """A state in its colour."""
+    return Text(clean(state), STYLES.get(state, ""))
+
+
+def moment(text: str | None) -> datetime | None:
+    """A time of the API."""
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def between(start: str | None, end: str | None, now: datetime | None = None) -> str:
+    """How long something took, or has taken until `now`; empty when it has not begun."""
+    begin, finish = moment(start), moment(end) or now
+    if begin is None or finish is None:
+        return ""
+    return duration(max(0.0, (finish - begin).total_seconds()))
+
+
+def ago(text: str | None, now: datetime) -> str:
+    """How long ago something was.
+
+    >>> from datetime import UTC
+    >>> ago("2024-01-01T00:00:00Z", datetime(2024, 1, 1, 0, 2, 5, tzinfo=UTC))
+    '2 m 05 s ago'
+    """
+    then = moment(text)
+    return "" if then is None else f"{duration(max(0.0, (now - then).total_seconds()))} ago"
+
+
+def short(run_id: str) -> str:
+    """The beginning of a run's id, long enough for people.
+
+    >>> short("017f22e2-79b0-7cc3-98c4-dc0c0c07398f")
+    '017f22e2-79b0'
+    """
+    return run_id[:SHORT_ID]
+
+
+def output_name(assets: Sequence[str], partition: str = "") -> str:
+    """What a step makes.
+
+    >>> output_name(["a/b", "a/c"], "2024-01-01")
+    'a/b (+1) [2024-01-01]'
+    """
+    name = assets[0] + (f" (+{len(assets) - 1})" if len(assets) > 1 else "") if assets else ""
+    return f"{name} [{partition}]" if partition else name
+
+
+def value_text(value: Any) -> str:
+    """A value of metadata on one line.
+
+    >>> value_text(1234567), value_text(0.12345678), value_text({"a": [1]})
+    ('1,234,567', '0.123457', '{"a":[1]}')
+    """
+    if isinstance(value, bool) or value is None:
+        return msgspec.json.encode(value).decode()
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return clean(value if isinstance(value, str) else msgspec.json.encode(value).decode())

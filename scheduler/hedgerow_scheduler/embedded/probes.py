@@ -1,0 +1,73 @@
+"""Asks whether the platform's parts serve."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+import httpx
+
+from hedgerow_scheduler.embedded.children import Child
+from hedgerow_scheduler.metadata import teams
+from hedgerow_scheduler.metadata.database import open_engine
+from hedgerow_scheduler.metadata.read_health import Leader, get_leader
+from hedgerow_scheduler.metadata.read_teams import list_locations, list_workers
+
+WORKER_READY = re.compile(r"\bready: \d+ slots")
+HEARD_S = 30.0
+
+
+def worker_serves(child: Child) -> bool:
+    """Whether the worker has said that it takes steps."""
+    return WORKER_READY.search(child.output()) is not None
+
+
+class Metadata:
+    """What the supervisor asks of, and writes to, the metadata database."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = open_engine(url, pool_size=1, name="hedgerow-dev")
+        self._epoch = 0
+
+    def close(self) -> None:
+        """Closes its connections."""
+        self._engine.dispose()
+
+    def register(self, names: Collection[str]) -> None:
+        """Makes the scheduler hear these teams. Nothing happens to those that it hears already."""
+        with self._engine.begin() as connection:
+            teams.register(connection, names)
+
+    def before_scheduler(self) -> None:
+        """To be called before a scheduler starts: notes which leadership is an older one's."""
+        leader = self._leader()
+        self._epoch = leader.epoch if leader else 0
+
+    def scheduler_leads(self, _child: Child) -> bool:
+        """Whether the scheduler just started leads: one that was killed a moment ago looks alive for some seconds more."""
+        leader = self._leader()
+        return leader is not None and leader.epoch > self._epoch and leader.holder != ""
+
+    def hears(self, pids: Collection[int]) -> bool:
+        """Whether the scheduler knows the workers with these process numbers and their manifests: their assets can be asked for."""
+        with self._engine.connect() as connection:
+            places = {(place.team, place.location): place for place in list_locations(connection)}
+            workers = list_workers(connection, HEARD_S)
+        heard = set()
+        for worker in workers:
+            place = places.get((worker.team, worker.location))
+            if place is not None and (place.manifest_hash == worker.manifest_hash or place.problems):
+                heard.add(worker.pid)
+        return heard.issuperset(pids)
+
+    def _leader(self) -> Leader | None:
+        with self._engine.connect() as connection:
+            return get_leader(connection)
+
+
+def api_answers(url: str) -> bool:
+    """Whether the API at `url` answers."""
+    try:
+        return httpx.get(f"{url}/healthz", timeout=1).is_success
+    except httpx.HTTPError:
+        return False

@@ -1,0 +1,302 @@
+"""Folding: what each event of a team's stream does to the snapshot. Pure: the clock and the randomness are arguments.
+
+Of each worker only the event numbered one above the last is taken: a smaller number is a duplicate, a larger one a gap, after
+which the worker is asked to send again. What can't be understood is quarantined and never stops the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from hedgerow.manifest.model import Manifest, Retry
+from hedgerow.manifest.model import decode as decode_manifest
+from hedgerow.protocol import events as ev
+from hedgerow.protocol.envelope import Envelope, decode_envelope, split_batch
+from hedgerow_scheduler.ingest.outcomes import Outcomes
+from hedgerow_scheduler.lifecycle.changes import AcceptedEvent, LocationChange, NewManifest, Quarantined
+from hedgerow_scheduler.lifecycle.model import Attempt, Worker
+from hedgerow_scheduler.lifecycle.states import AttemptState, StepState
+from hedgerow_scheduler.planning.catalog import PublishedManifest, refusals
+from hedgerow_scheduler.planning.snapshot import Snapshot
+
+MAX_CHUNKS = 1024
+ASK_AGAIN = timedelta(seconds=5)
+
+_decoders: dict[str, msgspec.json.Decoder[Any]] = {kind: msgspec.json.Decoder(body) for kind, body in ev.KINDS.items()}
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One entry of a team's stream: its id and the batch of envelopes it carries."""
+
+    team: str
+    id: str
+    body: bytes
+
+
+class Fold:
+    """Folds entries into a snapshot. `counted` counts (team, ingested | duplicate | quarantined | gap | stale:{reason}) since it was last taken."""
+
+    def __init__(self, snapshot: Snapshot, lease: timedelta, noise: Callable[[], float]) -> None:
+        self.snapshot = snapshot
+        self.lease = lease
+        self.outcomes = Outcomes(snapshot, noise)
+        self.counted: Counter[tuple[str, str]] = Counter()
+        self._chunks: dict[tuple[str, str], dict[int, str]] = {}
+        self._asked: dict[tuple[str, str], datetime] = {}
+        self._refused: set[str] = set()
+        self._bodies: dict[type, Callable[[str, Envelope, Any, datetime], None]] = {
+            ev.AttemptStarted: self._started,
+            ev.AssetMaterialized: self._materialized,
+            ev.CheckEvaluated: self._checked,
+            ev.AttemptSucceeded: self._succeeded,
+            ev.AttemptFailed: self._failed,
+            ev.AttemptSkipped: self._skipped,
+            ev.ManifestPublished: self._published,
+            ev.ManifestChunk: self._chunk,
+            ev.LocationFailed: self._location_failed,
+            ev.WorkerHeartbeat: self._heartbeat,
+            ev.WorkerStopped: self._stopped,
+        }
+
+    def entry(self, entry: Entry, now: datetime) -> None:
+        """Folds one entry of a stream."""
+        try:
+            parts = split_batch(entry.body)
+        except msgspec.MsgspecError as error:
+            self._quarantine(entry, f"not a batch of envelopes: {error}", entry.body)
+            return
+        for part in parts:
+            self._envelope(entry, bytes(part), now)
+
+    def _envelope(self, entry: Entry, data: bytes, now: datetime) -> None:
+        team = entry.team
+        try:
+            envelope = decode_envelope(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            self._quarantine(entry, f"not an envelope: {error}", data)
+            return
+        if envelope.seq:
+            known = self.snapshot.sequences.get((team, envelope.worker), 0)
+            if envelope.seq <= known:
+                self.counted[team, "duplicate"] += 1
+                self.snapshot.effects.acks[team, envelope.worker] = known
+                return
+            if envelope.seq != known + 1:
+                self.counted[team, "gap"] += 1
+                if self._may_ask(("resend", f"{team}/{envelope.worker}"), now):
+                    self.snapshot.effects.resend[team, envelope.worker] = known
+                return
+            self._accept(team, envelope)
+        decoder = _decoders.get(envelope.kind)
+        if decoder is None or len(data) > ev.MAX_EVENT_BYTES:
+            self._quarantine(entry, f"unknown kind '{envelope.kind}'" if decoder is None else "over 256 KiB", data)
+            return
+        try:
+            body = decoder.decode(envelope.body)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            self._quarantine(entry, f"body of '{envelope.kind}': {error}", data)
+            return
+        if envelope.seq and envelope.kind != "manifest_chunk":
+            attempt_id = getattr(body, "attempt_id", None)
+            if attempt_id is not None and attempt_id not in self.snapshot.attempts:
+                attempt_id = None
+            self.snapshot.changes.events.append(
+                AcceptedEvent(team, envelope.worker, envelope.seq, envelope.kind, attempt_id, data)
+            )
+        self.counted[team, "ingested"] += 1
+        self._bodies[type(body)](team, envelope, body, now)
+
+    def _accept(self, team: str, envelope: Envelope) -> None:
+        key = (team, envelope.worker)
+        self.snapshot.sequences[key] = envelope.seq
+        self.snapshot.changes.sequences[key] = envelope.seq
+        self.snapshot.effects.acks[key] = envelope.seq
+
+    def _quarantine(self, entry: Entry, reason: str, data: bytes) -> None:
+        self.counted[entry.team, "quarantined"] += 1
+        self.snapshot.changes.quarantined.append(Quarantined(entry.team, entry.id, reason, data))
+
+    def _may_ask(self, what: tuple[str, str], now: datetime, patience: timedelta = ASK_AGAIN) -> bool:
+        """Whether something may be asked of workers again: not more often than once per `patience`."""
+        if (asked := self._asked.get(what)) is not None and now - asked < patience:
+            return False
+        self._asked[what] = now
+        return True
+
+    # -- attempts ----------------------------------------------------------------------------------------------------
+
+    def _attempt(self, team: str, attempt_id: str, token: str) -> Attempt | None:
+        """The attempt that an event may speak of; None, counted by reason, when it is stale or not the team's own."""
+        attempt = self.snapshot.attempts.get(attempt_id)
+        if attempt is None:
+            reason = "unknown_attempt"
+        elif attempt.step.team != team:
+            reason = "other_team"
+        elif attempt.token and attempt.token != token:
+            reason = "other_token"
+        elif attempt.step.attempt_id != attempt_id:
+            reason = "superseded"
+        else:
+            return attempt
+        self.counted[team, f"stale:{reason}"] += 1
+        return None
+
+    def _started(self, team: str, envelope: Envelope, body: ev.AttemptStarted, now: datetime) -> None:
+        attempt = self._attempt(team, body.attempt_id, body.token)
+        if attempt is None or attempt.state is not AttemptState.DISPATCHED or not body.token:
+            return
+        bind(self.snapshot, attempt, envelope.worker, body.token, now, self.lease)
+
+    def _materialized(self, team: str, _: Envelope, body: ev.AssetMaterialized, now: datetime) -> None:
+        attempt = self._bound(team, body.attempt_id, body.token)
+        if attempt is not None:
+            self.outcomes.materialized(attempt, body)
+
+    def _checked(self, team: str, _: Envelope, body: ev.CheckEvaluated, now: datetime) -> None:
+        attempt = self._bound(team, body.attempt_id, body.token)
+        if attempt is not None:
+            self.outcomes.checked(attempt, body)
+
+    def _succeeded(self, team: str, _: Envelope, body: ev.AttemptSucceeded, now: datetime) -> None:
+        attempt = self._bound(team, body.attempt_id, body.token)
+        if attempt is not None:
+            self.outcomes.succeeded(attempt, body, now)
+
+    def _skipped(self, team: str, _: Envelope, body: ev.AttemptSkipped, now: datetime) -> None:
+        attempt = self._bound(team, body.attempt_id, body.token)
+        if attempt is not None:
+            self.outcomes.skipped(attempt, body, now)
+
+    def _failed(self, team: str, _: Envelope, body: ev.AttemptFailed, now: datetime) -> None:
+        if body.reason == "refused":
+            attempt = self._attempt(team, body.attempt_id, body.token)
+            if attempt is not None and attempt.state is AttemptState.DISPATCHED and not attempt.token:
+                self.snapshot.revoke(attempt)  # another delivery may still hold the claim: only taking it settles that
+            return
+        attempt = self._bound(team, body.attempt_id, body.token)
+        if attempt is not None:
+            self.outcomes.failed(attempt, body, self._policy(attempt), now)
+
+    def _bound(self, team: str, attempt_id: str, token: str) -> Attempt | None:
+        attempt = self._attempt(team, attempt_id, token)
+        if attempt is None or attempt.token:
+            return attempt
+        self.counted[team, "stale:not_started"] += 1
+        return None
+
+    def _policy(self, attempt: Attempt) -> Retry:
+        computation = self.snapshot.catalog.computations.get(attempt.step.computation)
+        return computation.retry if computation else Retry()
+
+    # -- manifests ---------------------------------------------------------------------------------------------------
+
+    def _published(self, team: str, _: Envelope, body: ev.ManifestPublished, now: datetime) -> None:
+        known = self.snapshot.accepted.get(body.hash)
+        if known is None or known.manifest.team != team:
+            self._ask_for(team, body.hash, now)
+        else:
+            self._put_in_force(known)
+
+    def _ask_for(self, team: str, manifest_hash: str, now: datetime) -> None:
+        patience = ASK_AGAIN * 12 if manifest_hash in self._refused else ASK_AGAIN
+        if self._may_ask(("manifest", manifest_hash), now, patience):
+            self.snapshot.effects.send_manifest[manifest_hash] = team
+
+    def _chunk(self, team: str, _: Envelope, body: ev.ManifestChunk, now: datetime) -> None:
+        if not 0 <= body.index < body.count <= MAX_CHUNKS or body.hash in self.snapshot.accepted:
+            return
+        parts = self._chunks.setdefault((team, body.hash), {})
+        parts[body.index] = body.text
+        if len(parts) < body.count:
+            return
+        del self._chunks[team, body.hash]
+        data = "".join(parts[index] for index in sorted(parts)).encode()
+        try:
+            if hashlib.sha256(data).hexdigest() != body.hash:
+                raise msgspec.ValidationError("its hash is another")
+            manifest = decode_manifest(data)
+            if manifest.team != team:
+                raise msgspec.ValidationError(f"it names the team '{manifest.team}'")
+        except msgspec.MsgspecError as error:
+            self.counted[team, "quarantined"] += 1
+            self.snapshot.changes.quarantined.append(
+                Quarantined(team, "", f"manifest {body.hash}: {error}", data[:65536])
+            )
+            return
+        self._offer(body.hash, manifest, data)
+
+    def _offer(self, manifest_hash: str, manifest: Manifest, data: bytes) -> None:
+        """A new manifest comes into force, or is refused whole with the reasons."""
+        snapshot, place = self.snapshot, (manifest.team, manifest.location)
+        problems = refusals(snapshot.catalog, manifest, snapshot.owners)
+        snapshot.changes.manifests.append(NewManifest(manifest_hash, manifest, data, not problems))
+        if problems:
+            self._refused.add(manifest_hash)
+            snapshot.changes.locations.append(LocationChange(*place, None, problems))
+            return
+        self._refused.discard(manifest_hash)
+        for asset in manifest.assets:
+            snapshot.owners[asset.key] = place
+        self._put_in_force(PublishedManifest(manifest_hash, manifest))
+
+    def _put_in_force(self, published: PublishedManifest) -> None:
+        """A manifest comes into force, for the first time or again (a roll-back, a restart)."""
+        snapshot, manifest = self.snapshot, published.manifest
+        snapshot.accepted.pop(published.hash, None)
+        snapshot.accepted[published.hash] = published
+        snapshot.catalog = snapshot.catalog.replacing(published)
+        snapshot.changes.locations.append(LocationChange(manifest.team, manifest.location, published.hash))
+        snapshot.backlog.release_parked_on_assets()
+
+    def _location_failed(self, team: str, _: Envelope, body: ev.LocationFailed, now: datetime) -> None:
+        self.snapshot.changes.locations.append(LocationChange(team, body.location, None, body.problems))
+
+    # -- workers -----------------------------------------------------------------------------------------------------
+
+    def _heartbeat(self, team: str, envelope: Envelope, body: ev.WorkerHeartbeat, now: datetime) -> None:
+        snapshot, key = self.snapshot, (team, envelope.worker)
+        worker = snapshot.workers.get(key)
+        if worker is None:
+            worker = Worker(team, envelope.worker, body.location, body.manifest, body.queues, 0, 0, "", now, now)
+            snapshot.workers[key] = worker
+        worker.slots, worker.busy, worker.state, worker.last_seen = body.slots, body.busy, body.state, now
+        worker.queues, worker.host, worker.pid = body.queues, body.host, body.pid
+        worker.manifest_hash = body.manifest
+        snapshot.changes.workers[key] = worker
+        if body.manifest and body.manifest not in snapshot.accepted:
+            self._ask_for(team, body.manifest, now)
+        for held in body.holds:
+            attempt = snapshot.attempts.get(held.attempt_id)
+            if attempt is None or attempt.step.team != team or attempt.step.attempt_id != attempt.id:
+                continue
+            if attempt.state is AttemptState.DISPATCHED:
+                bind(snapshot, attempt, envelope.worker, held.token, now, self.lease)
+            elif attempt.state is AttemptState.RUNNING and attempt.token == held.token:
+                attempt.lease_until = now + self.lease
+
+    def _stopped(self, team: str, envelope: Envelope, body: ev.WorkerStopped, now: datetime) -> None:
+        if self.snapshot.workers.pop((team, envelope.worker), None) is not None:
+            self.snapshot.changes.gone_workers.add((team, envelope.worker))
+
+
+def bind(snapshot: Snapshot, attempt: Attempt, worker: str, token: str, now: datetime, lease: timedelta) -> None:
+    """A worker holds the claim of a dispatched attempt: it runs, under a lease."""
+    attempt.worker, attempt.token, attempt.started_at = worker, token, now
+    attempt.state, attempt.lease_until, attempt.revoking = AttemptState.RUNNING, now + lease, False
+    snapshot.changes.attempts[attempt.id] = attempt
+    step = attempt.step
+    labels = (step.team, step.queue)
+    snapshot.measure("step_start_latency", labels, (now - attempt.dispatched_at).total_seconds())
+    if step.ready_at is not None:
+        snapshot.measure("step_queue_wait", labels, (now - step.ready_at).total_seconds())
+    step.started_at = now
+    if step.state is StepState.DISPATCHED:
+        snapshot.move(step, StepState.RUNNING, now)
+    if step.cancelling:
+        snapshot.press_cancellation(attempt, now)

@@ -1,0 +1,67 @@
+"""The inbox: what the broker's threads bring to the loop, bounded, and the bell that wakes the loop."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TypeAlias
+
+import msgspec
+
+from hedgerow_scheduler.ingest.fold import Entry
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Entries read in one go from a broker; `drained` are the teams whose streams were read to their end, `following` all that were read."""
+
+    broker: str
+    entries: tuple[Entry, ...]
+    drained: tuple[str, ...]
+    generation: int
+
+
+class StreamLost(msgspec.Struct, frozen=True):
+    """The broker lost what it knew of a team: its epoch is not the one that the leader wrote."""
+
+    team: str
+    generation: int
+
+
+class ClaimAnswer(msgspec.Struct, frozen=True):
+    """Who holds the claim of an attempt that the scheduler wanted to take: None means the scheduler does. `failed`: no answer."""
+
+    attempt_id: str
+    holder: str | None
+    failed: bool = False
+
+
+Message: TypeAlias = Batch | StreamLost | ClaimAnswer
+MAX_ENTRIES = 5_000
+
+
+class Inbox:
+    """A queue from the brokers' threads to the loop. Batches wait outside while over 5,000 entries are inside."""
+
+    def __init__(self) -> None:
+        self._messages: deque[Message] = deque()
+        self._entries = 0
+        self._room = threading.Condition()
+        self.bell = threading.Event()
+
+    def put(self, message: Message, stopping: threading.Event) -> None:
+        """Hands a message over, waiting for room if it must, and rings the bell."""
+        size = len(message.entries) if isinstance(message, Batch) else 0
+        with self._room:
+            while size and self._entries > MAX_ENTRIES and not stopping.is_set():
+                self._room.wait(0.2)
+            self._messages.append(message)
+            self._entries += size
+        if size or not isinstance(message, Batch):
+            self.bell.set()
+
+    def take(self) -> list[Message]:
+        """Everything that is inside, oldest first."""
+        with self._room:
+            messages, self._messages, self._entries = list(self._messages), deque(), 0
+            self._room.notify_all()
+        return messages

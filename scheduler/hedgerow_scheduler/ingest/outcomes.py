@@ -1,0 +1,107 @@
+"""What an attempt's outputs, verdicts and end do: candidates become current or not, the step goes on or is tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from hedgerow.errors import Problem
+from hedgerow.manifest.model import Retry
+from hedgerow.protocol import events as ev
+from hedgerow_scheduler.lifecycle.changes import CheckRecord
+from hedgerow_scheduler.lifecycle.model import Attempt, Materialization
+from hedgerow_scheduler.lifecycle.retries import ENDS_AS, Verdict, after_failure
+from hedgerow_scheduler.lifecycle.states import AttemptState, MaterializationState, StepState
+from hedgerow_scheduler.planning.backlog import queue_of
+from hedgerow_scheduler.planning.snapshot import Snapshot
+
+
+class Outcomes:
+    """Applies what a bound attempt reports. `noise` draws the jitter of retries."""
+
+    def __init__(self, snapshot: Snapshot, noise: Callable[[], float]) -> None:
+        self.snapshot = snapshot
+        self.noise = noise
+
+    def materialized(self, attempt: Attempt, body: ev.AssetMaterialized) -> None:
+        """An output was written: a candidate until the attempt ends."""
+        step = attempt.step
+        if body.asset not in step.assets:
+            return
+        output = Materialization(
+            attempt.id, body.asset, step.partition or "", step.run.id, step.number, attempt.dispatch_seq,
+            MaterializationState.CANDIDATE, body.reference, body.data_version, body.code_version, body.metadata, body.columns,
+        )  # fmt: skip
+        attempt.outputs[body.asset] = output
+        self.snapshot.changes.outputs[attempt.id, body.asset] = output
+
+    def checked(self, attempt: Attempt, body: ev.CheckEvaluated) -> None:
+        """A check gave its verdict; a failed blocking one of severity error rejects the candidate."""
+        if body.asset not in attempt.step.assets:
+            return
+        if body.blocking and not body.passed and body.severity == "error":
+            attempt.rejected.add(body.asset)
+        self.snapshot.measure("asset_checks", (attempt.step.team, "passed" if body.passed else "failed"))
+        self.snapshot.changes.checks.append(CheckRecord(attempt.step.run.id, attempt.step.number, body))
+
+    def succeeded(self, attempt: Attempt, body: ev.AttemptSucceeded, now: datetime) -> None:
+        """The attempt ended well: its outputs become current, except those a blocking check rejected."""
+        attempt.log = body.log
+        self.snapshot.service_times[queue_of(attempt.step)].took(body.duration_ms / 1000)
+        self._settle(attempt)
+        self._end(attempt, AttemptState.SUCCEEDED, Verdict(StepState.SUCCEEDED), now, None)
+
+    def skipped(self, attempt: Attempt, body: ev.AttemptSkipped, now: datetime) -> None:
+        """The user's code declined: nothing was materialized."""
+        attempt.log = body.log
+        self._discard(attempt)
+        why = Problem("HR-Q022", f"Skipped: {body.why}", "Nothing to do: the asset's code asked for it.")
+        self._end(attempt, AttemptState.SKIPPED, Verdict(StepState.SKIPPED), now, why)
+
+    def failed(self, attempt: Attempt, body: ev.AttemptFailed, policy: Retry, now: datetime) -> None:
+        """The attempt failed: retry, park or give up, as its reason and the budgets say."""
+        attempt.log = body.log
+        if body.reason == "check_failed":
+            self._settle(attempt)
+        else:
+            self._discard(attempt)
+        step = attempt.step
+        verdict = after_failure(body.reason, body.retryable, policy, step.failures, step.deaths, self.noise())
+        if step.cancelling and verdict.state in (StepState.RETRY_WAIT, StepState.READY):
+            verdict = Verdict(StepState.CANCELLED)
+        self._end(attempt, ENDS_AS[body.reason], verdict, now, body.error)
+
+    def _end(
+        self, attempt: Attempt, state: AttemptState, verdict: Verdict, now: datetime, error: Problem | None
+    ) -> None:
+        step, was_lost = attempt.step, attempt.state is AttemptState.LOST
+        self.snapshot.end_attempt(attempt, state, now, error)
+        if was_lost and state is AttemptState.LOST:
+            return
+        if was_lost and verdict.state in (StepState.RETRY_WAIT, StepState.READY):
+            return  # its replacement is due already
+        if verdict.spends:
+            setattr(step, verdict.spends, getattr(step, verdict.spends) + 1)
+            self.snapshot.changes.steps[(step.run.id, step.number)] = step
+        if verdict.state is StepState.RETRY_WAIT:
+            reason = "user_error" if verdict.spends == "failures" else "worker_lost"
+            self.snapshot.measure("step_retries", (step.team, step.queue, reason))
+            self.snapshot.wait_for_retry(step, verdict.delay, now, error)
+        else:
+            self.snapshot.move(step, verdict.state, now, error)
+
+    def _settle(self, attempt: Attempt) -> None:
+        """Each output is worth what its blocking checks say."""
+        for asset, output in attempt.outputs.items():
+            rejected = asset in attempt.rejected
+            output.state = MaterializationState.REJECTED if rejected else MaterializationState.CURRENT
+            self.snapshot.measure("asset_materializations", (attempt.step.team, output.state.value))
+            self.snapshot.changes.outputs[attempt.id, asset] = output
+            if not rejected:
+                self.snapshot.backlog.asset_changed(asset)
+
+    def _discard(self, attempt: Attempt) -> None:
+        for asset, output in attempt.outputs.items():
+            output.state = MaterializationState.DISCARDED
+            self.snapshot.measure("asset_materializations", (attempt.step.team, output.state.value))
+            self.snapshot.changes.outputs[attempt.id, asset] = output

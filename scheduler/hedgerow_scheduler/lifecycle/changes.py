@@ -1,0 +1,114 @@
+"""What one cycle of the leader decided and must record in one transaction, before any of its effects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from hedgerow.errors import Problem
+from hedgerow.manifest.model import Manifest
+from hedgerow.protocol.events import CheckEvaluated
+from hedgerow_scheduler.lifecycle.model import Attempt, Materialization, Run, Step, Worker
+
+
+class AcceptedEvent(msgspec.Struct, frozen=True):
+    """An event as it was received."""
+
+    team: str
+    worker: str
+    seq: int
+    kind: str
+    attempt_id: str | None
+    body: bytes
+
+
+class Quarantined(msgspec.Struct, frozen=True):
+    """Something in a team's stream that can't be folded."""
+
+    team: str
+    entry_id: str
+    reason: str
+    body: bytes
+
+
+class NewManifest(msgspec.Struct, frozen=True):
+    """A manifest body that was not known; `accepted` False when it was refused whole."""
+
+    hash: str
+    manifest: Manifest
+    body: bytes
+    accepted: bool
+
+
+class LocationChange(msgspec.Struct, frozen=True):
+    """A location's manifest comes into force (`manifest_hash`), or what it tried has `problems`."""
+
+    team: str
+    location: str
+    manifest_hash: str | None
+    problems: tuple[Problem, ...] = ()
+
+
+class CheckRecord(msgspec.Struct, frozen=True):
+    """A check's verdict with the step it belongs to."""
+
+    run_id: str
+    step_number: int
+    verdict: CheckEvaluated
+
+
+class CommandOutcome(msgspec.Struct, frozen=True):
+    """What became of a command."""
+
+    id: int
+    outcome: dict[str, Any]
+
+
+class Changes(msgspec.Struct, eq=False):
+    """Everything to record, each thing once however often it changed within the cycle."""
+
+    planned_runs: list[Run] = msgspec.field(default_factory=list)
+    runs: dict[str, Run] = msgspec.field(default_factory=dict)
+    steps: dict[tuple[str, int], Step] = msgspec.field(default_factory=dict)
+    new_attempts: list[Attempt] = msgspec.field(default_factory=list)
+    attempts: dict[str, Attempt] = msgspec.field(default_factory=dict)
+    outputs: dict[tuple[str, str], Materialization] = msgspec.field(default_factory=dict)
+    checks: list[CheckRecord] = msgspec.field(default_factory=list)
+    events: list[AcceptedEvent] = msgspec.field(default_factory=list)
+    sequences: dict[tuple[str, str], int] = msgspec.field(default_factory=dict)
+    cursors: dict[str, tuple[str, str]] = msgspec.field(default_factory=dict)
+    quarantined: list[Quarantined] = msgspec.field(default_factory=list)
+    manifests: list[NewManifest] = msgspec.field(default_factory=list)
+    locations: list[LocationChange] = msgspec.field(default_factory=list)
+    workers: dict[tuple[str, str], Worker] = msgspec.field(default_factory=dict)
+    gone_workers: set[tuple[str, str]] = msgspec.field(default_factory=set)
+    commands: list[CommandOutcome] = msgspec.field(default_factory=list)
+    failed_requests: list[tuple[str, Problem]] = msgspec.field(default_factory=list)
+
+    def is_empty(self) -> bool:
+        """Whether there is nothing to record."""
+        return not any(getattr(self, name) for name in self.__struct_fields__)
+
+
+class Measure(msgspec.Struct, frozen=True):
+    """Something to count or observe once it is recorded: a metric's name, its labels in order, a count or seconds."""
+
+    metric: str
+    labels: tuple[str, ...]
+    value: float = 1.0
+
+
+class Effects(msgspec.Struct, eq=False):
+    """What is to be done on the broker after the cycle was recorded; each may be repeated or lost without harm.
+
+    `acks` maps (team, worker) to the highest contiguous sequence number; `revoke` are attempts whose claims to take.
+    """
+
+    publish: list[Attempt] = msgspec.field(default_factory=list)
+    revoke: list[Attempt] = msgspec.field(default_factory=list)
+    cancel: list[Attempt] = msgspec.field(default_factory=list)
+    acks: dict[tuple[str, str], int] = msgspec.field(default_factory=dict)
+    send_manifest: dict[str, str] = msgspec.field(default_factory=dict)
+    resend: dict[tuple[str, str], int] = msgspec.field(default_factory=dict)
+    measures: list[Measure] = msgspec.field(default_factory=list)

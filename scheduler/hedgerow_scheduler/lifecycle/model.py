@@ -1,0 +1,136 @@
+"""The things that live while a run lives: runs, steps, attempts, workers, as the leader holds them in memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from hedgerow.errors import Problem
+from hedgerow.manifest.model import Column
+from hedgerow.protocol.references import Reference
+from hedgerow_scheduler.lifecycle.states import AttemptState, MaterializationState, RunState, StepState
+
+
+class Step(msgspec.Struct, eq=False):
+    """A computation for one partition within a run. `waiting_on` counts upstream steps of the run that have not succeeded yet.
+
+    `recorded` is the state that PostgreSQL holds: every write is guarded by it.
+    """
+
+    run: Run
+    number: int
+    team: str
+    location: str
+    queue: str
+    priority: int
+    computation: str
+    assets: tuple[str, ...]
+    partition: str | None
+    upstream: tuple[int, ...]
+    state: StepState
+    recorded: StepState
+    waiting_on: int = 0
+    attempt: int = 0
+    attempt_id: str | None = None
+    failures: int = 0
+    losses: int = 0
+    deaths: int = 0
+    not_before: datetime | None = None
+    ready_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    error: Problem | None = None
+    cancelling: bool = False
+
+    @property
+    def name(self) -> str:
+        """How people name it: `run id/number`."""
+        return f"{self.run.id}/{self.number}"
+
+    def locks(self) -> tuple[tuple[str, str], ...]:
+        """The (asset, partition) pairs of which only one attempt may live."""
+        return tuple((asset, self.partition or "") for asset in self.assets)
+
+
+class Run(msgspec.Struct, eq=False):
+    """A run with its steps, in order of their numbers; `downstream` are the edges of `Step.upstream` the other way round."""
+
+    id: str
+    state: RunState
+    created_at: datetime
+    config: dict[str, Any] = {}
+    tags: dict[str, str] = {}
+    author: str = ""
+    steps: list[Step] = []
+    downstream: list[list[int]] = []
+    counts: Counter[StepState] = msgspec.field(default_factory=Counter)
+    cancel_requested: bool = False
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    error: Problem | None = None
+
+
+class Materialization(msgspec.Struct, eq=False):
+    """One output of one attempt."""
+
+    attempt_id: str
+    asset: str
+    partition: str
+    run_id: str
+    step_number: int
+    dispatch_seq: int
+    state: MaterializationState
+    reference: Reference | None
+    data_version: str
+    code_version: str
+    metadata: dict[str, Any]
+    columns: tuple[Column, ...]
+
+
+class Attempt(msgspec.Struct, eq=False):
+    """One try of a step. It stays known after its lease expired for as long as no other attempt of the step was dispatched:
+    its outcome still counts then.
+
+    `worker` and `token` are bound by attempt_started. `revoking` says that the scheduler is trying to take the claim.
+    """
+
+    id: str
+    step: Step
+    number: int
+    dispatch_seq: int
+    state: AttemptState
+    recorded: AttemptState
+    manifest_hash: str
+    dispatched_at: datetime
+    start_before: datetime
+    worker: str = ""
+    token: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    error: Problem | None = None
+    log: str = ""
+    lease_until: datetime | None = None
+    revoking: bool = False
+    told_to_cancel_at: datetime | None = None
+    outputs: dict[str, Materialization] = msgspec.field(default_factory=dict)
+    rejected: set[str] = msgspec.field(default_factory=set)
+
+
+class Worker(msgspec.Struct, eq=False):
+    """A worker incarnation, as its last heartbeat described it."""
+
+    team: str
+    id: str
+    location: str
+    manifest_hash: str
+    queues: tuple[str, ...]
+    slots: int
+    busy: int
+    state: str
+    first_seen: datetime
+    last_seen: datetime
+    host: str = ""
+    pid: int = 0

@@ -1,0 +1,35 @@
+"""Connections to the metadata database."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.engine import make_url
+
+WAKE_CHANNEL = "hedgerow_wake"
+
+
+def sqlalchemy_url(url: str) -> str:
+    """`url` with the driver that Hedgerow uses: `postgresql://…` becomes `postgresql+psycopg://…`."""
+    parsed = make_url(url)
+    return parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+def libpq_url(url: str) -> str:
+    """`url` as libpq and psycopg take it."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def open_engine(url: str, *, pool_size: int = 5, leader: bool = False, name: str = "hedgerow") -> Engine:
+    """A pool of connections. A `leader`'s sessions give up by themselves when their process is frozen in a transaction, so that
+    a frozen leader holds no lock for long.
+    """
+    options = f"-c application_name={name}"
+    if leader:
+        options += " -c idle_in_transaction_session_timeout=5000 -c lock_timeout=5000 -c statement_timeout=60000"
+    return create_engine(
+        sqlalchemy_url(url),
+        pool_size=pool_size,
+        max_overflow=5,
+        pool_pre_ping=not leader,
+        connect_args={"options": options, "connect_timeout": 5},
+    )

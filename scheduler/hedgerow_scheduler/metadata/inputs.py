@@ -1,0 +1,47 @@
+"""The store of current materializations, as dispatch reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import Connection
+
+from hedgerow.protocol.references import Reference
+
+_CURRENT = """
+SELECT u.asset, u.partition, m.reference::text,
+       m.attempt_id IS NULL AND EXISTS (
+         SELECT FROM materializations h WHERE h.asset = u.asset AND h.partition = u.partition AND h.state IN ('candidate', 'rejected')
+       ) AS held_back
+FROM unnest(%(asset)s::text[], %(partition)s::text[]) AS u(asset, partition)
+LEFT JOIN current_materializations c USING (asset, partition)
+LEFT JOIN materializations m ON m.attempt_id = c.attempt_id AND m.asset = c.asset AND m.partition = c.partition
+"""
+
+_reference = msgspec.json.Decoder(Reference)
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """What is there of (asset, partition) pairs: the current references, and the assets with something that a check holds back."""
+
+    current: dict[tuple[str, str], Reference]
+    held_back: frozenset[str]
+
+
+def read_stored(connection: Connection, pairs: Sequence[tuple[str, str]]) -> Stored:
+    """What is stored of (asset, partition) pairs."""
+    columns = {"asset": [asset for asset, _ in pairs], "partition": [partition for _, partition in pairs]}
+    current: dict[tuple[str, str], Reference] = {}
+    held_back = set()
+    for asset, partition, reference, is_held_back in connection.exec_driver_sql(_CURRENT, columns):
+        if reference is not None:
+            current[asset, partition] = _reference.decode(reference)
+        elif is_held_back:
+            held_back.add(asset)
+    return Stored(current, frozenset(held_back))
+
+
+def read_dispatch_seq(connection: Connection) -> int:
+    """The highest number any attempt was dispatched under."""
+    return int(connection.exec_driver_sql("SELECT coalesce(max(dispatch_seq), 0) FROM attempts").scalar_one())

@@ -1,0 +1,104 @@
+"""Recording: what a cycle decided, as writes guarded by the states that PostgreSQL is known to hold."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from hedgerow.manifest.model import encode as encode_manifest
+from hedgerow_scheduler.lifecycle.changes import Changes
+from hedgerow_scheduler.lifecycle.model import Materialization
+from hedgerow_scheduler.lifecycle.states import MaterializationState
+from hedgerow_scheduler.metadata import rows
+from hedgerow_scheduler.metadata import statements as sql
+from hedgerow_scheduler.metadata.writes import Writes, json_text
+
+
+def record(connection: Connection, changes: Changes, now: datetime) -> None:
+    """Writes everything in `changes` and marks it as recorded. StaleWriteError when a guard did not hold: nothing may be committed then."""
+    writes = Writes()
+    gather(writes, changes, now)
+    writes.flush(connection)
+
+
+def gather(writes: Writes, changes: Changes, now: datetime) -> None:
+    """Adds everything in `changes` to `writes`, and marks it as recorded: if they fail, the snapshot is to be thrown away."""
+    _definitions(writes, changes, now)
+    _runs(writes, changes)
+    _attempts(writes, changes)
+    _outputs(writes, list(changes.outputs.values()), now)
+    # Two verdicts of one check in one batch would meet in one statement: the last one counts.
+    verdicts = {(c.verdict.attempt_id, c.verdict.asset, c.verdict.check): c for c in changes.checks}
+    writes.rows(sql.UPSERT_CHECKS, [rows.check(record) for record in verdicts.values()], now=now)
+    writes.rows(sql.INSERT_EVENTS, [rows.event(event) for event in changes.events], now=now)
+    sequences = [rows.SequenceRow(team, worker, acked) for (team, worker), acked in changes.sequences.items()]
+    writes.rows(sql.UPSERT_SEQUENCES, sequences, now=now)
+    cursors = [rows.CursorRow(team, position, epoch) for team, (position, epoch) in changes.cursors.items()]
+    writes.rows(sql.UPSERT_CURSORS, cursors)
+    writes.rows(sql.INSERT_QUARANTINE, [rows.quarantined(item) for item in changes.quarantined], now=now)
+    writes.rows(sql.UPSERT_WORKERS, [rows.worker(worker) for worker in changes.workers.values()])
+    writes.rows(sql.DELETE_WORKERS, [rows.WorkerKeyRow(team, worker) for team, worker in changes.gone_workers])
+    writes.rows(sql.APPLY_COMMANDS, [rows.command(command) for command in changes.commands], now=now)
+
+
+def _definitions(writes: Writes, changes: Changes, now: datetime) -> None:
+    for new in changes.manifests:
+        manifest, body = new.manifest, encode_manifest(new.manifest)
+        place: dict[str, Any] = {"team": manifest.team, "location": manifest.location, "now": now}
+        accepted_at = now if new.accepted else None
+        writes.add(sql.INSERT_MANIFEST, hash=new.hash, body=body, size=len(body), accepted_at=accepted_at, **place)
+        if new.accepted:
+            writes.rows(sql.UPSERT_OWNERS, [rows.KeyRow(asset.key) for asset in manifest.assets], **place)
+    for change in changes.locations:
+        place = {"team": change.team, "location": change.location, "now": now}
+        if change.manifest_hash is not None:
+            writes.add(sql.PUT_IN_FORCE, hash=change.manifest_hash, **place)
+        else:
+            writes.add(sql.LOCATION_FAILED, problems=json_text(change.problems), **place)
+
+
+def _runs(writes: Writes, changes: Changes) -> None:
+    for run in changes.planned_runs:
+        writes.add(
+            sql.START_RUN, 1, "requested runs",
+            id=run.id, state=run.state, steps=len(run.steps), started_at=run.started_at, ended_at=run.ended_at,
+        )  # fmt: skip
+        writes.rows(sql.INSERT_STEPS, [rows.new_step(step) for step in run.steps], run_id=run.id)
+        for step in run.steps:
+            step.recorded = step.state
+    for run_id, problem in changes.failed_requests:
+        writes.add(sql.FAIL_REQUEST, id=run_id, error=json_text(problem))
+    steps = list(changes.steps.values())
+    writes.rows(sql.UPDATE_STEPS, [rows.changed_step(step) for step in steps], guarded=True, what="steps")
+    for step in steps:
+        step.recorded = step.state
+    writes.rows(sql.UPDATE_RUNS, [rows.changed_run(run) for run in changes.runs.values()])
+
+
+def _attempts(writes: Writes, changes: Changes) -> None:
+    writes.rows(sql.INSERT_ATTEMPTS, [rows.new_attempt(attempt) for attempt in changes.new_attempts])
+    for attempt in changes.new_attempts:
+        attempt.recorded = attempt.state
+        changes.attempts.pop(attempt.id, None)
+    changed = list(changes.attempts.values())
+    writes.rows(
+        sql.UPDATE_ATTEMPTS, [rows.changed_attempt(attempt) for attempt in changed], guarded=True, what="attempts"
+    )
+    for attempt in changed:
+        attempt.recorded = attempt.state
+
+
+def _outputs(writes: Writes, outputs: list[Materialization], now: datetime) -> None:
+    writes.rows(sql.UPSERT_OUTPUTS, [rows.output(found) for found in outputs], now=now)
+    newest: dict[tuple[str, str], Materialization] = {}
+    for found in outputs:
+        if found.state is MaterializationState.CURRENT:
+            known = newest.get((found.asset, found.partition))
+            if known is None or known.dispatch_seq < found.dispatch_seq:
+                newest[found.asset, found.partition] = found
+    writes.rows(
+        sql.MOVE_POINTERS,
+        [rows.PointerRow(m.asset, m.partition, m.attempt_id, m.dispatch_seq) for m in newest.values()],
+    )

@@ -1,0 +1,286 @@
+"""The rows of recording: a struct for each statement that writes many, its fields named as the statement names them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from hedgerow.errors import Problem
+from hedgerow.manifest.model import Column
+from hedgerow.protocol.references import Reference
+from hedgerow_scheduler.lifecycle.changes import AcceptedEvent, CheckRecord, CommandOutcome, Quarantined
+from hedgerow_scheduler.lifecycle.model import Attempt, Materialization, Run, Step, Worker
+
+
+class NewStepRow(msgspec.Struct, frozen=True):
+    """INSERT_STEPS."""
+
+    number: int
+    team: str
+    location: str
+    queue: str
+    priority: int
+    computation: str
+    assets: tuple[str, ...]
+    partition: str
+    upstream: tuple[int, ...]
+    state: str
+    ready_at: datetime | None
+
+
+class StepRow(msgspec.Struct, frozen=True):
+    """UPDATE_STEPS."""
+
+    run_id: str
+    number: int
+    before: str
+    state: str
+    attempt: int
+    attempt_id: str | None
+    failures: int
+    losses: int
+    deaths: int
+    not_before: datetime | None
+    ready_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    error: Problem | None
+
+
+class RunRow(msgspec.Struct, frozen=True):
+    """UPDATE_RUNS."""
+
+    id: str
+    state: str
+    started_at: datetime | None
+    ended_at: datetime | None
+    cancel: bool
+    error: Problem | None
+
+
+class NewAttemptRow(msgspec.Struct, frozen=True):
+    """INSERT_ATTEMPTS."""
+
+    id: str
+    run_id: str
+    step_number: int
+    number: int
+    dispatch_seq: int
+    state: str
+    team: str
+    location: str
+    queue: str
+    manifest_hash: str
+    dispatched_at: datetime
+
+
+class AttemptRow(msgspec.Struct, frozen=True):
+    """UPDATE_ATTEMPTS."""
+
+    id: str
+    before: str
+    state: str
+    worker: str
+    token: str
+    started_at: datetime | None
+    ended_at: datetime | None
+    error: Problem | None
+    log: str
+
+
+class OutputRow(msgspec.Struct, frozen=True):
+    """UPSERT_OUTPUTS."""
+
+    attempt_id: str
+    asset: str
+    partition: str
+    run_id: str
+    step_number: int
+    dispatch_seq: int
+    state: str
+    reference: Reference | None
+    data_version: str
+    code_version: str
+    metadata: dict[str, Any]
+    columns: tuple[Column, ...]
+
+
+class PointerRow(msgspec.Struct, frozen=True):
+    """MOVE_POINTERS."""
+
+    asset: str
+    partition: str
+    attempt_id: str
+    dispatch_seq: int
+
+
+class CheckRow(msgspec.Struct, frozen=True):
+    """UPSERT_CHECKS."""
+
+    attempt_id: str
+    asset: str
+    check_name: str
+    partition: str
+    run_id: str
+    step_number: int
+    passed: bool
+    blocking: bool
+    severity: str
+    description: str
+    metadata: dict[str, Any]
+    error: str
+
+
+class EventRow(msgspec.Struct, frozen=True):
+    """INSERT_EVENTS; the body is the envelope's JSON as text."""
+
+    team: str
+    worker: str
+    seq: int
+    kind: str
+    attempt_id: str | None
+    body: str
+
+
+class SequenceRow(msgspec.Struct, frozen=True):
+    """UPSERT_SEQUENCES."""
+
+    team: str
+    worker: str
+    acked: int
+
+
+class CursorRow(msgspec.Struct, frozen=True):
+    """UPSERT_CURSORS."""
+
+    team: str
+    position: str
+    epoch: str
+
+
+class QuarantineRow(msgspec.Struct, frozen=True):
+    """INSERT_QUARANTINE; the body is hexadecimal, for it may be anything."""
+
+    team: str
+    entry_id: str
+    reason: str
+    body: str
+
+
+class WorkerRow(msgspec.Struct, frozen=True):
+    """UPSERT_WORKERS."""
+
+    team: str
+    id: str
+    location: str
+    manifest_hash: str
+    queues: tuple[str, ...]
+    slots: int
+    busy: int
+    state: str
+    host: str
+    pid: int
+    first_seen_at: datetime
+    last_seen_at: datetime
+
+
+class KeyRow(msgspec.Struct, frozen=True):
+    """UPSERT_OWNERS."""
+
+    key: str
+
+
+class WorkerKeyRow(msgspec.Struct, frozen=True):
+    """DELETE_WORKERS."""
+
+    team: str
+    worker: str
+
+
+class CommandRow(msgspec.Struct, frozen=True):
+    """APPLY_COMMANDS."""
+
+    id: int
+    outcome: dict[str, Any]
+
+
+def new_step(step: Step) -> NewStepRow:
+    """A planned step's row."""
+    return NewStepRow(
+        step.number, step.team, step.location, step.queue, step.priority, step.computation, step.assets,
+        step.partition or "", step.upstream, step.state, step.ready_at,
+    )  # fmt: skip
+
+
+def changed_step(step: Step) -> StepRow:
+    """A changed step's row."""
+    return StepRow(
+        step.run.id, step.number, step.recorded, step.state, step.attempt, step.attempt_id, step.failures, step.losses,
+        step.deaths, step.not_before, step.ready_at, step.started_at, step.ended_at, step.error,
+    )  # fmt: skip
+
+
+def changed_run(run: Run) -> RunRow:
+    """A changed run's row."""
+    return RunRow(run.id, run.state, run.started_at, run.ended_at, run.cancel_requested, run.error)
+
+
+def new_attempt(attempt: Attempt) -> NewAttemptRow:
+    """A dispatched attempt's row."""
+    step = attempt.step
+    return NewAttemptRow(
+        attempt.id, step.run.id, step.number, attempt.number, attempt.dispatch_seq, attempt.state, step.team,
+        step.location, step.queue, attempt.manifest_hash, attempt.dispatched_at,
+    )  # fmt: skip
+
+
+def changed_attempt(attempt: Attempt) -> AttemptRow:
+    """A changed attempt's row."""
+    return AttemptRow(
+        attempt.id, attempt.recorded, attempt.state, attempt.worker, attempt.token, attempt.started_at, attempt.ended_at,
+        attempt.error, attempt.log,
+    )  # fmt: skip
+
+
+def output(found: Materialization) -> OutputRow:
+    """A materialization's row."""
+    return OutputRow(
+        found.attempt_id, found.asset, found.partition, found.run_id, found.step_number, found.dispatch_seq, found.state,
+        found.reference, found.data_version, found.code_version, found.metadata, found.columns,
+    )  # fmt: skip
+
+
+def check(record: CheckRecord) -> CheckRow:
+    """A verdict's row."""
+    verdict = record.verdict
+    return CheckRow(
+        verdict.attempt_id, verdict.asset, verdict.check, verdict.partition or "", record.run_id, record.step_number,
+        verdict.passed, verdict.blocking, verdict.severity, verdict.description, verdict.metadata, verdict.error,
+    )  # fmt: skip
+
+
+def event(accepted: AcceptedEvent) -> EventRow:
+    """An event's row."""
+    return EventRow(
+        accepted.team, accepted.worker, accepted.seq, accepted.kind, accepted.attempt_id, accepted.body.decode()
+    )
+
+
+def quarantined(item: Quarantined) -> QuarantineRow:
+    """A quarantined item's row."""
+    return QuarantineRow(item.team, item.entry_id, item.reason, item.body.hex())
+
+
+def worker(seen: Worker) -> WorkerRow:
+    """A worker's row."""
+    return WorkerRow(
+        seen.team, seen.id, seen.location, seen.manifest_hash, seen.queues, seen.slots, seen.busy, seen.state, seen.host,
+        seen.pid, seen.first_seen, seen.last_seen,
+    )  # fmt: skip
+
+
+def command(applied: CommandOutcome) -> CommandRow:
+    """A command's row."""
+    return CommandRow(applied.id, applied.outcome)

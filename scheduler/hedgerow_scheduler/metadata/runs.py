@@ -1,0 +1,152 @@
+"""The store of runs: requesting one, and reading live ones back with their steps and attempts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from hedgerow.clock import uuid7
+from hedgerow.errors import Problem, RequestError
+from hedgerow.protocol.references import Reference
+from hedgerow_scheduler.lifecycle.model import Attempt, Materialization, Run, Step
+from hedgerow_scheduler.lifecycle.states import AttemptState, MaterializationState, RunState, StepState
+from hedgerow_scheduler.metadata import tables as t
+from hedgerow_scheduler.metadata.database import WAKE_CHANNEL
+from hedgerow_scheduler.planning.request import RunRequest
+
+
+class RequestedRun(msgspec.Struct, frozen=True):
+    """A run that waits to be planned."""
+
+    run: Run
+    request: RunRequest
+
+
+def request_run(
+    connection: Connection,
+    request: RunRequest,
+    tags: dict[str, str],
+    author: str,
+    idempotency_key: str | None = None,
+) -> tuple[str, bool]:
+    """Writes a run in state `requested` and wakes the scheduler when the transaction commits.
+
+    Returns its id and whether it is new: the same idempotency key gives the same run again. RequestError HR-Q030 when the key
+    was used for another request.
+    """
+    body = msgspec.json.decode(msgspec.json.encode(request))  # as the database gives it back: lists, not tuples
+    values = {"id": uuid7(), "state": RunState.REQUESTED, "request": body, "tags": tags, "author": author}
+    statement = insert(t.runs).values(**values, idempotency_key=idempotency_key)
+    statement = statement.on_conflict_do_nothing(index_elements=["idempotency_key"])
+    run_id = connection.execute(statement.returning(t.runs.c.id)).scalar_one_or_none()
+    if run_id is not None:
+        connection.execute(text(f"NOTIFY {WAKE_CHANNEL}, 'run'"))
+        return str(run_id), True
+    existing = connection.execute(
+        select(t.runs.c.id, t.runs.c.request, t.runs.c.tags).where(t.runs.c.idempotency_key == idempotency_key)
+    ).one()
+    if existing.request != body or existing.tags != tags:
+        raise RequestError.of(
+            "HR-Q030",
+            f"The idempotency key '{idempotency_key}' was used for another request (run {existing.id}).",
+            "Use a new key for a new request, or repeat the first one exactly.",
+        )
+    return str(existing.id), False
+
+
+def read_requested(connection: Connection, limit: int = 20) -> list[RequestedRun]:
+    """The runs to plan, oldest first."""
+    rows = connection.execute(
+        select(t.runs).where(t.runs.c.state == RunState.REQUESTED).order_by(t.runs.c.created_at).limit(limit)
+    )
+    return [RequestedRun(_run(row), msgspec.convert(row.request, RunRequest)) for row in rows]
+
+
+def read_live(connection: Connection) -> list[Run]:
+    """Every running run with its steps."""
+    rows = connection.execute(
+        select(t.runs).where(t.runs.c.state == RunState.RUNNING).order_by(t.runs.c.created_at)
+    ).all()
+    return [read_steps(connection, _run(row)) for row in rows]
+
+
+def read_run(connection: Connection, run_id: str) -> Run | None:
+    """One run with its steps, whatever its state; None when there is none."""
+    row = connection.execute(select(t.runs).where(t.runs.c.id == run_id)).one_or_none()
+    return None if row is None else read_steps(connection, _run(row))
+
+
+def read_steps(connection: Connection, run: Run) -> Run:
+    """`run` with its steps."""
+    rows = connection.execute(select(t.steps).where(t.steps.c.run_id == run.id).order_by(t.steps.c.number))
+    run.steps = [_step(run, row) for row in rows]
+    return run
+
+
+def read_attempts(connection: Connection, runs: dict[str, Run], start_timeout: timedelta) -> list[Attempt]:
+    """The current attempts of live runs whose outcome may still come: those out, and those whose lease expired, with their outputs."""
+    a = t.attempts.c
+    rows = connection.execute(
+        select(t.attempts).where(
+            a.state.in_([AttemptState.DISPATCHED, AttemptState.RUNNING])
+            | (a.state == AttemptState.LOST)
+            & a.run_id.in_(select(t.runs.c.id).where(t.runs.c.state == RunState.RUNNING))
+        )
+    )
+    found: dict[str, Attempt] = {}
+    for row in rows:
+        run = runs.get(row.run_id)
+        if run is None or run.steps[row.step_number].attempt_id != row.id:
+            continue
+        state = AttemptState(row.state)
+        found[row.id] = Attempt(
+            row.id, run.steps[row.step_number], row.number, row.dispatch_seq, state, state, row.manifest_hash,
+            row.dispatched_at, row.dispatched_at + start_timeout, row.worker, row.token, row.started_at,
+        )  # fmt: skip
+    m = t.materializations.c
+    for row in connection.execute(select(t.materializations).where(m.attempt_id.in_(list(found)))):
+        reference = msgspec.convert(row.reference, Reference) if row.reference else None
+        output = Materialization(
+            row.attempt_id, row.asset, row.partition, row.run_id, row.step_number, row.dispatch_seq,
+            MaterializationState(row.state), reference, row.data_version, row.code_version, row.metadata, (),
+        )  # fmt: skip
+        found[row.attempt_id].outputs[row.asset] = output
+    c = t.check_results.c
+    failed = select(c.attempt_id, c.asset).where(
+        c.attempt_id.in_(list(found)), c.blocking, ~c.passed, c.severity == "error"
+    )
+    for row in connection.execute(failed):
+        found[row.attempt_id].rejected.add(row.asset)
+    return list(found.values())
+
+
+def _problem(value: dict[str, Any] | None) -> Problem | None:
+    return msgspec.convert(value, Problem) if value else None
+
+
+def _run(row: Row[Any]) -> Run:
+    return Run(
+        row.id,
+        RunState(row.state),
+        row.created_at,
+        dict(row.request.get("config", {})),
+        row.tags,
+        row.author,
+        cancel_requested=row.cancel_requested,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        error=_problem(row.error),
+    )
+
+
+def _step(run: Run, row: Row[Any]) -> Step:
+    state = StepState(row.state)
+    return Step(
+        run, row.number, row.team, row.location, row.queue, row.priority, row.computation, tuple(row.assets),
+        row.partition or None, tuple(row.upstream), state, state, 0, row.attempt, row.attempt_id, row.failures, row.losses,
+        row.deaths, row.not_before, row.ready_at, row.started_at, row.ended_at, _problem(row.error),
+    )  # fmt: skip

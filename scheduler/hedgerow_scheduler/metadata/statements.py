@@ -1,0 +1,179 @@
+"""The SQL of recording: `%(rows)s` is a JSON array of rows (metadata/rows.py), so that one statement writes any number of them."""
+
+from __future__ import annotations
+
+INSERT_MANIFEST = """
+INSERT INTO manifests (hash, team, location, body, size_bytes, accepted_at, created_at)
+VALUES (%(hash)s, %(team)s, %(location)s, %(body)s, %(size)s, %(accepted_at)s, %(now)s)
+ON CONFLICT (hash) DO UPDATE SET accepted_at = coalesce(excluded.accepted_at, manifests.accepted_at)
+"""
+
+UPSERT_OWNERS = """
+INSERT INTO asset_owners (key, team, location, created_at)
+SELECT key, %(team)s, %(location)s, %(now)s FROM json_to_recordset(%(rows)s::json) AS u(key text)
+ON CONFLICT (key) DO UPDATE SET location = excluded.location WHERE asset_owners.team = excluded.team
+"""
+
+PUT_IN_FORCE = """
+INSERT INTO locations (team, location, manifest_hash, published_at)
+VALUES (%(team)s, %(location)s, %(hash)s, %(now)s)
+ON CONFLICT (team, location) DO UPDATE
+SET manifest_hash = excluded.manifest_hash, published_at = excluded.published_at, problems = NULL, failed_at = NULL
+"""
+
+LOCATION_FAILED = """
+INSERT INTO locations (team, location, problems, failed_at)
+VALUES (%(team)s, %(location)s, %(problems)s::jsonb, %(now)s)
+ON CONFLICT (team, location) DO UPDATE SET problems = excluded.problems, failed_at = excluded.failed_at
+"""
+
+START_RUN = """
+UPDATE runs SET state = %(state)s, steps = %(steps)s, started_at = %(started_at)s, ended_at = %(ended_at)s
+WHERE id = %(id)s AND state = 'requested'
+"""
+
+FAIL_REQUEST = """
+UPDATE runs SET state = 'failed', error = %(error)s::jsonb, ended_at = clock_timestamp()
+WHERE id = %(id)s AND state = 'requested'
+"""
+
+INSERT_STEPS = """
+INSERT INTO steps (run_id, number, team, location, queue, priority, computation, assets, partition, upstream, state, ready_at)
+SELECT %(run_id)s, number, team, location, queue, priority, computation,
+       assets, partition,
+       upstream, state, ready_at
+FROM json_to_recordset(%(rows)s::json) AS u(
+    number int, team text, location text, queue text, priority int, computation text, assets text[],
+    partition text, upstream int[], state text, ready_at timestamptz
+  )
+"""
+
+UPDATE_STEPS = """
+UPDATE steps AS s
+SET state = u.state, attempt = u.attempt, attempt_id = u.attempt_id, failures = u.failures, losses = u.losses, deaths = u.deaths,
+    not_before = u.not_before, ready_at = u.ready_at, started_at = u.started_at, ended_at = u.ended_at, error = u.error
+FROM json_to_recordset(%(rows)s::json) AS u(
+    run_id uuid, number int, before text, state text, attempt int, attempt_id uuid, failures int, losses int,
+    deaths int, not_before timestamptz, ready_at timestamptz, started_at timestamptz, ended_at timestamptz,
+    error jsonb
+  )
+WHERE s.run_id = u.run_id AND s.number = u.number AND s.state = u.before AND s.attempt <= u.attempt
+"""
+
+UPDATE_RUNS = """
+UPDATE runs AS r
+SET state = u.state, started_at = u.started_at, ended_at = u.ended_at, cancel_requested = u.cancel, error = u.error
+FROM json_to_recordset(%(rows)s::json) AS u(
+    id uuid, state text, started_at timestamptz, ended_at timestamptz, cancel bool, error jsonb
+  )
+WHERE r.id = u.id
+"""
+
+INSERT_ATTEMPTS = """
+INSERT INTO attempts (id, run_id, step_number, number, dispatch_seq, state, team, location, queue, manifest_hash, dispatched_at)
+SELECT * FROM json_to_recordset(%(rows)s::json) AS u(
+    id uuid, run_id uuid, step_number int, number int, dispatch_seq bigint, state text, team text, location text,
+    queue text, manifest_hash text, dispatched_at timestamptz
+  )
+"""
+
+UPDATE_ATTEMPTS = """
+UPDATE attempts AS a
+SET state = u.state, worker = u.worker, token = u.token, started_at = u.started_at, ended_at = u.ended_at, error = u.error, log = u.log
+FROM json_to_recordset(%(rows)s::json) AS u(
+    id uuid, before text, state text, worker text, token text, started_at timestamptz, ended_at timestamptz,
+    error jsonb, log text
+  )
+WHERE a.id = u.id AND a.state = u.before
+"""
+
+UPSERT_OUTPUTS = """
+INSERT INTO materializations (attempt_id, asset, partition, run_id, step_number, dispatch_seq, state, reference, data_version, code_version,
+                              metadata, columns, created_at)
+SELECT attempt_id, asset, partition, run_id, step_number, dispatch_seq, state, reference, data_version, code_version,
+       metadata, columns, %(now)s
+FROM json_to_recordset(%(rows)s::json) AS u(
+    attempt_id uuid, asset text, partition text, run_id uuid, step_number int, dispatch_seq bigint, state text,
+    reference jsonb, data_version text, code_version text, metadata jsonb, columns jsonb
+  )
+ON CONFLICT (attempt_id, asset, partition) DO UPDATE SET state = excluded.state
+"""
+
+# The pointer only moves forward in dispatch order; what it leaves, or what came too late for it, is superseded.
+MOVE_POINTERS = """
+WITH arrived AS (
+  SELECT * FROM json_to_recordset(%(rows)s::json) AS u(asset text, partition text, attempt_id uuid, dispatch_seq bigint)
+), former AS (
+  SELECT c.asset, c.partition, c.attempt_id, c.dispatch_seq FROM current_materializations c JOIN arrived USING (asset, partition)
+), moved AS (
+  INSERT INTO current_materializations AS c (asset, partition, attempt_id, dispatch_seq)
+  SELECT asset, partition, attempt_id, dispatch_seq FROM arrived
+  ON CONFLICT (asset, partition) DO UPDATE SET attempt_id = excluded.attempt_id, dispatch_seq = excluded.dispatch_seq
+  WHERE c.dispatch_seq < excluded.dispatch_seq
+  RETURNING c.asset, c.partition
+)
+UPDATE materializations AS m SET state = 'superseded'
+FROM former JOIN arrived USING (asset, partition)
+WHERE m.asset = former.asset AND m.partition = former.partition
+  AND m.attempt_id = CASE WHEN former.dispatch_seq < arrived.dispatch_seq THEN former.attempt_id ELSE arrived.attempt_id END
+  AND former.attempt_id <> arrived.attempt_id
+"""
+
+UPSERT_CHECKS = """
+INSERT INTO check_results (attempt_id, asset, check_name, partition, run_id, step_number, passed, blocking, severity, description, metadata,
+                           error, created_at)
+SELECT attempt_id, asset, check_name, partition, run_id, step_number, passed, blocking, severity, description, metadata, error, %(now)s
+FROM json_to_recordset(%(rows)s::json) AS u(
+    attempt_id uuid, asset text, check_name text, partition text, run_id uuid, step_number int, passed bool,
+    blocking bool, severity text, description text, metadata jsonb, error text
+  )
+ON CONFLICT (attempt_id, asset, check_name) DO UPDATE SET passed = excluded.passed, error = excluded.error, metadata = excluded.metadata
+"""
+
+INSERT_EVENTS = """
+INSERT INTO events (team, worker, seq, kind, attempt_id, body, received_at)
+SELECT team, worker, seq, kind, attempt_id, convert_to(body, 'UTF8'), %(now)s
+FROM json_to_recordset(%(rows)s::json) AS u(
+    team text, worker text, seq bigint, kind text, attempt_id uuid, body text
+  )
+"""
+
+UPSERT_SEQUENCES = """
+INSERT INTO worker_sequences (team, worker, acked, seen_at)
+SELECT team, worker, acked, %(now)s FROM json_to_recordset(%(rows)s::json) AS u(team text, worker text, acked bigint)
+ON CONFLICT (team, worker) DO UPDATE SET acked = excluded.acked, seen_at = excluded.seen_at
+"""
+
+UPSERT_CURSORS = """
+INSERT INTO cursors (team, position, epoch)
+SELECT * FROM json_to_recordset(%(rows)s::json) AS u(team text, position text, epoch text)
+ON CONFLICT (team) DO UPDATE SET position = excluded.position, epoch = excluded.epoch
+"""
+
+INSERT_QUARANTINE = """
+INSERT INTO quarantine (team, entry_id, reason, body, created_at)
+SELECT team, entry_id, reason, decode(body, 'hex'), %(now)s
+FROM json_to_recordset(%(rows)s::json) AS u(team text, entry_id text, reason text, body text)
+"""
+
+UPSERT_WORKERS = """
+INSERT INTO workers (team, id, location, manifest_hash, queues, slots, busy, state, host, pid, first_seen_at, last_seen_at)
+SELECT team, id, location, manifest_hash, queues, slots, busy, state, host, pid,
+       first_seen_at, last_seen_at
+FROM json_to_recordset(%(rows)s::json) AS u(
+    team text, id text, location text, manifest_hash text, queues text[], slots int, busy int, state text,
+    host text, pid int, first_seen_at timestamptz, last_seen_at timestamptz
+  )
+ON CONFLICT (team, id) DO UPDATE
+SET manifest_hash = excluded.manifest_hash, queues = excluded.queues, slots = excluded.slots, busy = excluded.busy, state = excluded.state,
+    host = excluded.host, pid = excluded.pid, last_seen_at = excluded.last_seen_at
+"""
+
+DELETE_WORKERS = """
+DELETE FROM workers AS w USING json_to_recordset(%(rows)s::json) AS u(team text, worker text) WHERE w.team = u.team AND w.id = u.worker
+"""
+
+APPLY_COMMANDS = """
+UPDATE commands AS c SET applied_at = %(now)s, outcome = u.outcome
+FROM json_to_recordset(%(rows)s::json) AS u(id bigint, outcome jsonb) WHERE c.id = u.id
+"""

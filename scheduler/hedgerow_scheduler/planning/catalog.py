@@ -1,0 +1,206 @@
+"""The catalog: one immutable picture of all manifests in force, indexed for planning."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from types import MappingProxyType
+
+import msgspec
+
+from hedgerow.errors import Problem
+from hedgerow.manifest.model import Asset, Check, Computation, Dependency, Job, Manifest, Pool, Queue
+from hedgerow.partitions.model import ByDim, Window
+
+
+class CatalogAsset(msgspec.Struct, frozen=True):
+    """An asset with the code location it belongs to; `computation` is None when it is external."""
+
+    definition: Asset
+    team: str
+    location: str
+    computation: Computation | None
+    checks: tuple[Check, ...]
+
+    @property
+    def key(self) -> str:
+        """The asset's key, unique in the deployment."""
+        return self.definition.key
+
+
+class PublishedManifest(msgspec.Struct, frozen=True, dict=True):
+    """A manifest with its hash."""
+
+    hash: str
+    manifest: Manifest
+
+    @cached_property
+    def computations(self) -> Mapping[str, Computation]:
+        """Its computations by name."""
+        return {computation.name: computation for computation in self.manifest.computations}
+
+
+class Catalog:
+    """All that is declared in the deployment. Built once per change of a manifest, read by everyone, never altered."""
+
+    def __init__(self, published: Iterable[PublishedManifest] = ()) -> None:
+        self.published: Mapping[tuple[str, str], PublishedManifest] = MappingProxyType(
+            {(entry.manifest.team, entry.manifest.location): entry for entry in published}
+        )
+        assets: dict[str, CatalogAsset] = {}
+        computations: dict[str, Computation] = {}
+        jobs: dict[str, Job] = {}
+        self._home: dict[str, tuple[str, str]] = {}
+        for (team, location), entry in sorted(self.published.items()):
+            manifest = entry.manifest
+            checks: dict[str, list[Check]] = defaultdict(list)
+            for check in manifest.checks:
+                checks[check.asset].append(check)
+            own = {computation.name: computation for computation in manifest.computations}
+            for name, computation in own.items():
+                computations.setdefault(name, computation)
+                self._home.setdefault(name, (team, location))
+            for asset in manifest.assets:
+                made_by = own.get(asset.computation) if asset.computation else None
+                assets.setdefault(asset.key, CatalogAsset(asset, team, location, made_by, tuple(checks[asset.key])))
+            for job in manifest.jobs:
+                jobs[job.name if job.name not in jobs else f"{team}/{job.name}"] = job
+                jobs[f"{team}/{job.name}"] = job
+        self.assets: Mapping[str, CatalogAsset] = MappingProxyType(assets)
+        self.computations: Mapping[str, Computation] = MappingProxyType(computations)
+        self.jobs: Mapping[str, Job] = MappingProxyType(jobs)
+        downstream: dict[str, list[str]] = defaultdict(list)
+        for key in sorted(assets):
+            for upstream in self.upstream(key):
+                downstream[upstream].append(key)
+        self._downstream = {key: tuple(keys) for key, keys in downstream.items()}
+
+    def home(self, computation: str) -> tuple[str, str]:
+        """The (team, location) that declares a computation; KeyError when no one does."""
+        return self._home[computation]
+
+    def dependencies(self, key: str) -> tuple[Dependency, ...]:
+        """The edges of an asset's computation, without those to assets that the same step makes; none when nobody declares it."""
+        asset = self.assets.get(key)
+        if asset is None or asset.computation is None:
+            return ()
+        own = asset.computation.assets
+        return tuple(dep for dep in asset.computation.deps if dep.key not in own or looks_back(dep))
+
+    def upstream(self, key: str) -> tuple[str, ...]:
+        """The keys an asset is made from, itself left out, sorted; keys nobody declares are among them."""
+        return tuple(sorted({dep.key for dep in self.dependencies(key) if dep.key != key}))
+
+    def downstream(self, key: str) -> tuple[str, ...]:
+        """The keys made from an asset, sorted."""
+        return self._downstream.get(key, ())
+
+    def unresolved(self, computation: Computation) -> tuple[str, ...]:
+        """Upstream keys that no manifest in force declares (optional ones left out)."""
+        return tuple(dep.key for dep in computation.deps if not dep.optional and dep.key not in self.assets)
+
+    def manifest_hash(self, team: str, location: str) -> str | None:
+        """The hash of the manifest in force, None when there is none."""
+        entry = self.published.get((team, location))
+        return entry.hash if entry else None
+
+    def queue(self, team: str, location: str, name: str) -> Queue:
+        """A queue with its declared limits; one that is not declared has none."""
+        entry = self.published.get((team, location))
+        for queue in entry.manifest.queues if entry else ():
+            if queue.name == name:
+                return queue
+        return Queue(name)
+
+    def pool(self, name: str) -> Pool | None:
+        """A declared pool, None when no one declares it."""
+        for entry in self.published.values():
+            for pool in entry.manifest.pools:
+                if pool.name == name:
+                    return pool
+        return None
+
+    def replacing(self, published: PublishedManifest) -> Catalog:
+        """The catalog with this manifest in place of the location's former one."""
+        key = (published.manifest.team, published.manifest.location)
+        others = [entry for place, entry in self.published.items() if place != key]
+        return Catalog([*others, published])
+
+
+def looks_back(dep: Dependency) -> bool:
+    """Whether the edge reads earlier partitions only, as an asset may do of itself."""
+    mappings = [one for _, one in dep.mapping.pairs] if isinstance(dep.mapping, ByDim) else [dep.mapping]
+    return any(isinstance(one, Window) and one.end < 0 for one in mappings)
+
+
+def refusals(catalog: Catalog, candidate: Manifest, owners: Mapping[str, tuple[str, str]]) -> tuple[Problem, ...]:
+    """Why a manifest can't come into force beside the others: a key that belongs to someone else, or a cycle it would close.
+
+    `owners` maps every key ever published to its (team, location). An empty result means it may come into force.
+    """
+    problems = []
+    mine = (candidate.team, candidate.location)
+    for asset in candidate.assets:
+        owner = owners.get(asset.key, mine)
+        declared = catalog.assets.get(asset.key)
+        moved = owner[0] == mine[0] and (declared is None or (declared.team, declared.location) == mine)
+        if owner != mine and not moved:
+            problems.append(
+                Problem(
+                    "HR-Q010",
+                    f"Asset '{asset.key}' belongs to team '{owner[0]}' (location '{owner[1]}'), which published it first.",
+                    "Choose another key, or read that asset as an upstream instead of declaring it.",
+                    asset.source.file if asset.source else None,
+                    asset.source.line if asset.source else None,
+                )
+            )
+    if problems:
+        return tuple(problems)
+    cycle = find_cycle(catalog.replacing(PublishedManifest("", candidate)))
+    if cycle:
+        problems.append(
+            Problem(
+                "HR-Q011",
+                f"Location '{candidate.location}' of team '{candidate.team}' closes a cycle: {' -> '.join(cycle)}.",
+                "Remove one of these dependencies; the last good manifest stays in force until then.",
+            )
+        )
+    return tuple(problems)
+
+
+def find_cycle(catalog: Catalog) -> Sequence[str]:
+    """The keys of one cycle, the first repeated at the end; empty when there is none. Steps are the nodes, not single assets."""
+    nodes: dict[str, set[str]] = {}
+    for key, asset in catalog.assets.items():
+        if asset.computation is None:
+            continue
+        name = asset.computation.name
+        if asset.computation.assets == (key,) and any(
+            dep.key == key and not looks_back(dep) for dep in asset.computation.deps
+        ):
+            return [key, key]
+        for upstream in catalog.upstream(key):
+            other = catalog.assets.get(upstream)
+            if other is not None and other.computation is not None and other.computation.name != name:
+                nodes.setdefault(name, set()).add(other.computation.name)
+    colour: dict[str, int] = {}
+    for root in sorted(nodes):
+        if root in colour:
+            continue
+        path = [root]
+        stack = [iter(sorted(nodes.get(root, ())))]
+        colour[root] = 1
+        while stack:
+            following = next(stack[-1], None)
+            if following is None:
+                colour[path.pop()] = 2
+                stack.pop()
+            elif colour.get(following) == 1:
+                loop = path[path.index(following) :]
+                return [*reversed(loop), loop[-1]]
+            elif following not in colour:
+                colour[following] = 1
+                path.append(following)
+                stack.append(iter(sorted(nodes.get(following, ()))))
+    return []

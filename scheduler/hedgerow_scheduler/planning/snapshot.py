@@ -1,0 +1,286 @@
+"""The snapshot: all live runs, steps, attempts and workers, and the only functions that move a step from state to state."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, defaultdict, deque
+from datetime import datetime, timedelta
+from itertools import count
+
+from hedgerow.errors import Problem
+from hedgerow_scheduler.lifecycle.changes import Changes, Effects, Measure
+from hedgerow_scheduler.lifecycle.model import Attempt, Run, Step, Worker
+from hedgerow_scheduler.lifecycle.service_time import ServiceTime
+from hedgerow_scheduler.lifecycle.states import (
+    ATTEMPT_LIVE,
+    ENDED,
+    HELD,
+    RETRYABLE,
+    STEP_ARROWS,
+    AttemptState,
+    RunState,
+    StepState,
+    run_state_of,
+)
+from hedgerow_scheduler.planning.backlog import Backlog, QueueName, queue_of
+from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest
+
+FAILS_DOWNSTREAM = frozenset({StepState.FAILED, StepState.POISONED, StepState.UPSTREAM_FAILED})
+
+
+class Snapshot:
+    """The leader's picture of everything that is not over, kept equal to PostgreSQL: what changes here is noted in `changes`.
+
+    If recording the changes fails, the snapshot is thrown away and read again.
+    """
+
+    def __init__(self, catalog: Catalog | None = None) -> None:
+        self.catalog = catalog or Catalog()
+        self.runs: dict[str, Run] = {}
+        self.attempts: dict[str, Attempt] = {}
+        self.workers: dict[tuple[str, str], Worker] = {}
+        self.backlog = Backlog()
+        self.held: Counter[QueueName] = Counter()
+        self.locks: dict[tuple[str, str], str] = {}
+        self.sequences: dict[tuple[str, str], int] = {}
+        self.owners: dict[str, tuple[str, str]] = {}
+        self.accepted: dict[str, PublishedManifest] = {}  # by hash, in the order in which they came into force
+        self.dispatch_seq = 0
+        self.service_times: defaultdict[QueueName, ServiceTime] = defaultdict(ServiceTime)
+        self.changes = Changes()
+        self.effects = Effects()
+        self._timers: list[tuple[datetime, int, Step]] = []
+        self._tie = count()
+
+    # -- runs --------------------------------------------------------------------------------------------------------
+
+    def add_run(self, run: Run) -> None:
+        """Takes up a run whose steps are known: those that wait for nothing become candidates of admission, timers are set."""
+        self.runs[run.id] = run
+        run.counts = Counter(step.state for step in run.steps)
+        run.downstream = [[] for _ in run.steps]
+        for step in run.steps:
+            for number in step.upstream:
+                run.downstream[number].append(step.number)
+        for step in run.steps:
+            step.waiting_on = sum(run.steps[number].state is not StepState.SUCCEEDED for number in step.upstream)
+            if step.state is StepState.READY:
+                self.backlog.add(step)
+            elif step.state is StepState.RETRY_WAIT and step.not_before is not None:
+                self._set_timer(step, step.not_before)
+            elif step.state in HELD:
+                self.held[queue_of(step)] += 1
+
+    def start_run(self, run: Run, now: datetime) -> None:
+        """Takes up a run that was just planned."""
+        run.state, run.started_at = RunState.RUNNING, now
+        for step in run.steps:
+            step.state = step.recorded = StepState.WAITING if step.upstream else StepState.READY
+            step.ready_at = None if step.upstream else now
+        self.changes.planned_runs.append(run)
+        self.add_run(run)
+        if not run.steps:
+            self._close_if_over(run, now)
+
+    def _close_if_over(self, run: Run, now: datetime) -> None:
+        state = run_state_of(run.counts, run.cancel_requested)
+        if state is run.state:
+            return
+        run.state = state
+        self.changes.runs[run.id] = run
+        if state is RunState.RUNNING:
+            run.ended_at = None
+            return
+        run.ended_at = now
+        del self.runs[run.id]
+        for step in run.steps:
+            if step.attempt_id is not None:
+                self.attempts.pop(step.attempt_id, None)
+
+    # -- steps -------------------------------------------------------------------------------------------------------
+
+    def move(self, step: Step, to: StepState, now: datetime, error: Problem | None = None) -> None:
+        """Moves one step along an arrow of the table, with everything that follows from it: counts, limits, downstream, the run."""
+        before = step.state
+        if (before, to) not in STEP_ARROWS:
+            raise AssertionError(f"no arrow {before} -> {to} (step {step.name})")
+        run = step.run
+        step.state = to
+        run.counts[before] -= 1
+        run.counts[to] += 1
+        self.changes.steps[(run.id, step.number)] = step
+        if before in HELD and to not in HELD:
+            self.held[queue_of(step)] -= 1
+            self._unlock(step)
+        elif to in HELD and before not in HELD:
+            self.held[queue_of(step)] += 1
+        step.error = error
+        if to is StepState.READY:
+            step.ready_at, step.not_before = now, None
+            self.backlog.add(step)
+        elif to in ENDED:
+            step.ended_at = now
+            step.not_before = None
+            step.cancelling = False
+            self._propagate(step, now)
+            self._close_if_over(run, now)
+
+    def wait_for_retry(self, step: Step, delay: timedelta, now: datetime, error: Problem | None) -> None:
+        """The step is tried again once `delay` has passed."""
+        self.move(step, StepState.RETRY_WAIT, now, error)
+        step.not_before = now + delay
+        self._set_timer(step, step.not_before)
+
+    def lock(self, step: Step, attempt_id: str) -> None:
+        """The attempt takes the step's (asset, partition) locks."""
+        for lock in step.locks():
+            self.locks[lock] = attempt_id
+
+    def _unlock(self, step: Step) -> None:
+        for lock in step.locks():
+            if self.locks.get(lock) == step.attempt_id:
+                del self.locks[lock]
+                self.backlog.unlocked(lock)
+
+    def _propagate(self, ended: Step, now: datetime) -> None:
+        """Carries the end of a step to the steps that wait for it. Iterative: chains may be long."""
+        run = ended.run
+        queue = deque([ended])
+        while queue:
+            step = queue.popleft()
+            for number in run.downstream[step.number]:
+                below = run.steps[number]
+                if below.state is not StepState.WAITING:
+                    continue
+                if step.state is StepState.SUCCEEDED:
+                    below.waiting_on -= 1
+                    if below.waiting_on == 0:
+                        self.move(below, StepState.READY, now)
+                    continue
+                to, error = _inherited(step)
+                below.state, below.ended_at, below.error = to, now, error
+                run.counts[StepState.WAITING] -= 1
+                run.counts[to] += 1
+                self.changes.steps[(run.id, number)] = below
+                queue.append(below)
+
+    def cancel_step(self, step: Step, now: datetime, why: str) -> None:
+        """Cancels a step: at once when no attempt is out, else through its claim or its worker."""
+        if step.state in ENDED:
+            return
+        if step.state in HELD:
+            step.cancelling = True
+            self.changes.steps[(step.run.id, step.number)] = step
+            attempt = self.attempts.get(step.attempt_id or "")
+            if attempt is not None:
+                self.press_cancellation(attempt, now)
+            return
+        self.move(
+            step,
+            StepState.CANCELLED,
+            now,
+            Problem("HR-Q020", f"Cancelled: {why}.", "Retry the run to take it up again."),
+        )
+
+    def press_cancellation(self, attempt: Attempt, now: datetime) -> None:
+        """Asks for the end of an attempt: takes its claim while it is unstarted, tells its worker otherwise."""
+        attempt.told_to_cancel_at = now
+        if attempt.state is AttemptState.DISPATCHED:
+            self.revoke(attempt)
+        else:
+            self.effects.cancel.append(attempt)
+
+    def retry_steps(self, run: Run, numbers: set[int], now: datetime) -> int:
+        """Takes up steps that failed, were cancelled, parked or had a failed upstream, with fresh budgets; returns how many.
+
+        What they wait for is taken up with them, and so is what failed only because of them.
+        """
+        again = [run.steps[number] for number in sorted(_with_neighbours(run, numbers))]
+        for step in again:
+            step.failures = step.losses = step.deaths = 0
+        run.cancel_requested = False
+        for step in again:
+            step.waiting_on = sum(run.steps[number].state is not StepState.SUCCEEDED for number in step.upstream)
+            step.ended_at = None
+            self.move(step, StepState.WAITING if step.waiting_on else StepState.READY, now)
+        self.changes.runs[run.id] = run
+        self._close_if_over(run, now)
+        return len(again)
+
+    # -- attempts ----------------------------------------------------------------------------------------------------
+
+    def revoke(self, attempt: Attempt) -> None:
+        """Tries to take an unstarted attempt's claim; the answer comes back to recovery."""
+        if not attempt.revoking:
+            attempt.revoking = True
+            self.effects.revoke.append(attempt)
+
+    def end_attempt(self, attempt: Attempt, state: AttemptState, now: datetime, error: Problem | None = None) -> None:
+        """Ends an attempt; a lost one stays known, because its outcome may still come and count."""
+        attempt.state, attempt.ended_at, attempt.error = state, now, error
+        self.changes.attempts[attempt.id] = attempt
+        labels = (attempt.step.team, attempt.step.queue)
+        if state in _UNSTARTED:
+            self.measure("step_redispatches", (*labels, state.value))
+        elif state is AttemptState.INTERRUPTED:
+            self.measure("step_retries", (*labels, state.value))
+        else:
+            self.measure("steps", (*labels, state.value))
+        if attempt.started_at is not None:
+            self.measure("step_duration", labels, (now - attempt.started_at).total_seconds())
+        if state is not AttemptState.LOST:
+            self.attempts.pop(attempt.id, None)
+
+    def measure(self, metric: str, labels: tuple[str, ...], value: float = 1.0) -> None:
+        """Notes something to count or observe once this cycle is recorded."""
+        self.effects.measures.append(Measure(metric, labels, value))
+
+    def live_attempts(self) -> list[Attempt]:
+        """The attempts that hold limits."""
+        return [attempt for attempt in self.attempts.values() if attempt.state in ATTEMPT_LIVE]
+
+    # -- timers ------------------------------------------------------------------------------------------------------
+
+    def _set_timer(self, step: Step, at: datetime) -> None:
+        heapq.heappush(self._timers, (at, next(self._tie), step))
+
+    def next_timer(self) -> datetime | None:
+        """When the next retry is due."""
+        return self._timers[0][0] if self._timers else None
+
+    def fire_timers(self, now: datetime) -> None:
+        """Makes the steps ready whose retry is due."""
+        while self._timers and self._timers[0][0] <= now:
+            step = heapq.heappop(self._timers)[2]
+            if step.state is StepState.RETRY_WAIT and step.not_before is not None and step.not_before <= now:
+                self.move(step, StepState.READY, now)
+
+
+_UNSTARTED = frozenset({AttemptState.REFUSED, AttemptState.SUPERSEDED})
+
+
+def _with_neighbours(run: Run, numbers: set[int]) -> set[int]:
+    """The steps of `numbers` that may be tried again, with those above that they need and those below that failed for them."""
+    found = {number for number in numbers if run.steps[number].state in RETRYABLE}
+    edge = list(found)
+    while edge:
+        number = edge.pop()
+        above = [other for other in run.steps[number].upstream if run.steps[other].state in RETRYABLE]
+        below = [other for other in run.downstream[number] if run.steps[other].state is StepState.UPSTREAM_FAILED]
+        fresh = set(above + below) - found
+        found |= fresh
+        edge.extend(fresh)
+    return found
+
+
+def _inherited(above: Step) -> tuple[StepState, Problem | None]:
+    """What a waiting step becomes when `above`, which it waits for, ended without success."""
+    if above.state is StepState.SKIPPED:
+        return StepState.SKIPPED, None
+    if above.state in FAILS_DOWNSTREAM:
+        return StepState.UPSTREAM_FAILED, Problem(
+            "HR-Q021",
+            f"Upstream step {above.number} ({', '.join(above.assets)}) ended as {above.state}.",
+            "Mend the cause and retry the run: this step follows by itself.",
+        )
+    return StepState.CANCELLED, None

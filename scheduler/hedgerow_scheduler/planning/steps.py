@@ -1,0 +1,247 @@
+"""Steps: what a run request comes to, as numbered steps with the edges between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from hedgerow.errors import RequestError
+from hedgerow.manifest.model import Computation
+from hedgerow.partitions import algebra
+from hedgerow.partitions.model import Partitions, StaticPartitions, TimePartitions, dimensions
+from hedgerow.partitions.resolution import upstream_keys, validate_mapping
+from hedgerow.suggestion import did_you_mean
+from hedgerow_scheduler.planning.catalog import Catalog, looks_back
+from hedgerow_scheduler.planning.request import RunRequest
+from hedgerow_scheduler.planning.selection import resolve
+
+MAX_STEPS = 200_000
+
+
+class PlannedStep(msgspec.Struct, frozen=True):
+    """A step to be: numbered from 0 in dependency order, `upstream` are lower numbers of the same run."""
+
+    number: int
+    team: str
+    location: str
+    queue: str
+    priority: int
+    computation: str
+    assets: tuple[str, ...]
+    partition: str | None
+    upstream: tuple[int, ...]
+
+
+def plan_steps(catalog: Catalog, request: RunRequest, now: datetime) -> tuple[PlannedStep, ...]:
+    """The steps of a run, in an order in which each comes after what it waits for.
+
+    RequestError: HR-Q001 to HR-Q003 (selection), HR-Q101 to HR-Q103 (partitions), HR-Q004 (partitions for nothing that has
+    them), HR-Q005 (config for what is not selected), HR-Q006 (too many steps).
+    """
+    chosen = resolve(catalog, request.selection)
+    computations = _in_dependency_order(catalog, chosen)
+    _check_config(request, chosen)
+    keys = _partition_keys(computations, request, now)
+    total = sum(len(keys[computation.name]) for computation in computations)
+    if total > MAX_STEPS:
+        raise RequestError.of(
+            "HR-Q006",
+            f"The request comes to {total:,} steps; a run takes at most {MAX_STEPS:,}.",
+            "Split it into several runs.",
+        )
+    numbers: dict[tuple[str, str | None], int] = {}
+    for computation in computations:
+        for key in keys[computation.name]:
+            numbers[computation.name, key] = len(numbers)
+    wanted = set(chosen)
+    planned = []
+    for computation in computations:
+        team, location = catalog.home(computation.name)
+        whole = not computation.subset
+        assets = tuple(key for key in computation.assets if whole or key in wanted)
+        edges = _Edges(catalog, computation, numbers, now)
+        for key in keys[computation.name]:
+            planned.append(
+                PlannedStep(
+                    numbers[computation.name, key], team, location, computation.queue, computation.priority,
+                    computation.name, assets, key, edges.of(key),
+                )
+            )  # fmt: skip
+    return tuple(planned)
+
+
+class _Edges:
+    """The edges of one computation's steps to the steps of the same run."""
+
+    def __init__(
+        self, catalog: Catalog, computation: Computation, numbers: Mapping[tuple[str, str | None], int], now: datetime
+    ) -> None:
+        self._computation, self._numbers, self._now = computation, numbers, now
+        self._above = []
+        planned = {name for name, _ in numbers}
+        for dep in computation.deps:
+            asset = catalog.assets.get(dep.key)
+            if asset is None or asset.computation is None or asset.computation.name not in planned:
+                continue
+            if asset.computation.name != computation.name or looks_back(dep):
+                self._above.append((dep, asset.computation))
+
+    def of(self, key: str | None) -> tuple[int, ...]:
+        """The numbers of the steps that the step of partition `key` waits for, sorted."""
+        found: set[int] = set()
+        for dep, above in self._above:
+            for partition in upstream_keys(dep.mapping, self._computation.partitions, above.partitions, key, self._now):
+                number = self._numbers.get((above.name, partition))
+                if number is not None:
+                    found.add(number)
+        return tuple(sorted(found))
+
+
+def _in_dependency_order(catalog: Catalog, chosen: Sequence[str]) -> list[Computation]:
+    """The computations of the chosen assets, each after those it reads from; ties by name. Cycles can't be: manifests that close one are refused."""
+    computations: dict[str, Computation] = {}
+    for key in chosen:
+        computation = catalog.assets[key].computation
+        if computation is not None:
+            computations[computation.name] = computation
+    above: dict[str, set[str]] = {}
+    for name, computation in computations.items():
+        makers = (catalog.assets[dep.key].computation for dep in computation.deps if dep.key in catalog.assets)
+        above[name] = {maker.name for maker in makers if maker is not None and maker.name in computations} - {name}
+    below: dict[str, list[str]] = {name: [] for name in computations}
+    for name, makers_above in above.items():
+        for maker_name in makers_above:
+            below[maker_name].append(name)
+    left = {name: len(makers_above) for name, makers_above in above.items()}
+    ordered: list[Computation] = []
+    ready = sorted(name for name, count in left.items() if not count)
+    while ready:
+        ordered.extend(computations[name] for name in ready)
+        freed = []
+        for name in ready:
+            for following in below[name]:
+                left[following] -= 1
+                if not left[following]:
+                    freed.append(following)
+        ready = sorted(freed)
+    if len(ordered) < len(computations):
+        raise AssertionError("the catalog holds a cycle")
+    return ordered
+
+
+def _check_config(request: RunRequest, chosen: Sequence[str]) -> None:
+    for key in request.config:
+        if key not in chosen:
+            raise RequestError.of(
+                "HR-Q005",
+                f"Config is given for '{key}', which the run does not make.",
+                did_you_mean(key, chosen, "The run makes"),
+            )
+
+
+def _partition_keys(
+    computations: Sequence[Computation], request: RunRequest, now: datetime
+) -> dict[str, tuple[str | None, ...]]:
+    """Which partitions of each computation the request asks for; (None,) where there are none to choose."""
+    partitioned = [computation for computation in computations if computation.partitions is not None]
+    asked = bool(request.partitions or request.partition_range or request.all_partitions)
+    if asked and not partitioned and not request.all_partitions:
+        raise RequestError.of(
+            "HR-Q004",
+            "Partitions are given, but nothing in the selection is partitioned.",
+            "Leave the partitions out, or select a partitioned asset.",
+        )
+    keys: dict[str, tuple[str | None, ...]] = {computation.name: (None,) for computation in computations}
+    choice = _Choice(request, [computation.partitions for computation in partitioned if computation.partitions], now)
+    for computation in partitioned:
+        if computation.partitions is not None:
+            if not asked:
+                raise RequestError.of(
+                    "HR-Q101",
+                    f"Asset '{computation.assets[0]}' is partitioned, and no partition was given.",
+                    "Give --partition KEY, --range FIRST..LAST or --all-partitions.",
+                )
+            keys[computation.name] = choice.keys_of(computation.partitions)
+    return keys
+
+
+class _Choice:
+    """The partitions a request asks for, in the terms of each definition.
+
+    A definition that knows a key of the request takes it as it is. For keys that it does not know, it takes what belongs to
+    them by way of a definition that does: the windows that overlap, or the dimensions that both have. Windows that are not
+    complete yet are left out, unless nothing else would be left.
+    """
+
+    def __init__(self, request: RunRequest, definitions: Sequence[Partitions], now: datetime) -> None:
+        self._request, self._now = request, now
+        self._known: list[tuple[Partitions, tuple[str, ...]]] = []
+        for definition in definitions:
+            if all(definition != other for other, _ in self._known):
+                self._known.append((definition, self._directly(definition)))
+        if definitions and not request.all_partitions:
+            self._refuse_unknown(definitions[0])
+
+    def keys_of(self, partitions: Partitions) -> tuple[str, ...]:
+        """The keys of a definition in its order; RequestError when the request's keys mean nothing in it."""
+        own = next(keys for definition, keys in self._known if definition == partitions)
+        if self._request.all_partitions:
+            return own
+        found = dict.fromkeys(own)
+        for definition, keys in self._known:
+            if definition != partitions and _related(definition, partitions):
+                for key in keys:
+                    if not algebra.contains(partitions, key, self._now):
+                        found |= dict.fromkeys(upstream_keys(None, definition, partitions, key, self._now))
+        wanted = [key for key in found if key is not None]
+        complete = [key for key in wanted if algebra.contains(partitions, key, self._now)]
+        if not complete:
+            algebra.check_key(partitions, wanted[0] if wanted else self._first_key(), self._now)
+        return tuple(sorted(complete, key=lambda key: _place(partitions, key)))
+
+    def _first_key(self) -> str:
+        chosen = self._request.partition_range
+        return chosen.first if chosen else self._request.partitions[0]
+
+    def _directly(self, partitions: Partitions) -> tuple[str, ...]:
+        request, now = self._request, self._now
+        if request.all_partitions:
+            return algebra.keys(partitions, now)
+        chosen = request.partition_range
+        if chosen is None:
+            return tuple(dict.fromkeys(key for key in request.partitions if algebra.contains(partitions, key, now)))
+        if algebra.contains(partitions, chosen.first, now) and algebra.contains(partitions, chosen.last, now):
+            return algebra.key_range(partitions, chosen.first, chosen.last, now)
+        return ()
+
+    def _refuse_unknown(self, first: Partitions) -> None:
+        """Every key must be a partition of something that is selected, both ends of a range of the same one."""
+        ends = self._request.partition_range
+        for key in (ends.first, ends.last) if ends else self._request.partitions:
+            if not any(algebra.contains(definition, key, self._now) for definition, _ in self._known):
+                algebra.check_key(first, key, self._now)
+        if ends and not any(keys for _, keys in self._known):
+            raise RequestError.of(
+                "HR-Q103",
+                f"'{ends.first}' and '{ends.last}' are partitions of different kinds.",
+                "Give two keys of the same kind, such as two days.",
+            )
+
+
+def _related(one: Partitions, other: Partitions) -> bool:
+    """Whether keys of `one` say something about `other`: both are windows of time, or they share a dimension."""
+    here, there = dimensions(one), dimensions(other)
+    alone = len(here) == len(there) == 1 and isinstance(one, TimePartitions) and isinstance(other, TimePartitions)
+    shared = {(dim.dim, type(dim)) for dim in here} & {(dim.dim, type(dim)) for dim in there}
+    return (alone or bool(shared)) and validate_mapping(None, one, other) is None
+
+
+def _place(partitions: Partitions, key: str) -> tuple[int | str, ...]:
+    """Where a key stands in the order of its definition. The keys of windows sort as text."""
+    parts = algebra.split_key(partitions, key)
+    return tuple(
+        dim.keys.index(parts[dim.dim]) if isinstance(dim, StaticPartitions) else parts[dim.dim]
+        for dim in dimensions(partitions)
+    )

@@ -1,0 +1,36 @@
+"""Recovery of attempts nobody started: what the answer to taking a claim means."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from hedgerow.errors import Problem
+from hedgerow_scheduler.ingest.fold import bind
+from hedgerow_scheduler.lifecycle.states import AttemptState, StepState
+from hedgerow_scheduler.planning.snapshot import Snapshot
+
+
+def claim_answered(snapshot: Snapshot, attempt_id: str, holder: str | None, now: datetime, lease: timedelta) -> None:
+    """The scheduler holds the claim (`holder` None): the attempt is over, unstarted, and costs the step nothing. Otherwise a
+    worker was quicker: the attempt runs, under a lease that begins now.
+    """
+    attempt = snapshot.attempts.get(attempt_id)
+    if attempt is None or attempt.state is not AttemptState.DISPATCHED:
+        return
+    attempt.revoking = False
+    if holder is not None:
+        bind(snapshot, attempt, holder.partition(":")[0], holder, now, lease)
+        return
+    step = attempt.step
+    problem = Problem(
+        "HR-Q024", "No worker started the attempt in time.", "Nothing to do: the step is dispatched again."
+    )
+    snapshot.end_attempt(attempt, AttemptState.REFUSED, now, problem)
+    snapshot.move(step, StepState.CANCELLED if step.cancelling else StepState.READY, now)
+
+
+def claim_unanswered(snapshot: Snapshot, attempt_id: str) -> None:
+    """The broker did not answer: it is asked again at the next look."""
+    attempt = snapshot.attempts.get(attempt_id)
+    if attempt is not None:
+        attempt.revoking = False

@@ -1,0 +1,108 @@
+"""Leading: stands by until the lead is free, leads until something fails, and begins again."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import psycopg
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from hedgerow.clock import monotonic
+from hedgerow.errors import HedgerowError
+from hedgerow.settings.platform import PlatformSettings
+from hedgerow_scheduler.ingest.inbox import Inbox
+from hedgerow_scheduler.metadata import leadership
+from hedgerow_scheduler.metadata.database import WAKE_CHANNEL, libpq_url
+from hedgerow_scheduler.observe.metrics import SchedulerMetrics
+from hedgerow_scheduler.service.brokers import Brokers
+from hedgerow_scheduler.service.loop import Loop
+
+STAND_BY_S = 0.5
+log = logging.getLogger("hedgerow.scheduler")
+
+
+class Listener:
+    """Hears the API's NOTIFY in a thread of its own and rings the inbox's bell."""
+
+    def __init__(self, url: str, inbox: Inbox, stopping: threading.Event) -> None:
+        self._url, self._inbox, self._stopping = libpq_url(url), inbox, stopping
+        self.heard = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread; it ends when `stopping` is set, at most half a second later."""
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with psycopg.connect(self._url, autocommit=True, connect_timeout=5) as connection:
+                    connection.execute(f"LISTEN {WAKE_CHANNEL}")
+                    self._ring()
+                    while not self._stopping.is_set():
+                        for _ in connection.notifies(timeout=0.5, stop_after=1):
+                            self._ring()
+            except psycopg.Error as error:
+                log.warning("listening for commands failed: %s", error)
+                self._stopping.wait(0.5)
+
+    def _ring(self) -> None:
+        self.heard.set()
+        self._inbox.bell.set()
+
+
+def serve(
+    engine: Engine, settings: PlatformSettings, metrics: SchedulerMetrics, holder: str, stopping: threading.Event
+) -> None:
+    """Runs until `stopping` is set. Whatever fails ends the term, not the process: the next one begins with what PostgreSQL holds."""
+    inbox = Inbox()
+    listener = Listener(settings.database, inbox, stopping)
+    listener.start()
+    generation = 0
+    while not stopping.is_set():
+        try:
+            with engine.begin() as connection:
+                lead = leadership.try_to_lead(connection, holder)
+        except SQLAlchemyError as error:
+            log.warning("the database does not answer: %s", _brief(error))
+            lead = None
+        if lead is None:
+            stopping.wait(STAND_BY_S)
+            continue
+        generation += 1
+        brokers = Brokers(settings, inbox)
+        try:
+            loop = Loop(engine, settings, lead, inbox, brokers, metrics, generation)
+            metrics.is_leader.set(1)
+            log.info("leading in epoch %d with %d live runs", lead.epoch, len(loop.snapshot.runs))
+            _lead(loop, inbox, listener, stopping)
+        except (SQLAlchemyError, HedgerowError) as error:
+            log.warning("the term of epoch %d ends: %s", lead.epoch, _brief(error))
+        except Exception:
+            log.exception("the term of epoch %d ends by a defect", lead.epoch)
+        finally:
+            metrics.is_leader.set(0)
+            brokers.stop()
+        try:
+            with engine.begin() as connection:
+                leadership.resign(connection, lead)
+        except SQLAlchemyError as error:
+            log.warning("the lead could not be given up: %s", _brief(error))
+        if not stopping.is_set():
+            stopping.wait(STAND_BY_S)
+
+
+def _lead(loop: Loop, inbox: Inbox, listener: Listener, stopping: threading.Event) -> None:
+    until = monotonic()
+    while not stopping.is_set():
+        inbox.bell.wait(max(0.0, until - monotonic()))
+        inbox.bell.clear()
+        woken = listener.heard.is_set()
+        listener.heard.clear()
+        until = monotonic() + loop.step(woken)
+
+
+def _brief(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,243 @@
+"""The loop of the leader: take events, fold, plan, admit, record, and only then hand the effects over."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+from time import perf_counter
+
+import msgspec
+from sqlalchemy import Connection, Engine
+
+from hedgerow import clock
+from hedgerow.settings.platform import PlatformSettings
+from hedgerow_scheduler.admission.admit import Admission
+from hedgerow_scheduler.dispatch.orders import Publication
+from hedgerow_scheduler.ingest.fold import Fold
+from hedgerow_scheduler.ingest.inbox import Batch, ClaimAnswer, Inbox, Message, StreamLost
+from hedgerow_scheduler.ingest.reader import Follow
+from hedgerow_scheduler.lifecycle.changes import Changes, Effects
+from hedgerow_scheduler.metadata import leadership, teams
+from hedgerow_scheduler.metadata.inputs import Stored, read_stored
+from hedgerow_scheduler.metadata.leadership import Leadership
+from hedgerow_scheduler.metadata.recording import gather
+from hedgerow_scheduler.metadata.writes import Writes
+from hedgerow_scheduler.observe.metrics import SchedulerMetrics
+from hedgerow_scheduler.recovery.claims import claim_answered, claim_unanswered
+from hedgerow_scheduler.recovery.leases import Contact, broker_lost_data, reap
+from hedgerow_scheduler.service.brokers import Brokers
+from hedgerow_scheduler.service.dispatching import Dispatcher
+from hedgerow_scheduler.service.requests import take_commands, take_requested_runs
+from hedgerow_scheduler.service.takeover import read_cursors, read_snapshot
+
+RENEW = timedelta(seconds=1)
+REAP = timedelta(milliseconds=500)
+LOOK = timedelta(seconds=1)
+TRIM = timedelta(minutes=1)
+KEEP = timedelta(minutes=15)
+IDLE_S = 0.25
+log = logging.getLogger("hedgerow.scheduler")
+
+
+class _Due(msgspec.Struct):
+    """When the things that come at intervals were last done."""
+
+    renewed: datetime
+    reaped: datetime
+    looked: datetime
+    trimmed: datetime
+    measured: datetime
+
+
+class Loop:
+    """One term of leadership: owns the snapshot from the takeover to the first error, after which a new one is begun.
+
+    Single-threaded. `generation` marks what the readers bring, so that nothing read before this term is folded.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: PlatformSettings,
+        lead: Leadership,
+        inbox: Inbox,
+        brokers: Brokers,
+        metrics: SchedulerMetrics,
+        generation: int,
+        new_id: Callable[[], str] = clock.uuid7,
+        noise: Callable[[], float] = clock.jitter,
+    ) -> None:
+        timings = settings.timings
+        self.lease = timedelta(seconds=timings.lease_s)
+        self._engine, self._lead, self._inbox, self._brokers = engine, lead, inbox, brokers
+        self._metrics, self._generation, self._new_id = metrics, generation, new_id
+        start_timeout = timedelta(seconds=timings.start_timeout_s)
+        self._dispatcher = Dispatcher(settings.name, settings.storage, start_timeout, new_id)
+        with engine.begin() as connection:
+            self.now = leadership.read_time(connection)
+            self.snapshot = read_snapshot(connection, self.now, start_timeout, self.lease)
+            self._cursors = read_cursors(connection)
+            leadership.guard(connection, lead)
+        self.fold = Fold(self.snapshot, self.lease, noise)
+        self.admission = Admission(self.lease)
+        self._contacts: dict[str, Contact] = {}
+        self._teams: set[str] = set()
+        past = self.now - timedelta(hours=1)
+        self._due = _Due(self.now, past, past, self.now, past)
+        self._more = False
+        self._read_at = clock.monotonic()
+
+    # -- one cycle ---------------------------------------------------------------------------------------------------
+
+    def step(self, woken: bool) -> float:
+        """One cycle: everything that was decided is recorded in one transaction, and its effects follow. `woken` says that the
+        API has written something. Returns the seconds until something is due without a bell. Any error ends the term.
+        """
+        began = perf_counter()
+        messages = self._inbox.take()
+        quiet = not (messages or woken or self._more or self.snapshot.effects.revoke)
+        if quiet and not self._is_due():
+            return IDLE_S
+        with self._engine.connect() as connection, connection.begin():
+            self.now = max(self.now, leadership.read_time(connection))
+            for message in messages:
+                self._take(message)
+            folded = perf_counter()
+            if woken or self._more or self.now - self._due.looked >= LOOK:
+                self._look(connection)
+            self.snapshot.fire_timers(self.now)
+            if self.now - self._due.reaped >= REAP:
+                self._due.reaped = self.now
+                reap(self.snapshot, self._contacts, self.now, self.lease, self.lease * 3)
+            planned = perf_counter()
+            grants = self.admission.grant(self.snapshot, self.now)
+            admitted = perf_counter()
+            writes = Writes()
+            publications = self._dispatcher.dispatch(
+                self.snapshot, grants, self.now, partial(self._current, connection, writes)
+            )
+            gather(writes, self._swap_changes(), self.now)
+            leadership.add_guard(writes, self._lead)
+            writes.flush(connection)
+        self._due.renewed = self.now
+        recorded = perf_counter()
+        self._carry_out(publications)
+        self._measure(began, folded, planned, admitted, recorded)
+        return self._rest()
+
+    def _current(self, connection: Connection, writes: Writes, pairs: list[tuple[str, str]]) -> Stored:
+        """What is current of (asset, partition) pairs, with what this cycle has folded."""
+        gather(writes, self._swap_changes(), self.now)
+        writes.flush(connection)
+        return read_stored(connection, pairs)
+
+    def _is_due(self) -> bool:
+        elapsed = timedelta(seconds=IDLE_S)
+        soon = self._now_estimate()
+        timer = self.snapshot.next_timer()
+        return soon - self._due.renewed >= RENEW - elapsed or (timer is not None and timer <= soon)
+
+    def _now_estimate(self) -> datetime:
+        """PostgreSQL's clock, guessed from the local one since it was last read: good enough to know that a look is due."""
+        return self.now + timedelta(seconds=clock.monotonic() - self._read_at)
+
+    def _rest(self) -> float:
+        self._read_at = clock.monotonic()
+        if self._more:
+            return 0.0
+        timer = self.snapshot.next_timer()
+        if timer is None:
+            return IDLE_S
+        return min(IDLE_S, max(0.0, (timer - self.now).total_seconds()))
+
+    def _swap_changes(self) -> Changes:
+        changes, self.snapshot.changes = self.snapshot.changes, Changes()
+        return changes
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
+    def _take(self, message: Message) -> None:
+        if isinstance(message, Batch):
+            if message.generation != self._generation:
+                return
+            for entry in message.entries:
+                self.fold.entry(entry, self.now)
+                self._cursors[entry.team] = (entry.id, self._cursors[entry.team][1])
+                self.snapshot.changes.cursors[entry.team] = self._cursors[entry.team]
+            for team in message.drained:
+                self._contacts.setdefault(team, Contact(self.now, self.now)).read_to_end(self.now)
+        elif isinstance(message, StreamLost):
+            if message.generation == self._generation:
+                self._stream_lost(message.team)
+        elif isinstance(message, ClaimAnswer):
+            if message.failed:
+                claim_unanswered(self.snapshot, message.attempt_id)
+            else:
+                claim_answered(self.snapshot, message.attempt_id, message.holder, self.now, self.lease)
+
+    def _stream_lost(self, team: str) -> None:
+        """The broker forgot: a new epoch begins, everything unacknowledged is asked for again, nothing expires for a while."""
+        log.warning("the broker of team %s lost data: a new epoch begins", team)
+        self._metrics.count("broker_losses", (team,))
+        self._contacts.setdefault(team, Contact(self.now, self.now)).broken(self.now)
+        broker_lost_data(self.snapshot, team, self.now, self.lease)
+        self._begin_epoch(team)
+        for (of, worker), acked in self.snapshot.sequences.items():
+            if of == team and (team, worker) in self.snapshot.workers:
+                self.snapshot.effects.acks[of, worker] = acked
+                self.snapshot.effects.resend[of, worker] = acked
+
+    def _begin_epoch(self, team: str) -> None:
+        epoch = self._new_id()
+        self._cursors[team] = ("0-0", epoch)
+        self.snapshot.changes.cursors[team] = self._cursors[team]
+        self._brokers.follow(Follow(team, "0-0", epoch, True, self._generation))
+
+    # -- requests ----------------------------------------------------------------------------------------------------
+
+    def _look(self, connection: Connection) -> None:
+        self._due.looked = self.now
+        for team in teams.read_names(connection):
+            if team in self._teams:
+                continue
+            self._teams.add(team)
+            self._metrics.add_team(team)
+            known = self._cursors.get(team)
+            if known is None or not known[1]:
+                self._begin_epoch(team)
+            else:
+                self._brokers.follow(Follow(team, known[0], known[1], False, self._generation))
+        planned = take_requested_runs(connection, self.snapshot, self.now)
+        commanded = take_commands(connection, self.snapshot, self.now)
+        self._more = planned >= 20 or commanded >= 500
+
+    # -- effects -----------------------------------------------------------------------------------------------------
+
+    def _carry_out(self, publications: list[Publication]) -> None:
+        effects, self.snapshot.effects = self.snapshot.effects, Effects()
+        self._brokers.carry_out(effects, publications)
+        for measure in effects.measures:
+            self._metrics.observe(measure)
+        if self.now - self._due.trimmed >= TRIM:
+            self._due.trimmed = self.now
+            self._trim()
+
+    def _trim(self) -> None:
+        for team, (position, _) in self._cursors.items():
+            stamp = int(position.partition("-")[0]) - int(KEEP.total_seconds() * 1000)
+            if stamp > 0:
+                self._brokers.trim(team, f"{stamp}-0")
+
+    def _measure(self, began: float, folded: float, planned: float, admitted: float, recorded: float) -> None:
+        ended = perf_counter()
+        self._metrics.phases(
+            ingest=folded - began, plan=planned - folded, admit=admitted - planned, publish=ended - recorded
+        )
+        for (team, what), count in self.fold.counted.items():
+            self._metrics.counted(team, what, count)
+        self.fold.counted.clear()
+        if self.now - self._due.measured >= LOOK:
+            self._due.measured = self.now
+            self._metrics.picture(self.snapshot, self.admission.capacities(self.snapshot, self.now), self.now)

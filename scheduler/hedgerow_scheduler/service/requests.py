@@ -1,0 +1,85 @@
+"""Requests: takes up the runs and commands that the API has written."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from hedgerow.errors import RequestError
+from hedgerow_scheduler.lifecycle.changes import CommandOutcome
+from hedgerow_scheduler.lifecycle.model import Run, Step
+from hedgerow_scheduler.lifecycle.states import StepState
+from hedgerow_scheduler.metadata import commands, runs
+from hedgerow_scheduler.planning.snapshot import Snapshot
+from hedgerow_scheduler.planning.steps import PlannedStep, plan_steps
+
+
+def take_requested_runs(connection: Connection, snapshot: Snapshot, now: datetime) -> int:
+    """Plans the requested runs; one that can't be planned (any more) fails with the reason. Returns how many there were."""
+    requested = runs.read_requested(connection)
+    for item in requested:
+        try:
+            planned = plan_steps(snapshot.catalog, item.request, now)
+        except RequestError as error:
+            snapshot.changes.failed_requests.append((item.run.id, error.problems[0]))
+            continue
+        item.run.steps = [_step(item.run, plan) for plan in planned]
+        snapshot.start_run(item.run, now)
+        if item.run.cancel_requested:
+            _cancel(snapshot, item.run, None, now, item.run.author)
+    return len(requested)
+
+
+def _step(run: Run, plan: PlannedStep) -> Step:
+    return Step(
+        run, plan.number, plan.team, plan.location, plan.queue, plan.priority, plan.computation, plan.assets, plan.partition,
+        plan.upstream, StepState.WAITING, StepState.WAITING,
+    )  # fmt: skip
+
+
+def take_commands(connection: Connection, snapshot: Snapshot, now: datetime) -> int:
+    """Applies the pending commands and notes what became of each. Returns how many there were."""
+    pending = commands.read_pending(connection)
+    for command in pending:
+        run_id = str(command.body.get("run_id", ""))
+        run = snapshot.runs.get(run_id) or runs.read_run(connection, run_id)
+        numbers = _numbers(command.body, run)
+        if run is None:
+            outcome: dict[str, Any] = {"refused": f"There is no run {run_id}."}
+        elif command.kind == "cancel_run":
+            outcome = {"cancelled": _cancel(snapshot, run, numbers, now, command.author)}
+        elif command.kind == "retry_run":
+            outcome = {"retried": _retry(snapshot, run, numbers, now)}
+        else:
+            outcome = {"refused": f"There is no command '{command.kind}'."}
+        snapshot.changes.commands.append(CommandOutcome(command.id, outcome))
+    return len(pending)
+
+
+def _numbers(body: dict[str, Any], run: Run | None) -> set[int] | None:
+    chosen = body.get("steps")
+    if not chosen or run is None:
+        return None
+    return {number for number in chosen if isinstance(number, int) and 0 <= number < len(run.steps)}
+
+
+def _cancel(snapshot: Snapshot, run: Run, numbers: set[int] | None, now: datetime, author: str) -> int:
+    if run.id not in snapshot.runs:
+        return 0
+    if numbers is None:
+        run.cancel_requested = True
+        snapshot.changes.runs[run.id] = run
+    chosen = [step for step in run.steps if numbers is None or step.number in numbers]
+    for step in chosen:
+        snapshot.cancel_step(step, now, f"by {author}" if author else "on request")
+    return len(chosen)
+
+
+def _retry(snapshot: Snapshot, run: Run, numbers: set[int] | None, now: datetime) -> int:
+    if run.id not in snapshot.runs:
+        if not run.steps:
+            return 0
+        snapshot.add_run(run)
+    return snapshot.retry_steps(run, numbers if numbers is not None else set(range(len(run.steps))), now)

@@ -1,0 +1,51 @@
+"""Takeover: reads everything that lives from PostgreSQL into a new snapshot."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, select
+
+from hedgerow_scheduler.lifecycle.model import Worker
+from hedgerow_scheduler.lifecycle.states import AttemptState
+from hedgerow_scheduler.metadata import catalogs, inputs, runs
+from hedgerow_scheduler.metadata import tables as t
+from hedgerow_scheduler.planning.snapshot import Snapshot
+
+
+def read_snapshot(connection: Connection, now: datetime, start_timeout: timedelta, lease: timedelta) -> Snapshot:
+    """The snapshot as PostgreSQL has it. Orders that may never have been published are taken back at once; what runs gets two
+    leases' time to be heard of.
+    """
+    snapshot = Snapshot(catalogs.read_catalog(connection))
+    snapshot.owners = catalogs.read_owners(connection)
+    snapshot.accepted = {published.hash: published for published in catalogs.read_accepted(connection)}
+    snapshot.dispatch_seq = inputs.read_dispatch_seq(connection)
+    sequences = t.worker_sequences.c
+    for row in connection.execute(select(sequences.team, sequences.worker, sequences.acked)):
+        snapshot.sequences[row.team, row.worker] = row.acked
+    for row in connection.execute(select(t.workers)):
+        snapshot.workers[row.team, row.id] = Worker(
+            row.team, row.id, row.location, row.manifest_hash, tuple(row.queues), row.slots, row.busy, row.state,
+            row.first_seen_at, row.last_seen_at, row.host, row.pid,
+        )  # fmt: skip
+    for run in runs.read_live(connection):
+        snapshot.add_run(run)
+    for attempt in runs.read_attempts(connection, snapshot.runs, start_timeout):
+        snapshot.attempts[attempt.id] = attempt
+        if attempt.state is AttemptState.LOST:
+            continue
+        for lock in attempt.step.locks():
+            snapshot.locks[lock] = attempt.id
+        if attempt.state is AttemptState.DISPATCHED:
+            snapshot.revoke(attempt)
+        else:
+            attempt.lease_until = now + 2 * lease
+    return snapshot
+
+
+def read_cursors(connection: Connection) -> dict[str, tuple[str, str]]:
+    """How far each team's stream was folded: (position, epoch)."""
+    cursors = t.cursors.c
+    rows = connection.execute(select(cursors.team, cursors.position, cursors.epoch))
+    return {row.team: (row.position, row.epoch) for row in rows}

@@ -1,0 +1,88 @@
+"""Measures Hedgerow: no-op steps through the whole platform, every event recorded in PostgreSQL with its real durability."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import httpx
+import psutil
+import psycopg
+
+from hedgerow_scheduler.embedded.platform import Platform
+
+LOCATION = Path(__file__).parent / "location"
+WARM_UP_STEPS = 200
+PATIENCE_S = 180.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One platform's figures: steps per second of the independent steps, milliseconds per step of the chain, the scheduler's memory."""
+
+    steps_per_s: float
+    chain_ms: tuple[float, ...]
+    scheduler_rss_mb: float
+
+
+def measure(folder: Path, steps: int) -> Measured:
+    """Starts a platform of its own in `folder` with one worker of two slots, warms it up, and runs both kinds of run."""
+    shutil.copytree(LOCATION, folder)
+    with Platform(folder, reload=False) as platform:
+        platform.wait_ready()
+        with httpx.Client(base_url=f"{platform.api_url}/api/v1", timeout=30) as api:
+            _await_assets(api)
+            _run(api, selection=["noop"], partitions=_keys(WARM_UP_STEPS))
+            started = time.time()
+            run = _run(api, selection=["noop"], partitions=_keys(steps))
+            ends = _ends(platform, run)
+            assert len(ends) == steps, f"{len(ends)} steps are recorded, not {steps}"
+            chain = _ends(platform, _run(api, selection=["chain/*"]))
+        rss = psutil.Process(platform.reports()["scheduler"].pid).memory_info().rss
+    # Both clocks are this machine's: the launch is before the request is sent, the end is what PostgreSQL recorded.
+    return Measured(
+        steps_per_s=steps / (ends[-1].timestamp() - started),
+        chain_ms=tuple((b - a).total_seconds() * 1000 for a, b in itertools.pairwise(chain)),
+        scheduler_rss_mb=rss / 2**20,
+    )
+
+
+def _keys(count: int) -> list[str]:
+    return [f"{number:04}" for number in range(count)]
+
+
+def _await_assets(api: httpx.Client) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not api.get("/assets").raise_for_status().json()["total"]:
+        if time.monotonic() > deadline:
+            raise TimeoutError("the team's assets did not appear")
+        time.sleep(0.05)
+
+
+def _run(api: httpx.Client, **request: object) -> str:
+    """Launches a run and waits for its end; its id. RuntimeError when it did not succeed."""
+    answer = api.post("/runs", json=request)
+    if answer.is_error:
+        raise RuntimeError(f"the launch was refused: {answer.text}")
+    run = str(answer.json()["id"])
+    deadline = time.monotonic() + PATIENCE_S
+    while (state := api.get(f"/runs/{run}").raise_for_status().json()["state"]) in ("requested", "running"):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"run {run} is still {state} after {PATIENCE_S:.0f} s")
+        time.sleep(0.2)
+    if state != "succeeded":
+        raise RuntimeError(f"run {run} {state}")
+    return run
+
+
+def _ends(platform: Platform, run: str) -> list[datetime]:
+    """When the run's steps ended, in that order, by PostgreSQL's clock."""
+    with psycopg.connect(platform.urls["database"]) as connection:
+        return [
+            row[0]
+            for row in connection.execute("SELECT ended_at FROM steps WHERE run_id = %s ORDER BY ended_at", [run])
+        ]

@@ -1,0 +1,118 @@
+"""A whole platform in tests: `hedgerow dev` as a real process, and its API."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from support.processes import alive, eventually, mentioning, python, running
+
+QUICK = {
+    "HEDGEROW_HEARTBEAT_S": "0.5",
+    "HEDGEROW_LEASE_S": "3",
+    "HEDGEROW_START_TIMEOUT_S": "5",
+    "HEDGEROW_GRACE_S": "10",
+}
+ENDED = {"succeeded", "failed", "cancelled"}
+
+
+class DevPlatform:
+    """`hedgerow dev` on `root`; start it with `started()`, as often as you like."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.log = root / "dev.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @contextmanager
+    def started(self, *, ready: bool = True, environ: Mapping[str, str] | None = None) -> Iterator[DevPlatform]:
+        """Runs it for the length of the block. At the end it is told to stop and nothing of it may be left."""
+        self.log.unlink(missing_ok=True)
+        command = python("-m", "hedgerow.console", "dev", self.root)
+        with running(command, log=self.log, environ={**os.environ, **QUICK, **(environ or {})}) as self.process:
+            try:
+                if ready:
+                    eventually(lambda: "ready at http" in self.text(), within=90, what="dev is ready")
+                yield self
+            except BaseException:
+                print(self.text())
+                raise
+            if self.process.poll() is None:
+                self.process.send_signal(signal.SIGINT)
+                assert self.process.wait(60) == 130
+        eventually(lambda: not self.everything(), within=15, what="nothing of it is left")
+
+    def text(self) -> str:
+        """What dev has printed since its start."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def everything(self) -> list[psutil.Process]:
+        """All processes that belong to the platform's directory, dev included."""
+        below = self.process.pid if self.process else -1
+        return [process for process in alive(mentioning(self.root)) if process.pid != below or process.is_running()]
+
+    @property
+    def runtime(self) -> dict[str, Any]:
+        """runtime.json."""
+        content: dict[str, Any] = json.loads((self.root / ".hedgerow" / "runtime.json").read_text())
+        return content
+
+    def pid(self, part: str) -> int:
+        """The process of a part now."""
+        return int(self.runtime["pids"][part])
+
+    def shows(self, part: str, pattern: str, *, within: float = 60) -> str:
+        """Waits for a status line of `part` that matches; returns what was printed from it on."""
+
+        def find() -> str | None:
+            match = re.search(rf"^\S+ {re.escape(part)} +{pattern}", self.text(), re.MULTILINE)
+            return self.text()[match.start() :] if match else None
+
+        found = eventually(find, within=within, what=f"{part} {pattern}")
+        assert found is not None
+        return found
+
+    def call(self, method: str, path: str, **arguments: Any) -> Any:
+        """The JSON answer of the API; AssertionError when it is an error."""
+        answer = httpx.request(method, f"{self.runtime['api']}/api/v1{path}", timeout=10, **arguments)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def launch(self, *selection: str) -> str:
+        """Launches a run as soon as the selection is known; its id."""
+        body = {"selection": list(selection)}
+        return str(eventually(lambda: self.call("POST", "/runs", json=body), what=f"launch {selection}")["id"])
+
+    def finished(self, run: str, *, within: float = 90) -> dict[str, Any]:
+        """The run once it has ended; what the API can't answer meanwhile (it may be restarting) is asked again."""
+
+        def ended() -> dict[str, Any] | None:
+            found: dict[str, Any] = self.call("GET", f"/runs/{run}")
+            return found if found["state"] in ENDED else None
+
+        found = eventually(ended, within=within, every=0.2, what=f"run {run} ends")
+        assert found is not None
+        return found
+
+
+@contextmanager
+def dev_platform() -> Iterator[DevPlatform]:
+    """A DevPlatform on a new directory that every account can reach; the directory is removed at the end."""
+    root = Path(tempfile.mkdtemp(prefix="hedgerow-dev-"))
+    root.chmod(0o711)
+    try:
+        yield DevPlatform(root)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)

@@ -1,0 +1,118 @@
+"""How the events of an attempt reach the outbox, and what it does without a broker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from hedgerow.errors import Problem
+from hedgerow.protocol import events
+from hedgerow.protocol.envelope import decode_envelope
+from hedgerow.protocol.orders import StepOrder
+from hedgerow_workers.attempts import Attempt
+from hedgerow_workers.broker import connect
+from hedgerow_workers.journal import Journal
+from hedgerow_workers.logs import LogStore
+from hedgerow_workers.outbox import EventTooLargeError, Outbox, encode
+from hedgerow_workers.report import Report
+
+ORDER = StepOrder("d", "sales", "l", "q", "run", "step", "attempt", 1, "m", "c", ("c",))
+NOBODY = "redis://127.0.0.1:1/0"
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    outbox = Outbox(connect(NOBODY), "d", "sales", "me", tmp_path)
+    outbox.start()
+    yield outbox
+    outbox.close(2.0)
+
+
+def _kept(outbox: Outbox, number: int) -> list[tuple[str, Any]]:
+    """What the outbox left on disk, once it holds `number` events."""
+    deadline = time.monotonic() + 5
+    while outbox._own.journal.last < number and time.monotonic() < deadline:
+        time.sleep(0.01)
+    outbox.close(0.5)
+    journal = Journal(outbox.directory, -1)
+    envelopes = [decode_envelope(data) for data in journal.read(0, 10**9, 10**9)]
+    assert [envelope.seq for envelope in envelopes] == list(range(1, number + 1))
+    assert {envelope.worker for envelope in envelopes} == {"me"}
+    return [(each.kind, msgspec.json.decode(each.body, type=events.KINDS[each.kind])) for each in envelopes]
+
+
+def _report(outbox: Outbox) -> Report:
+    return Report(Attempt(ORDER, "token"), outbox)
+
+
+def test_without_a_broker_events_are_kept_on_disk_in_order(outbox: Outbox) -> None:
+    report = _report(outbox)
+    report.add(events.AttemptStarted("attempt", "token"))
+    report.end(events.AttemptSucceeded("attempt", "token", 1.5), "/logs/a.log")
+
+    assert report.number == 2
+    assert outbox.sent == 0
+    kept = _kept(outbox, 2)
+    assert [kind for kind, _ in kept] == ["attempt_started", "attempt_succeeded"]
+    assert kept[1][1].log == "/logs/a.log"
+
+
+def test_a_step_whose_event_is_too_large_cannot_succeed(outbox: Outbox) -> None:
+    report = _report(outbox)
+    report.add(events.AssetMaterialized("attempt", "c", "token", metadata={"text": "x" * 300_000}))
+    report.end(events.AttemptSucceeded("attempt", "token"), "")
+
+    ((kind, failed),) = _kept(outbox, 1)
+    assert (kind, failed.reason, failed.retryable) == ("attempt_failed", "user_error", False)
+    assert failed.error.code == "HR-X106"
+    assert "asset_materialized" in failed.error.message
+
+
+def test_a_huge_error_is_cut_so_that_it_can_be_told(outbox: Outbox) -> None:
+    error = Problem("HR-X001", "m" * 500_000, "r", traceback="start" + "t" * 500_000 + "end")
+    report = _report(outbox)
+    report.end(events.AttemptFailed("attempt", "user_error", error, "token"), "")
+
+    ((_, failed),) = _kept(outbox, 1)
+    assert len(failed.error.message) < 40_000
+    assert failed.error.traceback.endswith("end")
+
+
+def test_events_over_the_cap_are_refused() -> None:
+    with pytest.raises(EventTooLargeError, match="KiB"):
+        encode(events.AttemptSkipped("attempt", "x" * events.MAX_EVENT_BYTES))
+
+
+def test_a_log_is_kept_under_its_attempt_and_the_spool_is_empty_afterwards(tmp_path: Path) -> None:
+    spool = tmp_path / "spool.log"
+    store = LogStore(f"file://{tmp_path}/storage")
+    assert store.keep(ORDER, spool) == ""
+    spool.write_text("hello\n")
+    url = store.keep(ORDER, spool)
+
+    assert url == f"file://{tmp_path}/storage/_logs/sales/run/attempt.log"
+    assert (tmp_path / "storage" / "_logs" / "sales" / "run" / "attempt.log").read_text() == "hello\n"
+    assert spool.stat().st_size == 0
+    assert store.keep(ORDER, spool) == ""
+
+
+def test_a_storage_that_fails_costs_the_log_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "storage").write_text("a file, not a directory")
+    spool = tmp_path / "spool.log"
+    spool.write_text("hello\n")
+    assert LogStore(str(tmp_path / "storage")).keep(ORDER, spool) == ""
+
+
+def test_logs_go_to_storage_that_is_not_local(tmp_path: Path) -> None:
+    import fsspec
+
+    spool = tmp_path / "spool.log"
+    spool.write_text("hello\n")
+    url = LogStore("memory://bucket").keep(ORDER, spool)
+    with fsspec.open(url, "rb") as file:
+        assert file.read() == b"hello\n"

@@ -1,0 +1,76 @@
+"""Listens to what the scheduler says to the team's workers: cancel, drain, send the manifest, send events again."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, cast
+
+import msgspec
+import redis
+
+from hedgerow import clock
+from hedgerow.protocol import control, names
+from hedgerow.protocol.envelope import decode_envelope
+from hedgerow.protocol.events import STREAM_FIELD
+from hedgerow_workers.broker import SOCKET_TIMEOUT_S, BrokerErrors
+
+# Shorter than the socket's timeout: an answer that does not come is then a fault of the connection.
+BLOCK_MS = int(SOCKET_TIMEOUT_S * 500)
+RETRY_S = 0.5
+# Where to begin to read: what was said while we started may be meant for us.
+LOOK_BACK_MS = 10_000
+COUNT = 100
+
+Handlers: TypeAlias = Mapping[type[control.Control], Callable[[Any], None]]
+
+log = logging.getLogger("hedgerow.worker")
+
+
+class ControlReader:
+    """Calls the handler of each message's type, in a thread of its own."""
+
+    def __init__(self, client: redis.Redis, deployment: str, team: str, handlers: Handlers) -> None:
+        self._client = client
+        self._stream = names.control_stream(deployment, team)
+        self._handlers = handlers
+        self._last = f"{clock.now_ms() - LOOK_BACK_MS}-0"
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="control", daemon=True)
+
+    def start(self) -> None:
+        """Begins to listen."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ends."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                answer = self._client.xread({self._stream: self._last}, count=COUNT, block=BLOCK_MS)
+            except BrokerErrors as error:
+                log.debug("control messages could not be read: %s", error)
+                self._stopped.wait(RETRY_S)
+                continue
+            for _, entries in cast("list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]", answer or []):
+                for entry_id, fields in entries:
+                    self._last = entry_id.decode()
+                    self._handle(fields.get(STREAM_FIELD, b""))
+
+    def _handle(self, data: bytes) -> None:
+        try:
+            envelope = decode_envelope(data)
+            kind = control.KINDS.get(envelope.kind)
+            if kind is None:
+                return  # of a newer scheduler, for newer workers
+            message = msgspec.json.decode(envelope.body, type=kind)
+        except msgspec.MsgspecError as error:
+            log.warning("a control message can't be read: %s", error)
+            return
+        try:
+            self._handlers[kind](message)
+        except Exception:
+            log.exception("control message %s failed", envelope.kind)

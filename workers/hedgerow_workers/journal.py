@@ -1,0 +1,205 @@
+"""The outbox on disk: numbered events in append-only segments, in a directory that one process at a time has locked.
+
+Once appended, events outlive the process; once synced, the machine's power.
+A record is its length as four bytes, big-endian, then the event. What a power cut left of the last record is ignored.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+LENGTH_BYTES = 4
+SEGMENT_BYTES = 4 * 1024 * 1024
+# An acknowledged segment is given up at this size, so that a quiet worker does not create a file for each handful of events.
+RECYCLE_BYTES = 1024 * 1024
+SUFFIX = ".events"
+
+# macOS has no fdatasync.
+_sync = getattr(os, "fdatasync", os.fsync)
+
+
+@dataclass(slots=True)
+class Segment:
+    """A file with the events `first` to `last` (`last` = `first` - 1: none yet) in `size` bytes."""
+
+    path: Path
+    first: int
+    last: int
+    size: int
+
+
+class Journal:
+    """The events that may still have to be sent, numbered without gaps. One thread owns it; another may call `sync`."""
+
+    def __init__(self, directory: Path, lock: int) -> None:
+        self.directory = directory
+        self._lock = lock
+        self._fd = -1
+        self._fd_lock = threading.Lock()
+        self._segments = [_scan(path) for path in sorted(directory.glob(f"*{SUFFIX}"))]
+        self._cursor = (0, 0, 0)  # a segment's first event, an event in it, that event's offset
+
+    @classmethod
+    def create(cls, directory: Path) -> Journal:
+        """A new, empty, locked journal; it appears under its name only when it is locked, so that nobody adopts it."""
+        birth = directory.with_name(f".{directory.name}")
+        birth.mkdir(parents=True)
+        lock = _try_lock(birth)
+        assert lock is not None
+        birth.rename(directory)
+        _sync_directory(directory.parent)
+        return cls(directory, lock)
+
+    @classmethod
+    def adopt(cls, directory: Path) -> Journal | None:
+        """The journal that a dead worker left at `directory`; None when its worker lives, or someone else was quicker."""
+        lock = _try_lock(directory)
+        if lock is None:
+            return None
+        return cls(directory, lock)
+
+    @property
+    def first(self) -> int:
+        """The number of the oldest event kept."""
+        return self._segments[0].first if self._segments else 1
+
+    @property
+    def last(self) -> int:
+        """The number of the newest event, 0 when there never was one."""
+        return self._segments[-1].last if self._segments else 0
+
+    @property
+    def size_bytes(self) -> int:
+        """What the segments take on disk."""
+        return sum(segment.size for segment in self._segments)
+
+    def append(self, events: list[bytes]) -> None:
+        """Writes `events`, numbered from `last` + 1 on. OSError: none of them was kept, and all may be tried again."""
+        if self._fd < 0 or self._segments[-1].size >= SEGMENT_BYTES:
+            self._open_segment(self.last + 1)
+        segment = self._segments[-1]
+        records = b"".join([len(event).to_bytes(LENGTH_BYTES, "big") + event for event in events])
+        try:
+            written = os.write(self._fd, records)
+            while written < len(records):
+                written += os.write(self._fd, records[written:])
+        except OSError:
+            os.ftruncate(self._fd, segment.size)
+            raise
+        segment.size += len(records)
+        segment.last += len(events)
+
+    def sync(self) -> None:
+        """Returns when everything appended before is on the disk itself. OSError when it can't be."""
+        with self._fd_lock:
+            fd = os.dup(self._fd) if self._fd >= 0 else -1
+        if fd >= 0:
+            try:
+                _sync(fd)
+            finally:
+                os.close(fd)
+
+    def read(self, after: int, max_bytes: int, max_events: int) -> list[bytes]:
+        """Some of the events after number `after`, in order: as many as the limits and the end of a segment allow, one at least."""
+        wanted = max(after + 1, self.first)
+        segment = next((each for each in self._segments if each.first <= wanted <= each.last), None)
+        if segment is None:
+            return []
+        number, offset = segment.first, 0
+        if self._cursor[0] == segment.first and self._cursor[1] <= wanted:
+            number, offset = self._cursor[1:]
+        found: list[bytes] = []
+        taken = 0
+        with segment.path.open("rb") as file:
+            file.seek(offset)
+            while number <= segment.last:
+                length = int.from_bytes(file.read(LENGTH_BYTES), "big")
+                if number < wanted:
+                    file.seek(length, os.SEEK_CUR)
+                else:
+                    if found and (taken + length > max_bytes or len(found) >= max_events):
+                        break
+                    found.append(file.read(length))
+                    taken += length
+                offset += LENGTH_BYTES + length
+                number += 1
+        self._cursor = (segment.first, number, offset)
+        return found
+
+    def forget(self, upto: int) -> None:
+        """Gives up segments in which no event is newer than number `upto`."""
+        while len(self._segments) > 1 and self._segments[0].last <= upto:
+            self._segments.pop(0).path.unlink(missing_ok=True)
+        if self._segments and self._segments[0].last <= upto and self._segments[0].size >= RECYCLE_BYTES:
+            old = self._segments[0]
+            self._open_segment(old.last + 1)
+            self._segments.pop(0)
+            old.path.unlink(missing_ok=True)
+
+    def close(self, *, delete: bool) -> None:
+        """Lets go of the directory, and removes it if everything in it was acknowledged."""
+        if not delete:
+            self.sync()
+        with self._fd_lock:
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1
+        if delete:
+            shutil.rmtree(self.directory, ignore_errors=True)
+        os.close(self._lock)
+
+    def _open_segment(self, first: int) -> None:
+        path = self.directory / f"{first:016d}{SUFFIX}"
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self.sync()  # of the segment before: from now on only the new one is
+        with self._fd_lock:
+            if self._fd >= 0:
+                os.close(self._fd)
+            self._fd = fd
+        _sync_directory(self.directory)
+        if self._segments and self._segments[-1].last < self._segments[-1].first:
+            self._segments.pop()  # the same, still empty, file
+        self._segments.append(Segment(path, first, first - 1, 0))
+
+
+def _try_lock(directory: Path) -> int | None:
+    try:
+        fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        return None
+    return fd
+
+
+def _scan(path: Path) -> Segment:
+    """The segment at `path`, as far as its records are whole."""
+    first = int(path.name.removesuffix(SUFFIX))
+    segment = Segment(path, first, first - 1, 0)
+    total = path.stat().st_size
+    with path.open("rb") as file:
+        while segment.size + LENGTH_BYTES <= total:
+            length = int.from_bytes(file.read(LENGTH_BYTES), "big")
+            end = segment.size + LENGTH_BYTES + length
+            if length == 0 or end > total:
+                break
+            file.seek(length, os.SEEK_CUR)
+            segment.size = end
+            segment.last += 1
+    return segment
+
+
+def _sync_directory(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

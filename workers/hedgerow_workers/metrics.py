@@ -1,0 +1,110 @@
+"""What a worker tells Prometheus, and `/healthz`, on a port of its own."""
+
+from __future__ import annotations
+
+import platform
+import threading
+from collections.abc import Callable, Iterable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+if TYPE_CHECKING:
+    from hedgerow_workers.service import Service
+
+PREFIX = "hedgerow_"
+
+
+class Metrics:
+    """The registry of one worker; nothing listens until `serve`."""
+
+    def __init__(self, slots: int) -> None:
+        self.registry = CollectorRegistry()
+        build = Gauge(f"{PREFIX}build_info", "Always 1.", ("version", "python", "role"), registry=self.registry)
+        build.labels(version("hedgerow"), platform.python_version(), "worker").set(1)
+        Gauge(f"{PREFIX}worker_slots", "Steps at once.", registry=self.registry).set(slots)
+        self.runner_exits = 0
+        self.watchdog_restarts = 0
+        self._server: ThreadingHTTPServer | None = None
+
+    def runner_exited(self) -> None:
+        """Counts a runner that ended and was not meant to."""
+        self.runner_exits += 1
+
+    def observe(self, service: Service) -> None:
+        """From now on `/metrics` tells of this service too."""
+        self.registry.register(_Live(service))
+
+    def serve(self, port: int, healthy: Callable[[], bool]) -> None:
+        """Answers `/metrics` and `/healthz` on this port of every interface; 0: not at all. OSError when it is taken."""
+        if port == 0:
+            return
+        registry = self.registry
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if self.path.partition("?")[0] == "/metrics":
+                    self._answer(200, CONTENT_TYPE_LATEST, generate_latest(registry))
+                elif self.path == "/healthz":
+                    well = healthy()
+                    self._answer(200 if well else 503, "text/plain", b"ok\n" if well else b"draining\n")
+                else:
+                    self._answer(404, "text/plain", b"not found\n")
+
+            def _answer(self, status: int, content_type: str, body: bytes) -> None:
+                self.send_response(status)
+                self.send_header("Content-Type", content_type)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("", port), Handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
+
+    def close(self) -> None:
+        """Stops listening."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+
+
+class _Live:
+    """Values that are looked up when asked for."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def collect(self) -> Iterable[Metric]:
+        service = self._service
+        yield GaugeMetricFamily(
+            f"{PREFIX}worker_up", "Whether the worker takes orders.", value=0 if service.draining else 1
+        )
+        yield GaugeMetricFamily(
+            f"{PREFIX}worker_outbox_events", "Events that are not acknowledged.", value=service.outbox.pending
+        )
+        yield GaugeMetricFamily(
+            f"{PREFIX}worker_outbox_bytes", "Size of the outbox on disk.", value=service.outbox.size_bytes
+        )
+        yield CounterMetricFamily(
+            f"{PREFIX}worker_broker_reconnects",
+            "Times that contact with the broker was lost.",
+            value=service.heartbeat.broker_losses,
+        )
+        yield CounterMetricFamily(
+            f"{PREFIX}worker_runner_exits",
+            "Runners that ended in a step or by themselves.",
+            value=service.metrics.runner_exits,
+        )
+        yield CounterMetricFamily(
+            f"{PREFIX}worker_watchdog_restarts",
+            "Times that the watchdog ended the worker.",
+            value=service.metrics.watchdog_restarts,
+        )

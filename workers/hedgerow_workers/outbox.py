@@ -1,0 +1,328 @@
+"""Reports events so that none is ever lost: written to the journal on disk, then sent to the team's stream, again until acknowledged.
+
+One thread takes whatever is queued, writes it and sends it as one stream entry; what arrives meanwhile is the next batch. A
+broker that is away costs disk, not memory: unsent events are read back from the journal.
+
+Another thread syncs the journal, at most every `SYNC_S`. Sending does not wait for it: a sync takes 1 to 8 ms, the largest
+part of a short step's latency. An event is lost only if within these milliseconds the machine loses its power (the end of
+the process alone harms nothing) *and* the broker loses what it took; with the sync before the sending, the former was enough.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+import redis
+
+from hedgerow import clock
+from hedgerow.protocol import events, names
+from hedgerow.protocol.envelope import WIRE_VERSION, Envelope, encode_batch, encode_body, encode_envelope
+from hedgerow_workers.broker import BrokerErrors
+from hedgerow_workers.journal import Journal
+
+BATCH_BYTES = 512 * 1024
+BATCH_EVENTS = 500
+ACK_POLL_S = 0.5
+CLOSING_POLL_S = 0.05
+SYNC_S = 0.02
+RESEND_S = 10.0
+RETRY_S = 0.25
+DISK_RETRY_S = 1.0
+ADOPT_S = 15.0
+
+log = logging.getLogger("hedgerow.worker")
+
+
+Encoded: TypeAlias = tuple[str, msgspec.Raw]
+
+
+class EventTooLargeError(ValueError):
+    """An event is larger than the scheduler accepts."""
+
+
+def encode(body: events.Event) -> Encoded:
+    """An event's kind and its JSON, for `Outbox.put`; `EventTooLargeError` when it is over `MAX_EVENT_BYTES`."""
+    raw = encode_body(body)
+    size = memoryview(raw).nbytes
+    if size > events.MAX_EVENT_BYTES:
+        raise EventTooLargeError(f"{size // 1024} KiB")
+    return events.KIND_OF[type(body)], raw
+
+
+class Shipment:
+    """How far the events of one worker id are sent and acknowledged. Used by the outbox's thread alone."""
+
+    def __init__(self, worker: str, journal: Journal) -> None:
+        self.worker = worker
+        self.journal = journal
+        self.sent = journal.first - 1
+        self.acked = journal.first - 1
+        self.progress_at = 0.0
+        self.retry_at = 0.0
+
+    @property
+    def settled(self) -> bool:
+        """Whether the scheduler has recorded every event."""
+        return self.acked >= self.journal.last
+
+    def acknowledge(self, upto: int, now: float) -> None:
+        """Notes that events up to number `upto` are recorded; nothing takes an acknowledgement back."""
+        if upto > self.acked:
+            self.acked = min(upto, self.journal.last)
+            self.sent = max(self.sent, self.acked)
+            self.progress_at = now
+            self.journal.forget(self.acked)
+
+    def rewind(self, after: int) -> None:
+        """Sends again what follows number `after` and is not acknowledged."""
+        self.sent = max(self.acked, min(self.sent, after))
+
+
+class Outbox:
+    """The events of this worker, and of dead ones of its team whose outboxes it adopts.
+
+    `root` is the directory of all outboxes of the team on this machine; ours is `directory`. `on_trouble(True)` is called when
+    the disk takes no more, and `on_trouble(False)` when it does again.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        deployment: str,
+        team: str,
+        worker: str,
+        root: Path,
+        on_trouble: Callable[[bool], None] = lambda _: None,
+    ) -> None:
+        self.root = root
+        self.directory = root / worker
+        self.worker = worker
+        self._client = client
+        self._stream = names.events_stream(deployment, team)
+        self._ack_hash = names.ack_hash(deployment, team)
+        self._on_trouble = on_trouble
+        self._trouble = False
+        self._sync_failed = False
+        self._own = Shipment(worker, Journal.create(self.directory))
+        self._adopted: list[Shipment] = []
+        self._queue: list[Envelope] = []
+        self._assigned = 0
+        self._closing = False
+        self._rewinds: list[tuple[str, int]] = []
+        self._changed = threading.Condition()
+        self._next_adoption = 0.0
+        self._next_ack = 0.0
+        self._asked_at = 0.0
+        self._unsynced = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+        self._sync_thread = threading.Thread(target=self._sync, name="outbox-sync", daemon=True)
+
+    def start(self) -> None:
+        """Begins to send."""
+        self._thread.start()
+        self._sync_thread.start()
+
+    def put(self, encoded: Sequence[Encoded]) -> int:
+        """Queues events, see `encode`, to be kept and sent in this order; returns the number of the last one."""
+        at_ms = clock.now_ms()
+        with self._changed:
+            for kind, raw in encoded:
+                self._assigned += 1
+                self._queue.append(
+                    Envelope(clock.uuid7(at_ms), kind, WIRE_VERSION, raw, at_ms, self.worker, self._assigned)
+                )
+            self._changed.notify()
+            return self._assigned
+
+    @property
+    def sent(self) -> int:
+        """The number of the last event that the broker took."""
+        return self._own.sent
+
+    @property
+    def pending(self) -> int:
+        """How many events of this worker wait for their acknowledgement."""
+        return self._assigned - self._own.acked
+
+    @property
+    def size_bytes(self) -> int:
+        """What all journals take on disk."""
+        return self._own.journal.size_bytes + sum(each.journal.size_bytes for each in self._adopted)
+
+    def resend(self, worker: str, after: int) -> None:
+        """Sends again what the scheduler asks for; `worker` is a worker's id or `*`."""
+        with self._changed:
+            self._rewinds.append((worker, after))
+            self._changed.notify()
+
+    def close(self, wait_s: float) -> bool:
+        """Ends within about `wait_s`; returns whether all was acknowledged. What was not stays on disk for the next worker."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(wait_s)
+        settled = not self._thread.is_alive() and self._own.settled and not self._queue
+        if not self._thread.is_alive():
+            self._own.journal.close(delete=settled)
+        return settled
+
+    def _run(self) -> None:
+        while True:
+            now = clock.monotonic()
+            with self._changed:
+                if not self._queue and not self._rewinds:
+                    pause = self._pause(now)
+                    self._changed.wait(min(pause, CLOSING_POLL_S) if self._closing else pause)
+                batch, self._queue = self._queue, []
+                rewinds, self._rewinds = self._rewinds, []
+                closing = self._closing
+            now = clock.monotonic()
+            if batch and not self._keep(batch, now):
+                continue
+            for worker, after in rewinds:
+                for shipment in (self._own, *self._adopted):
+                    if worker in ("*", shipment.worker):
+                        shipment.rewind(after)
+            for shipment in (self._own, *self._adopted):
+                self._send_rest(shipment, now)
+            self._read_acks(now, CLOSING_POLL_S if closing else ACK_POLL_S)
+            self._adopt(now)
+            if closing and self._own.settled and not batch:
+                return
+
+    def _pause(self, now: float) -> float:
+        """How long nothing is due."""
+        due = [self._next_adoption - now]
+        for shipment in (self._own, *self._adopted):
+            if shipment.sent < shipment.journal.last:
+                due.append(shipment.retry_at - now)
+            elif not shipment.settled:
+                due.append(self._next_ack - now)
+        return max(0.0, min(due))
+
+    def _keep(self, batch: list[Envelope], now: float) -> bool:
+        """Appends to the journal and sends from memory if nothing is ahead; False: the disk took nothing, the batch is queued again."""
+        shipment = self._own
+        encoded = [encode_envelope(envelope) for envelope in batch]
+        try:
+            shipment.journal.append(encoded)
+        except OSError as error:
+            self._set_trouble(True, error)
+            with self._changed:
+                self._queue[:0] = batch
+                self._changed.wait_for(lambda: False, DISK_RETRY_S)
+            return False
+        self._unsynced.set()
+        if not self._sync_failed:
+            self._set_trouble(False, None)
+        if shipment.sent == shipment.journal.last - len(encoded):
+            start = 0
+            while start < len(encoded):
+                end, size = start, 0
+                while end < len(encoded) and (
+                    end == start or (size + len(encoded[end]) <= BATCH_BYTES and end - start < BATCH_EVENTS)
+                ):
+                    size += len(encoded[end])
+                    end += 1
+                if not self._add(shipment, encoded[start:end], now):
+                    break
+                start = end
+        return True
+
+    def _send_rest(self, shipment: Shipment, now: float) -> None:
+        """Sends what the journal holds beyond what is sent, one batch at a time so that new events are not kept waiting."""
+        if shipment.sent >= shipment.journal.last or now < shipment.retry_at:
+            return
+        chunk = shipment.journal.read(shipment.sent, BATCH_BYTES, BATCH_EVENTS)
+        if chunk:
+            self._add(shipment, chunk, now)
+
+    def _add(self, shipment: Shipment, encoded: list[bytes], now: float) -> bool:
+        try:
+            self._client.xadd(self._stream, {events.STREAM_FIELD: encode_batch(encoded)})
+        except BrokerErrors as error:
+            # It may have landed all the same; the scheduler knows an event by its number and drops the second.
+            log.debug("events could not be sent: %s", error)
+            shipment.retry_at = now + RETRY_S
+            shipment.progress_at = now
+            return False
+        if shipment.sent == shipment.acked:
+            shipment.progress_at = now
+            self._next_ack = now + ACK_POLL_S
+        shipment.sent += len(encoded)
+        return True
+
+    def _read_acks(self, now: float, poll_s: float) -> None:
+        waiting = [each for each in (self._own, *self._adopted) if not each.settled and each.sent > each.acked]
+        if not waiting or now < min(self._next_ack, self._asked_at + poll_s):
+            return
+        self._asked_at = now
+        self._next_ack = now + ACK_POLL_S
+        for shipment in waiting:
+            self._ask(shipment, now)
+            if not shipment.settled and now - shipment.progress_at > RESEND_S:
+                shipment.progress_at = now
+                shipment.rewind(shipment.acked)
+
+    def _ask(self, shipment: Shipment, now: float) -> None:
+        try:
+            acked = self._client.hget(self._ack_hash, shipment.worker)
+        except BrokerErrors as error:
+            log.debug("acknowledgements could not be read: %s", error)
+            return
+        if isinstance(acked, bytes):
+            shipment.acknowledge(int(acked), now)
+
+    def _adopt(self, now: float) -> None:
+        """Takes over outboxes of dead workers, and removes those whose events are all recorded."""
+        for shipment in [each for each in self._adopted if each.settled]:
+            self._adopted.remove(shipment)
+            shipment.journal.close(delete=True)
+            log.info("the outbox of worker %s is delivered", shipment.worker)
+        if now < self._next_adoption:
+            return
+        self._next_adoption = now + ADOPT_S
+        known = {self.worker, *(each.worker for each in self._adopted)}
+        for directory in sorted(self.root.iterdir()):
+            if directory.name in known or directory.name.startswith("."):
+                continue
+            journal = Journal.adopt(directory)
+            if journal is None:
+                continue
+            shipment = Shipment(directory.name, journal)
+            shipment.progress_at = now
+            self._ask(shipment, now)
+            self._adopted.append(shipment)
+            if not shipment.settled:
+                log.warning("adopted %d events of worker %s, which is gone", journal.last, shipment.worker)
+
+    def _sync(self) -> None:
+        pause = threading.Event()
+        while not self._closing:
+            self._unsynced.wait()
+            self._unsynced.clear()
+            try:
+                self._own.journal.sync()
+                self._sync_failed = False
+            except OSError as error:
+                # Nothing vouches for what the disk refused once; no new work until a later sync is accepted.
+                self._sync_failed = True
+                self._set_trouble(True, error)
+                self._unsynced.set()
+                pause.wait(DISK_RETRY_S)
+            pause.wait(SYNC_S)
+
+    def _set_trouble(self, trouble: bool, error: OSError | None) -> None:
+        if trouble == self._trouble:
+            return
+        self._trouble = trouble
+        if trouble:
+            log.error("HR-P103  events can't be written to %s: %s", self.directory, error)
+        else:
+            log.warning("events can be written again")
+        self._on_trouble(trouble)

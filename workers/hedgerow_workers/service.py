@@ -1,0 +1,352 @@
+"""One worker, put together: starts its parts around Celery in order, and ends them so that nothing is lost."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from celery.worker import state as celery_state
+
+from hedgerow import clock
+from hedgerow.errors import PlatformError, Problem
+from hedgerow.manifest import model
+from hedgerow.protocol import control, events, names
+from hedgerow.protocol.runner import Loaded
+from hedgerow_workers.attempts import Attempts, Stop
+from hedgerow_workers.broker import connect
+from hedgerow_workers.claims import Claims
+from hedgerow_workers.control import ControlReader
+from hedgerow_workers.heartbeat import Heartbeat, host, memory_bytes
+from hedgerow_workers.logs import LogFollower, LogStore
+from hedgerow_workers.metrics import Metrics
+from hedgerow_workers.outbox import Outbox, encode
+from hedgerow_workers.runner_pool import RunnerPool
+from hedgerow_workers.runners import Runner
+from hedgerow_workers.settings import WorkerSettings
+from hedgerow_workers.task import Audience, Slots
+from hedgerow_workers.watchdog import Watchdog
+
+EXIT_LOAD_FAILED = 1
+EXIT_USAGE = 2
+EXIT_WATCHDOG = 70
+EXIT_CODE_CHANGED = 75
+
+# At most 128 KiB of text each; an event has its limit in bytes, of which a character may take four, or a quote two.
+CHUNK_CHARACTERS = 60_000
+CHUNK_REPEAT_S = 5.0
+# What a drain keeps of its time for ending what still runs and for the outbox.
+RESERVE_S = 15.0
+FLUSH_S = 10.0
+TICK_S = 0.05
+
+log = logging.getLogger("hedgerow.worker")
+
+
+class Service:
+    """Everything of a worker but Celery. `start` and `stop` are called in Celery's thread, the rest from anywhere."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self.settings = settings
+        self.worker = clock.uuid7()
+        self.attempts = Attempts()
+        self._manifest = ""
+        self._manifest_text = ""
+        self._manifest_sent_at = -CHUNK_REPEAT_S
+        self._draining = False
+        self._disk_full = False
+        self._hurry = False
+        self._why = "asked to stop"
+        self._celery: Any = None
+        self._slots: Slots | None = None
+        self._stopped = False
+        self._abort_load: Callable[[], None] = lambda: None
+
+    # Starting
+
+    def start(self, celery_worker: Any) -> list[str]:
+        """Starts all parts and loads the team's code; returns the Celery queues to consume.
+
+        SystemExit when the code can't be loaded, after that was reported and printed.
+        """
+        settings = self.settings
+        self._celery = celery_worker
+        self.metrics = Metrics(settings.slots)
+        self._listen()
+        self.outbox = Outbox(
+            connect(settings.broker), settings.deployment, settings.team, self.worker, settings.outboxes, self._trouble
+        )
+        self.outbox.start()
+        self.heartbeat = Heartbeat(
+            connect(settings.broker),
+            settings.deployment,
+            settings.team,
+            self.worker,
+            settings.heartbeat_s,
+            settings.lease_s,
+            self.attempts,
+            self._describe,
+        )
+        spools = self.outbox.directory / "spool"
+        spools.mkdir()
+        self.runners = RunnerPool(
+            lambda number: Runner(settings.python, settings.path, settings.environment, spools, number),
+            settings.path,
+            settings.slots + 1,
+            settings.load_timeout_s,
+            self._code_changed,
+            self.metrics.runner_exited,
+        )
+        self._abort_load = self.runners.abort_load
+        self.heartbeat.start()
+        manifest = self._load()
+        self._serve(manifest)
+        return [names.celery_queue(settings.location, queue, self._manifest) for queue in settings.queues]
+
+    def _listen(self) -> None:
+        port = self.settings.metrics_port
+        try:
+            self.metrics.serve(port, lambda: not self._draining)
+        except OSError as error:
+            print(
+                Problem(
+                    "HR-P105",
+                    f"Port {port} for metrics can't be used: {error}.",
+                    "Give another --metrics-port, or 0 for none.",
+                ),
+                file=sys.stderr,
+            )
+            raise SystemExit(EXIT_USAGE) from error
+
+    def _load(self) -> model.Manifest:
+        if self._draining:
+            self._leave(0)
+        try:
+            answer = self.runners.load_first()
+            if isinstance(answer, Loaded):
+                return self._check_manifest(answer)
+            problems: tuple[Problem, ...] = answer.problems
+        except PlatformError as error:
+            problems = error.problems
+        if self._draining:
+            self._leave(0)
+        for problem in problems:
+            print(problem, *([problem.traceback] if problem.traceback else []), sep="\n", file=sys.stderr, flush=True)
+        short = tuple(
+            msgspec.structs.replace(each, message=each.message[:4000], traceback=(each.traceback or "")[-4000:] or None)
+            for each in problems[:25]
+        )
+        self.outbox.put([encode(events.LocationFailed(self.settings.team, self.settings.location, short))])
+        self._leave(EXIT_LOAD_FAILED)
+        raise AssertionError
+
+    def _check_manifest(self, answer: Loaded) -> model.Manifest:
+        body = answer.manifest.encode()
+        try:
+            manifest = model.decode(body)
+        except msgspec.MsgspecError as error:
+            raise _not_ours(f"its manifest can't be read: {error}") from error
+        if model.manifest_hash(body) != answer.hash:
+            raise _not_ours("its manifest does not have the hash that it says")
+        if (manifest.team, manifest.location) != (self.settings.team, self.settings.location):
+            raise _not_ours(f"its manifest is of team '{manifest.team}', location '{manifest.location}'")
+        self._manifest, self._manifest_text = answer.hash, answer.manifest
+        return manifest
+
+    def _serve(self, manifest: model.Manifest) -> None:
+        settings = self.settings
+        self._slots = Slots(
+            Audience(settings.deployment, settings.team, settings.location, self._manifest),
+            {each.name: each.code_version for each in manifest.computations},
+            Claims(connect(settings.broker), settings.deployment, settings.team, self.worker),
+            self.runners,
+            self.outbox,
+            self.attempts,
+            LogStore(settings.storage),
+            lambda: not (self._draining or self._disk_full),
+            self.metrics.runner_exited,
+            settings.kill_grace_s,
+        )
+        self.outbox.put(
+            [
+                encode(
+                    events.ManifestPublished(
+                        settings.team, settings.location, self._manifest, len(self._manifest_text.encode())
+                    )
+                )
+            ]
+        )
+        self.heartbeat.beat()
+        self.control = ControlReader(
+            connect(settings.broker),
+            settings.deployment,
+            settings.team,
+            {
+                control.CancelAttempt: self._cancel,
+                control.DrainWorker: self._drain_asked,
+                control.SendManifest: self._send_manifest,
+                control.ResendEvents: lambda message: self.outbox.resend(message.worker, message.after_seq),
+            },
+        )
+        self.control.start()
+        self.follower = LogFollower(connect(settings.broker), settings.deployment, settings.team, self.attempts)
+        self.follower.start()
+        self.watchdog = Watchdog(settings, self._celery, lambda: self.heartbeat.contact_at, self._watchdog_bites)
+        self.watchdog.start()
+        self.metrics.observe(self)
+        self.runners.start_rest()
+        log.info(
+            "ready: %d slots, queues %s, manifest %s, worker %s",
+            settings.slots,
+            " ".join(settings.queues),
+            self._manifest[: names.MANIFEST_DIGITS],
+            self.worker,
+        )
+
+    # Running
+
+    def execute(self, message: str) -> None:
+        """Does the orders of one Celery message, in the thread of a slot."""
+        assert self._slots is not None
+        self._slots.execute(message)
+
+    def _describe(self) -> events.WorkerHeartbeat:
+        settings = self.settings
+        state = "draining" if self._draining else "ready" if self._manifest else "starting"
+        return events.WorkerHeartbeat(
+            settings.location,
+            self._manifest,
+            settings.queues,
+            0 if self._disk_full else settings.slots,
+            len(self.attempts),
+            state,  # type: ignore[arg-type]
+            self.attempts.holds(self.outbox.sent),
+            host(),
+            os.getpid(),
+            memory_bytes([os.getpid(), *self.runners.pids()]),
+            self.outbox.pending,
+        )
+
+    def _cancel(self, message: control.CancelAttempt) -> None:
+        attempt = self.attempts.get(message.attempt_id)
+        if attempt is not None:
+            why = message.why or "The attempt was cancelled."
+            attempt.request_stop(Stop("cancelled", "HR-X109", why, self.settings.kill_grace_s))
+
+    def _drain_asked(self, message: control.DrainWorker) -> None:
+        if message.worker == self.worker:
+            self.request_stop(0, "the scheduler asked for it")
+
+    def _send_manifest(self, message: control.SendManifest) -> None:
+        now = clock.monotonic()
+        if message.hash != self._manifest or now - self._manifest_sent_at < CHUNK_REPEAT_S:
+            return
+        self._manifest_sent_at = now
+        text = self._manifest_text
+        parts = [text[at : at + CHUNK_CHARACTERS] for at in range(0, len(text), CHUNK_CHARACTERS)]
+        self.outbox.put(
+            [encode(events.ManifestChunk(self._manifest, index, len(parts), part)) for index, part in enumerate(parts)]
+        )
+
+    def _trouble(self, trouble: bool) -> None:
+        self._disk_full = trouble
+        self._celery.pool.paused = trouble
+        self._celery.pool.waker.wake()
+        self.heartbeat.beat()
+
+    def _code_changed(self, why: str) -> None:
+        log.warning("HR-P102  %s: leaving, to be started again", why)
+        self.request_stop(EXIT_CODE_CHANGED, why)
+
+    def _watchdog_bites(self) -> None:
+        self.metrics.watchdog_restarts += 1
+        self.request_stop(EXIT_WATCHDOG, "the consumer was stuck")
+
+    # Ending
+
+    def request_stop(self, code: int, why: str = "asked to stop") -> None:
+        """Begins to leave with this exit code; a second call makes it quicker. Safe in a signal handler."""
+        if self._draining:
+            return
+        self._draining = True
+        self._why = why
+        celery_state.should_stop = code
+        self._abort_load()
+        if self._celery is not None:
+            self._celery.pool.waker.wake()
+
+    def hurry(self) -> None:
+        """Ends what runs at once instead of waiting for it."""
+        self._hurry = True
+
+    @property
+    def draining(self) -> bool:
+        """Whether the worker is leaving."""
+        return self._draining
+
+    @property
+    def serving(self) -> bool:
+        """Whether the code was loaded and orders were taken."""
+        return self._slots is not None
+
+    def stop(self) -> None:
+        """Waits for the steps that run, ends those that take too long, delivers every event. Called when Celery stops."""
+        if self._stopped or self._slots is None:
+            return
+        self._stopped = self._draining = True
+        started = clock.monotonic()
+        grace = self.settings.grace_s
+        self.heartbeat.beat()
+        if len(self.attempts):
+            log.info("leaving: %d steps still run", len(self.attempts))
+        self._wait_for_attempts(started + max(grace / 2, grace - RESERVE_S))
+        rest = self.attempts.running()
+        if rest:
+            grace_s = 1.0 if self._hurry else self.settings.kill_grace_s
+            for attempt in rest:
+                attempt.request_stop(
+                    Stop("interrupted", "HR-X104", "The worker had to leave while the step ran.", grace_s)
+                )
+            self._wait_for_attempts(clock.monotonic() + grace_s + 2.0, hurry=False)
+        self._close(FLUSH_S)
+
+    def _wait_for_attempts(self, deadline: float, *, hurry: bool = True) -> None:
+        pause = threading.Event()
+        while len(self.attempts) and clock.monotonic() < deadline and not (hurry and self._hurry):
+            pause.wait(TICK_S)
+
+    def _leave(self, code: int) -> None:
+        """Ends a worker that did not get to serve."""
+        self._stopped = True
+        self._close(FLUSH_S / 2)
+        raise SystemExit(code)
+
+    def _close(self, flush_s: float) -> None:
+        self.runners.close()
+        # Slots that waited for a runner learn only now that there will be none, and say so.
+        self._wait_for_attempts(clock.monotonic() + 1.0, hurry=False)
+        self.heartbeat.close()
+        if self._slots is not None:
+            self.control.close()
+            self.follower.close()
+            self.watchdog.close()
+        self.outbox.put([encode(events.WorkerStopped(self._why))])
+        if self._hurry:
+            flush_s = min(flush_s, 2.0)
+        if not self.outbox.close(flush_s):
+            log.warning("%d events stay in %s for the next worker", self.outbox.pending, self.outbox.directory)
+        self.metrics.close()
+
+
+def _not_ours(why: str) -> PlatformError:
+    return PlatformError(
+        Problem(
+            "HR-P104",
+            f"The runner can't be used: {why}.",
+            "Install the same version of hedgerow in the team's environment and the platform's.",
+        )
+    )
