@@ -129,6 +129,7 @@ CODES: dict[str, str] = {
     "HR-Q010": "A manifest declares a key that belongs to another team; it was refused whole.",
     "HR-Q011": "A manifest closes a cycle between assets; it was refused whole.",
     "HR-Q012": "The code that a waiting step needs is no longer declared.",
+    "HR-Q013": "A manifest holds a name that breaks the grammar of names; it was refused whole.",
     "HR-Q020": "A step was cancelled before it started.",
     "HR-Q021": "A step did not run because an upstream step failed.",
     "HR-Q022": "The asset's code skipped the step.",

@@ -18,8 +18,10 @@ from typing import Any
 import httpx
 from environments import prepare
 from rich.console import Console
+from rich.markup import escape
 from summary import show_checks, show_model, show_versions
 
+from hedgerow import clock
 from hedgerow.errors import HedgerowError
 from hedgerow_scheduler.embedded.parts import State
 from hedgerow_scheduler.embedded.platform import Platform
@@ -34,7 +36,10 @@ OK, FAILED, INTERRUPTED = 0, 1, 130
 
 def main() -> int:
     """Runs the demo; 0 when all of it succeeded, 1 when something did not, 130 after Ctrl-C."""
-    console = Console(soft_wrap=True, highlight=False)
+    # Into a file or a pipe, wide enough for whole keys.
+    if not sys.stdout.isatty():
+        os.environ.setdefault("COLUMNS", "140")
+    console = Console(highlight=False)
     # Told to end, we leave through the `with` below like after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -44,7 +49,7 @@ def main() -> int:
         with Platform(EXAMPLE, reload=False) as platform:
             return _demonstrate(platform, console)
     except (HedgerowError, RuntimeError, httpx.HTTPError) as error:
-        console.print(f"[red]{type(error).__name__}[/]: {error}", markup=True)
+        console.print(f"[red]{type(error).__name__}[/]: {escape(str(error))}")
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -60,11 +65,15 @@ def _demonstrate(platform: Platform, console: Console) -> int:
         console.print(f"  {platform.api_url} serves {assets} assets")
         console.print(f"[bold]hedgerow materialize '*' --range {DAYS}[/]")
         started = time.monotonic()
-        command = [sys.executable, "-m", "hedgerow.console", "materialize", "*", "--range", DAYS]
+        tag = f"demo={clock.uuid7()}"
+        command = [sys.executable, "-m", "hedgerow.console", "materialize", "*", "--range", DAYS, "--tag", tag]
         ended = subprocess.run(command, env={**os.environ, "HEDGEROW_API": platform.api_url}, check=False)
         seconds = time.monotonic() - started
-        run = api.get("/runs", params={"limit": 1}).raise_for_status().json()["items"][0]
-        counts = api.get(f"/runs/{run['id']}").raise_for_status().json()["counts"]
+        launched = api.get("/runs", params={"tag": tag}).raise_for_status().json()["items"]
+        if not launched:
+            raise RuntimeError(f"nothing was launched (exit code {ended.returncode})")
+        run = api.get(f"/runs/{launched[0]['id']}").raise_for_status().json()
+        succeeded = run["counts"].get("succeeded", 0)
         show_versions(api, TEAMS, console)
         show_checks(platform.urls["database"], run["id"], console)
         show_model(api, console)
@@ -72,8 +81,8 @@ def _demonstrate(platform: Platform, console: Console) -> int:
         result = {
             "run": run["id"],
             "steps": run["steps"],
-            "succeeded": counts.get("succeeded", 0),
-            "failed": run["steps"] - counts.get("succeeded", 0),
+            "succeeded": succeeded,
+            "failed": run["steps"] - succeeded,
             "materializations": sum(asset["current"] for asset in total["items"]),
             "flights_rows": sum(one["metadata"]["rows"] for one in _current(api, FLIGHTS)),
             "seconds": round(seconds, 1),

@@ -23,7 +23,7 @@ def show_versions(api: httpx.Client, teams: Sequence[str], console: Console) -> 
     for team in teams:
         (location,) = api.get(f"/teams/{team}").raise_for_status().json()["locations"]
         installed[team] = location["environment"]["packages"]
-    table = Table(title="The same library in different versions, in one run", title_justify="left")
+    table = Table(title="The same libraries in different versions, in one run", title_justify="left", min_width=60)
     for name in ("", *teams):
         table.add_column(name)
     for library in LIBRARIES:
@@ -34,12 +34,12 @@ def show_versions(api: httpx.Client, teams: Sequence[str], console: Console) -> 
 def show_checks(database: str, run: str, console: Console) -> None:
     """Each check with how often it passed in the run, and the first partitions in which it did not."""
     table = Table(title="Checks", title_justify="left")
-    for name in ("asset", "check", "blocking", "passed", "warned", "first"):
+    for name in ("asset", "check", "blocking", "passed", "failed", "first in"):
         table.add_column(name)
     with psycopg.connect(database) as connection:
-        for asset, check, blocking, passed, warned, first in connection.execute(CHECKS, [run]):
+        for asset, check, blocking, passed, failed, first in connection.execute(CHECKS, [run]):
             table.add_row(
-                asset, check, "yes" if blocking else "", str(passed), str(warned or ""), ", ".join(first or ())
+                asset, check, "yes" if blocking else "", str(passed), str(failed or ""), ", ".join(first or ())
             )
     console.print(table)
 

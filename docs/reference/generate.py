@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from itertools import groupby
 from pathlib import Path
@@ -13,6 +14,7 @@ from hedgerow.errors import CODES
 from hedgerow.settings.location import LocationFile
 from hedgerow.settings.platform import PlatformFile, PlatformTable, TeamPolicy, Timings
 from hedgerow.settings.toml import describe
+from hedgerow_scheduler.lifecycle import states
 
 HERE = Path(__file__).parent
 NOTE = "<!-- Made from the code by `make docs`; do not edit. -->\n"
@@ -28,7 +30,7 @@ AREAS = {
 
 def pages() -> dict[str, str]:
     """The text of every generated page, by file name."""
-    return {"errors.md": errors_page(), "settings.md": settings_page()}
+    return {"errors.md": errors_page(), "settings.md": settings_page(), "states.md": states_page()}
 
 
 def errors_page() -> str:
@@ -81,6 +83,57 @@ def settings_page() -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def states_page() -> str:
+    """Every state, and every arrow between the states of a step."""
+    lines = [
+        NOTE,
+        "# States",
+        "",
+        "A step moves along these arrows and no others. What has ended without success starts again only when someone retries the run.",
+        "",
+        "```mermaid",
+        "stateDiagram-v2",
+        "    [*] --> waiting",
+        "    [*] --> ready",
+        *(f"    {before} --> {after}" for before, after in states.STEP_ARROWS),
+        *(f"    {state} --> [*]" for state in states.StepState if state in states.ENDED),
+        "```",
+        "",
+    ]
+    meanings = _comments(Path(states.__file__).read_text("utf-8"))
+    for title, kind in {
+        "Step": states.StepState,
+        "Attempt": states.AttemptState,
+        "Run": states.RunState,
+        "Materialization": states.MaterializationState,
+    }.items():
+        lines += [f"## {title}", "", str(kind.__doc__), "", "| state | meaning |", "| --- | --- |"]
+        lines += [f"| `{state}` | {_cell(meanings[kind.__name__, state.name])} |" for state in kind]
+        lines.append("")
+    lines += [
+        "## Arrows between the states of a step",
+        "",
+        "| from | to | moved by | when |",
+        "| --- | --- | --- | --- |",
+    ]
+    for (before, after), text in states.STEP_ARROWS.items():
+        mover, _, when = text.partition(": ")
+        lines.append(f"| `{before}` | `{after}` | {mover} | {_cell(when)} |")
+    lines.append("")
+    return "\n".join(lines)
+
+
+def _comments(source: str) -> dict[tuple[str, str], str]:
+    """The comment beside each member of each class."""
+    found, inside = {}, ""
+    for line in source.splitlines():
+        if match := re.match(r"class (\w+)", line):
+            inside = match[1]
+        elif match := re.match(r"    (\w+) = .*?  # (.*)", line):
+            found[inside, match[1]] = match[2]
+    return found
 
 
 def _tables(file: type[msgspec.Struct]) -> list[str]:

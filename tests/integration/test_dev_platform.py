@@ -6,12 +6,13 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 from support.locations import TWO_ASSETS, write_location
 from support.platform import DevPlatform, dev_platform
-from support.processes import alive, eventually, python
+from support.processes import alive, descendants, eventually, python
 
 pytestmark = [pytest.mark.servers, pytest.mark.processes]
 
@@ -73,28 +74,39 @@ def test_a_killed_dev_leaves_nothing_and_the_next_start_goes_on_with_the_run(pla
         assert platform.finished(run)["state"] == "succeeded"
 
 
+@pytest.fixture(scope="module")
+def serving() -> Iterator[DevPlatform]:
+    """One platform for the tests that kill a part of it: each leaves it as it was."""
+    with dev_platform() as platform:
+        write_location(platform.root / "sales", "sales", SLOW)
+        with platform.started():
+            yield platform
+
+
+def _survives(platform: DevPlatform, part: str, find: Callable[[], int]) -> None:
+    """Kills a process of `part` in the middle of a step: the part starts again, and the run succeeds."""
+    started = platform.root / "sales" / "started"
+    started.unlink(missing_ok=True)
+    seen = len(platform.text())
+    run = platform.launch("slow", "after")
+    eventually(started.exists, what="the step runs")
+    victim = find()
+    os.kill(victim, signal.SIGKILL)
+    platform.shows(part, r"waiting +killed by SIGKILL; starts again in", after=seen)
+    assert platform.finished(run)["state"] == "succeeded"
+    platform.shows(part, "ready", after=seen)
+    assert eventually(find) != victim
+
+
 @pytest.mark.parametrize("part", ["scheduler", "api", "worker sales", "postgres", "valkey"])
-def test_a_killed_part_starts_again_and_the_run_succeeds(platform: DevPlatform, part: str) -> None:
-    location = write_location(platform.root / "sales", "sales", SLOW)
-    with platform.started():
-        run = platform.launch("slow", "after")
-        eventually((location / "started").exists, what="the step runs")
-        victim = platform.pid(part)
-        os.kill(victim, signal.SIGKILL)
-        platform.shows(part, r"waiting +killed by SIGKILL; starts again in")
-        assert platform.finished(run)["state"] == "succeeded"
-        assert eventually(lambda: platform.pid(part)) != victim
+def test_a_killed_part_starts_again_and_the_run_succeeds(serving: DevPlatform, part: str) -> None:
+    _survives(serving, part, lambda: serving.pid(part))
 
 
 @pytest.mark.parametrize("server", ["postgres", "valkey"])
-def test_a_killed_server_starts_again_and_the_run_succeeds(platform: DevPlatform, server: str) -> None:
-    location = write_location(platform.root / "sales", "sales", SLOW)
-    with platform.started():
-        run = platform.launch("slow", "after")
-        eventually((location / "started").exists, what="the step runs")
-        os.kill(json.loads((platform.root / ".hedgerow" / f"{server}.pid.json").read_text())["pid"], signal.SIGKILL)
-        platform.shows(server, r"waiting +killed by SIGKILL")
-        assert platform.finished(run)["state"] == "succeeded"
+def test_a_killed_server_starts_again_and_the_run_succeeds(serving: DevPlatform, server: str) -> None:
+    record = serving.root / ".hedgerow" / f"{server}.pid.json"
+    _survives(serving, server, lambda: int(json.loads(record.read_text())["pid"]))
 
 
 def test_a_team_that_can_not_be_imported_is_reported_with_file_and_line_while_the_others_work(
@@ -117,6 +129,8 @@ def test_changed_code_is_reloaded_and_broken_code_leaves_the_old_in_force(platfo
     location = platform.root / "sales"
     with platform.started():
         before = platform.pid("worker sales")
+        # A runner that the worker starts later than the change would see other code than the worker serves, which ends both.
+        eventually(lambda: _idle(before, 2), what="both runners have loaded the code")
         write_location(location, "sales", TWO_ASSETS + "\n    def oops(:\n")
         told = platform.shows("worker sales", "ready .*the old code stays in force")
         assert "sales_assets.py:" in told
@@ -125,3 +139,16 @@ def test_changed_code_is_reloaded_and_broken_code_leaves_the_old_in_force(platfo
         write_location(location, "sales", TWO_ASSETS + "\n    @hr.asset\n    def extra() -> int:\n        return 1\n")
         assert platform.finished(platform.launch("extra"))["state"] == "succeeded"
         assert platform.pid("worker sales") != before
+
+
+def _idle(worker: int, runners: int) -> bool:
+    """Whether the worker has so many runners, and none of them has done anything for a moment."""
+
+    def used() -> list[float]:
+        return [
+            sum(process.cpu_times()[:2]) for process in descendants(worker) if "hedgerow.runner" in process.cmdline()
+        ]
+
+    before = used()
+    time.sleep(0.5)
+    return len(before) >= runners and used() == before

@@ -47,12 +47,18 @@ class DevPlatform:
                     eventually(lambda: "ready at http" in self.text(), within=90, what="dev is ready")
                 yield self
             except BaseException:
-                print(self.text())
+                print(
+                    self.text(), *(self._tail(log) for log in sorted(self.root.glob(".hedgerow/logs/*.log"))), sep="\n"
+                )
                 raise
             if self.process.poll() is None:
                 self.process.send_signal(signal.SIGINT)
                 assert self.process.wait(60) == 130
         eventually(lambda: not self.everything(), within=15, what="nothing of it is left")
+
+    @staticmethod
+    def _tail(log: Path) -> str:
+        return f"== {log.name}\n{log.read_text(errors='replace')[-3000:]}"
 
     def text(self) -> str:
         """What dev has printed since its start."""
@@ -73,12 +79,13 @@ class DevPlatform:
         """The process of a part now."""
         return int(self.runtime["pids"][part])
 
-    def shows(self, part: str, pattern: str, *, within: float = 60) -> str:
-        """Waits for a status line of `part` that matches; returns what was printed from it on."""
+    def shows(self, part: str, pattern: str, *, within: float = 60, after: int = 0) -> str:
+        """Waits for a status line of `part` that matches, `after` so many characters; returns what was printed from it on."""
 
         def find() -> str | None:
-            match = re.search(rf"^\S+ {re.escape(part)} +{pattern}", self.text(), re.MULTILINE)
-            return self.text()[match.start() :] if match else None
+            text = self.text()[after:]
+            match = re.search(rf"^\S+ {re.escape(part)} +{pattern}", text, re.MULTILINE)
+            return text[match.start() :] if match else None
 
         found = eventually(find, within=within, what=f"{part} {pattern}")
         assert found is not None

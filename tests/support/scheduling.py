@@ -6,20 +6,21 @@ import hashlib
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any, cast
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection
 
 from hedgerow.errors import Problem
 from hedgerow.manifest import model
 from hedgerow.protocol import events as ev
 from hedgerow.protocol.envelope import WIRE_VERSION, Envelope, encode_batch, encode_body, encode_envelope
+from hedgerow.protocol.references import Reference
 from hedgerow_scheduler.admission.admit import Admission
 from hedgerow_scheduler.ingest.fold import Entry, Fold
 from hedgerow_scheduler.lifecycle.changes import Changes, Effects
 from hedgerow_scheduler.lifecycle.model import Attempt, Run, Step
 from hedgerow_scheduler.lifecycle.states import AttemptState, RunState, StepState
+from hedgerow_scheduler.metadata.inputs import Stored
 from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest
 from hedgerow_scheduler.planning.request import RunRequest
 from hedgerow_scheduler.planning.snapshot import Snapshot
@@ -122,7 +123,8 @@ def envelope(body: ev.Event, worker: str, seq: int) -> bytes:
 class World:
     """A leader's snapshot with everything that decides over it; the clock moves only by `after`.
 
-    Attempts that were dispatched stand in `orders`, as their workers would find them.
+    Attempts that were dispatched stand in `orders`, as their workers would find them. `stored` and `held_back` are what
+    dispatch finds when it looks for inputs.
     """
 
     def __init__(self, *manifests: model.Manifest, now: datetime = NOW) -> None:
@@ -135,6 +137,8 @@ class World:
         self.admission = Admission(LEASE)
         self._ids = count(1000)
         self.dispatcher = Dispatcher("test", "/storage", START_TIMEOUT, lambda: uuid(next(self._ids)))
+        self.stored: dict[tuple[str, str], Reference] = {}
+        self.held_back: frozenset[str] = frozenset()
         self.orders: list[Attempt] = []
         self.streams: dict[tuple[str, str], Stream] = {}
         self._entries = count(1)
@@ -156,10 +160,10 @@ class World:
     # -- the scheduler -----------------------------------------------------------------------------------------------
 
     def cycle(self) -> list[Attempt]:
-        """Timers, admission, dispatch: the attempts that were dispatched now. None of the steps may take inputs."""
+        """Timers, admission, dispatch: the attempts that were dispatched now."""
         self.snapshot.fire_timers(self.now)
         grants = self.admission.grant(self.snapshot, self.now)
-        self.dispatcher.dispatch(cast(Connection, None), self.snapshot, grants, self.now)
+        self.dispatcher.dispatch(self.snapshot, grants, self.now, lambda _: Stored(self.stored, self.held_back))
         fresh = [attempt for attempt in self.snapshot.changes.new_attempts if attempt not in self.orders]
         self.orders.extend(fresh)
         return fresh

@@ -12,10 +12,10 @@ from hedgerow.protocol.orders import StepOrder
 from hedgerow_workers.broker import BrokerErrors
 
 TRIES = 3
-# A claim outlives its order by this much, clocks of machines being what they are: whoever gets the order later finds it
-# expired, and before that finds it claimed. `start_before` may be absent only in tests and by hand.
-MARGIN_MS = 300_000
-UNLIMITED_MS = 3_600_000
+# A claim outlives its order by this much: whoever gets the order later finds it expired, and before that finds it claimed,
+# whatever the clocks of machines are; and a scheduler that was away that long still sees that the attempt was taken.
+MARGIN_MS = 3_600_000
+UNLIMITED_MS = MARGIN_MS
 
 log = logging.getLogger("hedgerow.worker")
 

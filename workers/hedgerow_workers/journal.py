@@ -1,6 +1,5 @@
 """The outbox on disk: numbered events in append-only segments, in a directory that one process at a time has locked.
 
-Once appended, events outlive the process; once synced, the machine's power.
 A record is its length as four bytes, big-endian, then the event. What a power cut left of the last record is ignored.
 """
 
@@ -9,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,13 +32,12 @@ class Segment:
 
 
 class Journal:
-    """The events that may still have to be sent, numbered without gaps. One thread owns it; another may call `sync`."""
+    """The events that may still have to be sent, numbered without gaps. Not safe for threads: its owner has one."""
 
     def __init__(self, directory: Path, lock: int) -> None:
         self.directory = directory
         self._lock = lock
         self._fd = -1
-        self._fd_lock = threading.Lock()
         self._segments = [_scan(path) for path in sorted(directory.glob(f"*{SUFFIX}"))]
         self._cursor = (0, 0, 0)  # a segment's first event, an event in it, that event's offset
 
@@ -79,7 +76,7 @@ class Journal:
         return sum(segment.size for segment in self._segments)
 
     def append(self, events: list[bytes]) -> None:
-        """Writes `events`, numbered from `last` + 1 on. OSError: none of them was kept, and all may be tried again."""
+        """Makes `events` durable, numbered from `last` + 1 on. OSError: none of them was kept, and all may be tried again."""
         if self._fd < 0 or self._segments[-1].size >= SEGMENT_BYTES:
             self._open_segment(self.last + 1)
         segment = self._segments[-1]
@@ -88,21 +85,12 @@ class Journal:
             written = os.write(self._fd, records)
             while written < len(records):
                 written += os.write(self._fd, records[written:])
+            _sync(self._fd)
         except OSError:
             os.ftruncate(self._fd, segment.size)
             raise
         segment.size += len(records)
         segment.last += len(events)
-
-    def sync(self) -> None:
-        """Returns when everything appended before is on the disk itself. OSError when it can't be."""
-        with self._fd_lock:
-            fd = os.dup(self._fd) if self._fd >= 0 else -1
-        if fd >= 0:
-            try:
-                _sync(fd)
-            finally:
-                os.close(fd)
 
     def read(self, after: int, max_bytes: int, max_events: int) -> list[bytes]:
         """Some of the events after number `after`, in order: as many as the limits and the end of a segment allow, one at least."""
@@ -143,12 +131,9 @@ class Journal:
 
     def close(self, *, delete: bool) -> None:
         """Lets go of the directory, and removes it if everything in it was acknowledged."""
-        if not delete:
-            self.sync()
-        with self._fd_lock:
-            if self._fd >= 0:
-                os.close(self._fd)
-                self._fd = -1
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
         if delete:
             shutil.rmtree(self.directory, ignore_errors=True)
         os.close(self._lock)
@@ -156,11 +141,9 @@ class Journal:
     def _open_segment(self, first: int) -> None:
         path = self.directory / f"{first:016d}{SUFFIX}"
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self.sync()  # of the segment before: from now on only the new one is
-        with self._fd_lock:
-            if self._fd >= 0:
-                os.close(self._fd)
-            self._fd = fd
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = fd
         _sync_directory(self.directory)
         if self._segments and self._segments[-1].last < self._segments[-1].first:
             self._segments.pop()  # the same, still empty, file

@@ -24,10 +24,10 @@ from hedgerow.protocol.references import Reference
 from hedgerow.result import CheckResult, Skip
 from hedgerow.returned import Output
 from hedgerow.runner.inputs import is_several
+from hedgerow.selection import Population, choose
 from hedgerow.suggestion import did_you_mean
 from hedgerow.testing.combining import combine
 from hedgerow.testing.outcome import CheckOutcome, InProcessResult, MaterializedOutput, StepFailure, blocking_failure
-from hedgerow.testing.selection import select
 
 Selected = str | AssetDefinition[..., Any] | CheckDefinition[..., Any]
 Definitions = ModuleType | AssetDefinition[..., Any] | CheckDefinition[..., Any] | ExternalAsset | object
@@ -119,12 +119,16 @@ def _overrides(resources: Mapping[Any, Any] | Iterable[Any] | None) -> tuple[dic
 
 def _chosen(items: Sequence[Any], bound: Bound) -> set[str]:
     computed = {key: asset for key, asset in bound.assets.items() if asset.computation is not None}
-    upstream = {
-        key: frozenset(dep.key for dep in bound.computations[asset.computation or ""].computation.deps)
-        for key, asset in computed.items()
-    }
-    texts = [item for item in items if isinstance(item, str)]
-    chosen = select(" ".join(texts), computed, upstream) if texts else set()
+    upstream: dict[str, set[str]] = {}
+    downstream: dict[str, set[str]] = {}
+    for key, asset in computed.items():
+        upstream[key] = {dep.key for dep in bound.computations[asset.computation or ""].computation.deps} - {key}
+        for above in upstream[key]:
+            downstream.setdefault(above, set()).add(key)
+    population = Population(
+        computed, lambda _: "", lambda key: upstream.get(key, ()), lambda key: downstream.get(key, ())
+    )
+    chosen = choose(population, [item for item in items if isinstance(item, str)])
     return chosen.union(*(item.keys for item in items if isinstance(item, AssetDefinition)))
 
 

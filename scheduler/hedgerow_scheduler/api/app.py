@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import Any
 
-from litestar import Litestar, Router
+import msgspec
+from litestar import Litestar, MediaType, Request, Response, Router, get
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
@@ -19,6 +21,17 @@ from hedgerow_scheduler.api.problems import HANDLERS, refuse_unknown_parameters
 from hedgerow_scheduler.api.services import Services
 
 PREFIX = "/api/v1"
+
+
+@get(f"{PREFIX}/openapi.json", include_in_schema=False, sync_to_thread=False)
+def show_document(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """The OpenAPI document."""
+    return Response(document(request.app), media_type=MediaType.JSON)
+
+
+def document(app: Litestar) -> bytes:
+    """The OpenAPI document of the API as JSON, its keys in order."""
+    return msgspec.json.encode(app.openapi_schema.to_schema(), order="sorted")
 
 
 def build_app(services: Services) -> Litestar:
@@ -35,7 +48,7 @@ def build_app(services: Services) -> Litestar:
         route_handlers=[*runs.ROUTES, *assets.ROUTES, *teams.ROUTES, *explain.ROUTES, *changes.ROUTES],
     )
     return Litestar(
-        [versioned, *health.ROUTES, show_metrics],
+        [versioned, *health.ROUTES, show_metrics, show_document],
         dependencies={
             "services": Provide(lambda: services, sync_to_thread=False),
             "feed": Provide(lambda: feed, sync_to_thread=False),
@@ -50,7 +63,7 @@ def build_app(services: Services) -> Litestar:
             title="Hedgerow",
             version=version("hedgerow"),
             description='Runs, assets and teams of a Hedgerow deployment. Every error is `{"problems": [{code, message, remedy}]}`.',
-            path=PREFIX,
+            path=f"{PREFIX}/openapi",  # a place of its own: everything unknown below it is answered in HTML
             use_handler_docstrings=True,
             render_plugins=[JsonRenderPlugin(path="/openapi.json")],  # the pages would load scripts from elsewhere
         ),

@@ -18,6 +18,7 @@ from litestar.response import ServerSentEvent, ServerSentEventMessage
 from hedgerow import clock
 from hedgerow_scheduler.api.services import Services, full_run_id
 from hedgerow_scheduler.metadata.read_changes import Change, changes_since, horizon, live_runs
+from hedgerow_scheduler.metadata.read_runs import get_run
 
 POLL_S = 0.25
 KEEP_ALIVE_S = 15.0
@@ -56,13 +57,14 @@ class ChangeFeed:
         return len(self._listeners)
 
     async def listen(self, run_id: str | None) -> AsyncIterator[Change | None]:
-        """What changes from now on; None now and then while nothing does. Ends when the listener is too slow."""
+        """None at once, then what changes from that moment on, and None now and then while nothing does. Ends when the listener is too slow."""
         listener = _Listener(run_id)
         since = await asyncio.to_thread(self._horizon)
         self._listeners.add(listener)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._poll(since))
         try:
+            yield None
             while not listener.overflowed:
                 try:
                     yield await asyncio.wait_for(listener.queue.get(), KEEP_ALIVE_S)
@@ -117,11 +119,13 @@ async def stream_events(
         str | None, QueryParameter(description="Only this run and its steps; the stream ends with the run.")
     ] = None,
 ) -> ServerSentEvent:
-    """Changes of runs and steps as server-sent events `run` and `step`, from now on. A change that is undone at once may be left out."""
+    """Changes of runs and steps as server-sent events `run` and `step`. The first message is a comment, or the run as it is: all
+    that changes after it is sent. A change that is undone at once may be left out.
+    """
     if feed.listeners >= services.limits.streams:
         raise ServiceUnavailableException("Too many streams of events are open.")
     run_id = await asyncio.to_thread(_full_id, services, run) if run else None
-    return ServerSentEvent(_messages(feed, run_id))
+    return ServerSentEvent(_messages(services, feed, run_id))
 
 
 def _full_id(services: Services, prefix: str) -> str:
@@ -129,8 +133,12 @@ def _full_id(services: Services, prefix: str) -> str:
         return full_run_id(connection, prefix)
 
 
-async def _messages(feed: ChangeFeed, run_id: str | None) -> AsyncIterator[ServerSentEventMessage]:
+async def _messages(services: Services, feed: ChangeFeed, run_id: str | None) -> AsyncIterator[ServerSentEventMessage]:
+    first = True
     async for change in feed.listen(run_id):
+        if change is None and first and run_id is not None:
+            change = await asyncio.to_thread(_run_now, services, run_id)
+        first = False
         if change is None:
             yield ServerSentEventMessage(data=None, comment="nothing new")
             continue
@@ -138,6 +146,13 @@ async def _messages(feed: ChangeFeed, run_id: str | None) -> AsyncIterator[Serve
         yield ServerSentEventMessage(data=msgspec.json.encode(change).decode(), event=event)
         if run_id is not None and event == "run" and change.state in ("succeeded", "failed", "cancelled"):
             return
+
+
+def _run_now(services: Services, run_id: str) -> Change:
+    with services.reading() as connection:
+        run = get_run(connection, run_id)
+    assert run is not None  # its id was looked up when the stream began
+    return Change(run.id, None, run.state, 0, "", "", "", run.error)
 
 
 ROUTES = [stream_events]

@@ -65,9 +65,14 @@ class CountRequests(ASGIMiddleware):
 
 
 def _template(scope: Scope) -> str:
-    handler: Any = scope.get("route_handler")
-    template = scope.get("path_template")
-    return str(template) if handler is not None and template else UNMATCHED
+    return str(scope.get("path_template") or UNMATCHED)
+
+
+def count_unmatched(request: Request[Any, Any, Any], status: int) -> None:
+    """Counts a request that no route took: the router refuses those before any middleware sees them."""
+    if not request.scope.get("path_template"):
+        metrics: Metrics = request.app.state.metrics
+        metrics.requests.labels(UNMATCHED, request.method, str(status)).inc()
 
 
 @get("/metrics", include_in_schema=False, sync_to_thread=False)

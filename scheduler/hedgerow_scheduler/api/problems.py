@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from hedgerow.errors import HedgerowError, PlatformError, Problem, RequestError
 from hedgerow.suggestion import did_you_mean
+from hedgerow_scheduler.api.metrics import count_unmatched
 
 log = logging.getLogger("hedgerow.api")
 
@@ -76,6 +77,7 @@ def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response
 def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problems]:
     """What Litestar raises: bad bodies and parameters, unknown routes and methods."""
     status = error.status_code
+    count_unmatched(request, status)
     if status == 404:
         problem = Problem("HR-Q303", f"There is no {request.url.path}.", "See /api/v1/openapi.json for what there is.")
     elif status == 405:

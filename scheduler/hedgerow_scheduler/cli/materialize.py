@@ -68,11 +68,11 @@ def run(options: argparse.Namespace, output: Output) -> int:
         if options.no_wait and not options.embedded:
             output.json({"id": launched["id"]}) if output.as_json else output.line(launched["id"])
             return OK
-        return follow_to_end(client, launched["id"], output)
+        return follow_to_end(client, launched["id"], output, stays=not options.embedded)
 
 
-def follow_to_end(client: Client, run_id: str, output: Output) -> int:
-    """Follows a run, prints how it ended, and returns the exit code. Ctrl-C leaves it running."""
+def follow_to_end(client: Client, run_id: str, output: Output, stays: bool = True) -> int:
+    """Follows a run, prints how it ended, and returns the exit code. After Ctrl-C it goes on, at once if the platform `stays`."""
     last: dict[str, Any] = {}
     if not output.as_json:
         output.note(f"run {run_id}")
@@ -82,8 +82,10 @@ def follow_to_end(client: Client, run_id: str, output: Output) -> int:
                 last = look.run
                 progress.show(look)
     except KeyboardInterrupt:
+        goes_on = "goes on" if stays else "goes on when the platform is started again"
+        name = short(run_id)
         output.note(
-            f"\nRun {run_id} goes on. Cancel it: `hedgerow run cancel {short(run_id)}`; see it: `hedgerow run show {short(run_id)}`."
+            f"\nRun {run_id} {goes_on}. See it: `hedgerow run show {name}`; stop it: `hedgerow run cancel {name}`."
         )
         return INTERRUPTED
     if output.as_json:

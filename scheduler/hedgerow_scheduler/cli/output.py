@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 import msgspec
 from rich.box import SIMPLE_HEAD
@@ -17,6 +17,7 @@ from rich.text import Text
 from hedgerow.errors import Problem
 from hedgerow_scheduler.admission.waiting import duration
 
+UNBOUNDED = 10_000  # columns of text
 SHORT_ID = 13  # down to the millisecond of a version 7 UUID
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[@-Z\\-_])")
 # Control characters but newline and tab, and those that turn the direction of text.
@@ -86,26 +87,26 @@ class Output:
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], right: Iterable[int] = ()) -> None:
         """A table; without a terminal it is never cut or wrapped."""
         table = grid(columns, rows, right)
-        if self.out.is_terminal:
-            self.out.print(table)
-            return
-        wide = self.out.measure(table, options=self.out.options.update(max_width=10_000)).maximum
-        self.out.print(table, width=max(wide, 80), soft_wrap=True)
+        self.out.print(table)
 
 
 def _console(file: TextIO) -> Console:
-    # No markup: what users wrote in brackets is theirs.
-    return Console(file=file, markup=False, emoji=False, highlight=False)
+    # No markup: what users wrote in brackets is theirs. Only a terminal has a width that tables must keep to.
+    width = None if Console(file=file).is_terminal else UNBOUNDED
+    return Console(file=file, width=width, markup=False, emoji=False, highlight=False)
 
 
 def grid(columns: Sequence[str], rows: Iterable[Sequence[object]], right: Iterable[int] = ()) -> Table:
-    """A table of cleaned cells; a cell of Text is taken as it is."""
+    """A table of cleaned cells; a cell of Text is taken as it is. A column with nothing in it is left out."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     aligned = set(right)
-    for index, name in enumerate(columns):
-        table.add_column(name, justify="right" if index in aligned else "left", overflow="fold", no_wrap=index == 0)
-    for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row))
+    cells = [[cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row] for row in rows]
+    shown = [index for index in range(len(columns)) if not cells or any(row[index].plain for row in cells)]
+    for index in shown:
+        justify: Literal["left", "right"] = "right" if index in aligned else "left"
+        table.add_column(columns[index], justify=justify, overflow="fold", no_wrap=index == 0)
+    for row in cells:
+        table.add_row(*(row[index] for index in shown))
     return table
 
 

@@ -160,8 +160,8 @@ def summary_table(run: dict[str, Any]) -> Table:
     return grid(columns, rows, right=(2, 3, 4, 5, 7))
 
 
-def show_summary(output: Output, run: dict[str, Any]) -> None:
-    """The end of a run: the table, the counts, and what to do when it went wrong."""
+def show_summary(output: Output, run: dict[str, Any], hints: bool = True) -> None:
+    """How a run stands: the table, the counts and, with `hints`, what to do when it went wrong."""
     output.out.print(summary_table(run), soft_wrap=not output.out.is_terminal)
     text = Text("Run ").append(run["id"]).append(" ").append_text(state_text(run["state"]))
     spent = between(run["started_at"] or run["created_at"], run["ended_at"], clock.now())
@@ -175,8 +175,6 @@ def show_summary(output: Output, run: dict[str, Any]) -> None:
     output.line(text.append("."))
     if run["error"]:
         output.line(problem_text(msgspec.convert(run["error"], Problem)))
-    if run["state"] in ("failed", "cancelled"):
-        output.line(
-            f"What went wrong: `hedgerow run show {short(run['id'])}`; try again: `hedgerow run retry {short(run['id'])}`.",
-            "dim",
-        )
+    if hints and run["state"] in ("failed", "cancelled"):
+        what = "What went wrong: `hedgerow run show" if run["state"] == "failed" else "What ran: `hedgerow run show"
+        output.line(f"{what} {short(run['id'])}`; try again: `hedgerow run retry {short(run['id'])}`.", "dim")

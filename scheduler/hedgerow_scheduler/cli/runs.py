@@ -173,7 +173,7 @@ def show(options: argparse.Namespace, output: Output) -> int:
         output.line("Tags " + ", ".join(f"{clean(name)}={clean(value)}" for name, value in run["tags"].items()))
     if run["cancel_requested"] and run["state"] not in ENDED_RUN:
         output.line("Its cancellation was asked for.", "yellow")
-    show_summary(output, run)
+    show_summary(output, run, hints=False)
     for step in failed[:MAX_FAILED]:
         output.line()
         output.line(

@@ -124,10 +124,12 @@ class Platform:
                 f"{r.part.name} is {r.part.state}{f' ({r.part.detail})' if r.part.detail else ''}" for r in late
             )
             raise _does_not_start(f"Not everything is ready after {seconds:.0f} s: {told}.", self.root)
-        serving = [self.reports()[name] for name in self._workers if self.reports()[name].part.state in SERVING]
-        pids = [report.pid for report in serving if report.pid is not None]
-        if not wait_until(lambda: self._metadata.hears(pids), max(0.0, deadline - clock.monotonic()), every=0.1):
+        if not wait_until(self._heard, max(0.0, deadline - clock.monotonic()), every=0.1):
             raise _does_not_start(f"The scheduler does not hear the workers after {seconds:.0f} s.", self.root)
+
+    def _heard(self) -> bool:
+        reports = [self.reports()[name] for name in self._workers]
+        return self._metadata.hears([r.pid for r in reports if r.part.state in SERVING and r.pid is not None])
 
     def stop(self, seconds: float = STOP_S) -> None:
         """Ends everything, workers first and servers last, and waits for it. Called meanwhile from elsewhere, it hastens the end."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 
 import httpx
+from sqlalchemy.exc import SQLAlchemyError
 
 from hedgerow_scheduler.embedded.children import Child
 from hedgerow_scheduler.metadata import teams
@@ -50,9 +51,12 @@ class Metadata:
 
     def hears(self, pids: Collection[int]) -> bool:
         """Whether the scheduler knows the workers with these process numbers and their manifests: their assets can be asked for."""
-        with self._engine.connect() as connection:
-            places = {(place.team, place.location): place for place in list_locations(connection)}
-            workers = list_workers(connection, HEARD_S)
+        try:
+            with self._engine.connect() as connection:
+                places = {(place.team, place.location): place for place in list_locations(connection)}
+                workers = list_workers(connection, HEARD_S)
+        except SQLAlchemyError:
+            return False  # the database is being restarted
         heard = set()
         for worker in workers:
             place = places.get((worker.team, worker.location))

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from hedgerow.identifiers import is_name
 from hedgerow.manifest.model import Manifest, Retry
 from hedgerow.manifest.model import decode as decode_manifest
 from hedgerow.protocol import events as ev
@@ -26,6 +27,8 @@ from hedgerow_scheduler.planning.catalog import PublishedManifest, refusals
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
 MAX_CHUNKS = 1024
+MAX_COUNT = 100_000  # of slots, in what a heartbeat says
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 ASK_AGAIN = timedelta(seconds=5)
 
 _decoders: dict[str, msgspec.json.Decoder[Any]] = {kind: msgspec.json.Decoder(body) for kind, body in ev.KINDS.items()}
@@ -68,7 +71,7 @@ class Fold:
         """Folds one entry of a stream."""
         try:
             parts = split_batch(entry.body)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             self._quarantine(entry, f"not a batch of envelopes: {error}", entry.body)
             return
         for part in parts:
@@ -78,7 +81,7 @@ class Fold:
         team = entry.team
         try:
             envelope = decode_envelope(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             self._quarantine(entry, f"not an envelope: {error}", data)
             return
         if envelope.seq:
@@ -99,8 +102,11 @@ class Fold:
             return
         try:
             body = decoder.decode(envelope.body)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             self._quarantine(entry, f"body of '{envelope.kind}': {error}", data)
+            return
+        if not _is_plausible(envelope, body):
+            self._quarantine(entry, f"names or numbers of '{envelope.kind}' are out of bounds", data)
             return
         if envelope.seq and envelope.kind != "manifest_chunk":
             attempt_id = getattr(body, "attempt_id", None)
@@ -238,6 +244,7 @@ class Fold:
         snapshot.changes.manifests.append(NewManifest(manifest_hash, manifest, data, not problems))
         if problems:
             self._refused.add(manifest_hash)
+            snapshot.broken.add(place)
             snapshot.changes.locations.append(LocationChange(*place, None, problems))
             return
         self._refused.discard(manifest_hash)
@@ -251,10 +258,12 @@ class Fold:
         snapshot.accepted.pop(published.hash, None)
         snapshot.accepted[published.hash] = published
         snapshot.catalog = snapshot.catalog.replacing(published)
+        snapshot.broken.discard((manifest.team, manifest.location))
         snapshot.changes.locations.append(LocationChange(manifest.team, manifest.location, published.hash))
         snapshot.backlog.release_parked_on_assets()
 
     def _location_failed(self, team: str, _: Envelope, body: ev.LocationFailed, now: datetime) -> None:
+        self.snapshot.broken.add((team, body.location))
         self.snapshot.changes.locations.append(LocationChange(team, body.location, None, body.problems))
 
     # -- workers -----------------------------------------------------------------------------------------------------
@@ -283,6 +292,18 @@ class Fold:
     def _stopped(self, team: str, envelope: Envelope, body: ev.WorkerStopped, now: datetime) -> None:
         if self.snapshot.workers.pop((team, envelope.worker), None) is not None:
             self.snapshot.changes.gone_workers.add((team, envelope.worker))
+
+
+def _is_plausible(envelope: Envelope, body: object) -> bool:
+    """Whether what goes into names and numbers of the database is within bounds; a well-behaved worker sends nothing else."""
+    if not 0 < len(envelope.worker) <= 200 or not envelope.worker.isprintable():
+        return False
+    if isinstance(body, ev.WorkerHeartbeat):
+        numbers = 0 <= body.slots <= MAX_COUNT and 0 <= body.busy <= MAX_COUNT and 0 <= body.pid < 1 << 31
+        return numbers and is_name(body.location) and all(is_name(queue) for queue in body.queues)
+    if isinstance(body, ev.LocationFailed | ev.ManifestPublished):
+        return is_name(body.location)
+    return True
 
 
 def bind(snapshot: Snapshot, attempt: Attempt, worker: str, token: str, now: datetime, lease: timedelta) -> None:

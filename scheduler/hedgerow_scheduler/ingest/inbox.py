@@ -12,12 +12,15 @@ from hedgerow_scheduler.ingest.fold import Entry
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Entries read in one go from a broker; `drained` are the teams whose streams were read to their end, `following` all that were read."""
+    """Entries read in one go from a broker. `drained` are the teams whose streams were read to their end, `lengths` how many
+    entries the streams hold, now and then.
+    """
 
     broker: str
     entries: tuple[Entry, ...]
     drained: tuple[str, ...]
     generation: int
+    lengths: dict[str, int] = {}
 
 
 class StreamLost(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from hedgerow import clock
 from hedgerow.protocol import names
 from hedgerow.protocol.events import STREAM_FIELD
 from hedgerow_scheduler.ingest.fold import Entry
@@ -19,6 +20,7 @@ from hedgerow_scheduler.ingest.inbox import Batch, Inbox, StreamLost
 
 BLOCK_MS = 500
 COUNT = 400
+MEASURE_S = 5.0
 log = logging.getLogger("hedgerow.reader")
 
 
@@ -51,6 +53,7 @@ class StreamReader:
         self._deployment, self._url, self._inbox = deployment, url, inbox
         self._orders: queue.SimpleQueue[Follow] = queue.SimpleQueue()
         self._followed: dict[str, Follow] = {}
+        self._measure_at = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
 
@@ -111,10 +114,17 @@ class StreamReader:
             pipe.xread(streams, count=COUNT, block=block)
             for order in followed:
                 pipe.get(names.epoch_key(self._deployment, order.team))
+            measuring = clock.monotonic() >= self._measure_at
+            for order in followed if measuring else ():
+                pipe.xlen(names.events_stream(self._deployment, order.team))
             answers = pipe.execute()
+        lengths = {}
+        if measuring:
+            self._measure_at = clock.monotonic() + MEASURE_S
+            lengths = dict(zip((order.team for order in followed), answers[1 + len(followed) :], strict=True))
         found = {name.decode(): entries for name, entries in _pairs(answers[0])}
         drained = []
-        for order, epoch in zip(followed, answers[1:], strict=True):
+        for order, epoch in zip(followed, answers[1 : 1 + len(followed)], strict=True):
             if epoch is None or epoch.decode() != order.epoch:
                 del self._followed[order.team]
                 self._inbox.put(StreamLost(order.team, order.generation), self._stopping)
@@ -131,7 +141,7 @@ class StreamReader:
             if name in kept
             for entry_id, fields in entries
         )
-        self._inbox.put(Batch(self._url, batch, tuple(drained), followed[0].generation), self._stopping)
+        self._inbox.put(Batch(self._url, batch, tuple(drained), followed[0].generation, lengths), self._stopping)
 
 
 def _pairs(answer: object) -> list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]:

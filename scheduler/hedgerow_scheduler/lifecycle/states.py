@@ -13,25 +13,25 @@ class StepState(StrEnum):
     DISPATCHED = "dispatched"  # an attempt is recorded and its order is on the way
     RUNNING = "running"  # a worker holds the claim
     RETRY_WAIT = "retry_wait"  # a retry comes when not_before has passed
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    SKIPPED = "skipped"
-    UPSTREAM_FAILED = "upstream_failed"
+    SUCCEEDED = "succeeded"  # its outputs are recorded
+    FAILED = "failed"  # no retry is left, or none would help
+    CANCELLED = "cancelled"  # someone asked for it, or a step above was cancelled
+    SKIPPED = "skipped"  # the asset's code declined, or a step above was skipped
+    UPSTREAM_FAILED = "upstream_failed"  # a step above failed, so that this one never started
     POISONED = "poisoned"  # killed its runner three times: parked until someone looks
 
 
 class AttemptState(StrEnum):
     """Where one try of a step stands."""
 
-    DISPATCHED = "dispatched"
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    SKIPPED = "skipped"
-    FAILED = "failed"
-    TIMED_OUT = "timed_out"
+    DISPATCHED = "dispatched"  # recorded; no worker has said yet that it holds the claim
+    RUNNING = "running"  # a worker holds the claim, under a lease
+    SUCCEEDED = "succeeded"  # every output was written
+    SKIPPED = "skipped"  # the asset's code declined
+    FAILED = "failed"  # the asset's code raised, a blocking check failed, or the order did not fit
+    TIMED_OUT = "timed_out"  # it ran past its timeout
     LOST = "lost"  # its lease expired, or its runner died
-    CANCELLED = "cancelled"
+    CANCELLED = "cancelled"  # stopped because the scheduler asked
     INTERRUPTED = "interrupted"  # its worker left on purpose
     REFUSED = "refused"  # no worker may start it any more: the claim was taken by the scheduler
     SUPERSEDED = "superseded"  # replaced without an answer, after the broker lost data
@@ -41,20 +41,20 @@ class RunState(StrEnum):
     """Where a run stands."""
 
     REQUESTED = "requested"  # written by the API, not planned yet
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
+    RUNNING = "running"  # some step has not ended
+    SUCCEEDED = "succeeded"  # every step succeeded or was skipped
+    FAILED = "failed"  # some step failed, or the request could not be planned
+    CANCELLED = "cancelled"  # some step was cancelled and none failed
 
 
 class MaterializationState(StrEnum):
     """What a recorded output is worth."""
 
-    CANDIDATE = "candidate"
-    CURRENT = "current"
-    SUPERSEDED = "superseded"
-    REJECTED = "rejected"
-    DISCARDED = "discarded"
+    CANDIDATE = "candidate"  # its attempt has not ended
+    CURRENT = "current"  # what downstream reads
+    SUPERSEDED = "superseded"  # a later one is current
+    REJECTED = "rejected"  # a blocking check failed
+    DISCARDED = "discarded"  # its attempt ended without success
 
 
 S = StepState

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import msgspec
 from sqlalchemy import Connection, and_, any_, func, literal, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from hedgerow_scheduler.metadata.read_rows import all_rows, one_row
 from hedgerow_scheduler.metadata.read_runs import CheckResult, Materialization, Step
@@ -69,7 +70,7 @@ def last_checks(connection: Connection, asset: str) -> tuple[CheckResult, ...]:
     """The latest verdict of every check of an asset, by name."""
     found = (
         select(check_results)
-        .distinct(check_results.c.check_name)
+        .ext(distinct_on(check_results.c.check_name))
         .where(check_results.c.asset == asset)
         .order_by(check_results.c.check_name, check_results.c.created_at.desc())
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import ARRAY, Connection, Text, cast, func, select, text, tuple_
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from hedgerow_scheduler.admission.waiting import (
     AssetFacts,
@@ -133,7 +134,7 @@ def _blocked(connection: Connection, catalog: Catalog, step: Step, now: datetime
     pairs = [(want.asset, partition) for want in wanted for partition in want.partitions][:MAX_INPUTS]
     last = (
         select(materializations.c.asset, materializations.c.attempt_id, materializations.c.state)
-        .distinct(materializations.c.asset, materializations.c.partition)
+        .ext(distinct_on(materializations.c.asset, materializations.c.partition))
         .where(tuple_(materializations.c.asset, materializations.c.partition).in_(pairs))
         .order_by(materializations.c.asset, materializations.c.partition, materializations.c.dispatch_seq.desc())
         .subquery()

@@ -60,6 +60,10 @@ class SchedulerMetrics:
         self._load_errors = gauge(
             "definitions_load_errors", "Code locations whose latest code can't be loaded or was refused.", "team"
         )
+        self._ingest_lag = gauge(
+            "event_ingest_lag_seconds", "Age of the newest event when it was folded; 0 when all are.", "team"
+        )
+        self._stream_length = gauge("event_stream_length", "Entries in a team's stream.", "team")
         self._counters: dict[str, Counter] = {
             "step_dispatches": counter("step_dispatches_total", "Attempts dispatched.", "team", "queue"),
             "step_redispatches": counter("step_redispatches_total", "Attempts taken back unstarted.", "team", "queue", "reason"),
@@ -82,6 +86,7 @@ class SchedulerMetrics:
             "step_duration": histogram("step_duration_seconds", "From running to the end.", "team", "queue"),
         }
         self._queues: set[QueueName] = set()
+        self._teams: set[str] = set()
 
     def add_team(self, team: str) -> None:
         """A team is known: its counters exist from now on."""
@@ -91,7 +96,9 @@ class SchedulerMetrics:
             self._counters["asset_materializations"].labels(team, outcome)
         for outcome in ("passed", "failed"):
             self._counters["asset_checks"].labels(team, outcome)
-        self._load_errors.labels(team)
+        self._ingest_lag.labels(team)
+        self._stream_length.labels(team)
+        self._teams.add(team)
 
     def count(self, name: str, labels: tuple[str, ...], by: float = 1) -> None:
         """Adds to a counter."""
@@ -112,21 +119,25 @@ class SchedulerMetrics:
         elif kind in ("ingested", "duplicate", "quarantined"):
             self.count(f"events_{kind}", (team,), count)
 
+    def stream(self, team: str, lag_s: float, length: int | None) -> None:
+        """Takes in how far behind a team's stream is, and how long it is if that is known."""
+        self._ingest_lag.labels(team).set(max(0.0, lag_s))
+        if length is not None:
+            self._stream_length.labels(team).set(length)
+
     def phases(self, **seconds: float) -> None:
         """Takes in the durations of a cycle's phases."""
         for phase, value in seconds.items():
             self._phase.labels(phase).observe(value)
-
-    def load_errors(self, broken: Mapping[str, int]) -> None:
-        """Takes in how many code locations of each team are broken."""
-        for team, count in broken.items():
-            self._load_errors.labels(team).set(count)
 
     def picture(
         self, snapshot: Snapshot, capacities: Mapping[tuple[str, str], LocationCapacity], now: datetime
     ) -> None:
         """Draws the gauges anew from the snapshot."""
         self.last_step.set(now.timestamp())
+        broken = Tally(team for team, _ in snapshot.broken)
+        for team in self._teams:
+            self._load_errors.labels(team).set(broken[team])
         ready: Tally[QueueName] = Tally()
         oldest: dict[QueueName, datetime] = {}
         for step in snapshot.backlog:

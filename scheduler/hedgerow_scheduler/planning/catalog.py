@@ -10,6 +10,7 @@ from types import MappingProxyType
 import msgspec
 
 from hedgerow.errors import Problem
+from hedgerow.identifiers import is_asset_key, is_name
 from hedgerow.manifest.model import Asset, Check, Computation, Dependency, Job, Manifest, Pool, Queue
 from hedgerow.partitions.model import ByDim, Window
 
@@ -139,7 +140,7 @@ def refusals(catalog: Catalog, candidate: Manifest, owners: Mapping[str, tuple[s
 
     `owners` maps every key ever published to its (team, location). An empty result means it may come into force.
     """
-    problems = []
+    problems = list(_bad_names(candidate))
     mine = (candidate.team, candidate.location)
     for asset in candidate.assets:
         owner = owners.get(asset.key, mine)
@@ -167,6 +168,22 @@ def refusals(catalog: Catalog, candidate: Manifest, owners: Mapping[str, tuple[s
             )
         )
     return tuple(problems)
+
+
+def _bad_names(manifest: Manifest) -> Iterable[Problem]:
+    """Names that a well-behaved worker never sends: they become parts of paths, keys and queues, so none may pass unseen."""
+    names = [manifest.location, *(queue.name for queue in manifest.queues), *(pool.name for pool in manifest.pools)]
+    names += [computation.queue for computation in manifest.computations] + [job.name for job in manifest.jobs]
+    names += [check.name for check in manifest.checks]
+    keys = [asset.key for asset in manifest.assets] + [computation.name for computation in manifest.computations]
+    keys += [key for computation in manifest.computations for key in computation.assets]
+    bad = [name for name in names if not is_name(name)] + [key for key in keys if not is_asset_key(key)]
+    for text in dict.fromkeys(bad):
+        yield Problem(
+            "HR-Q013",
+            f"The manifest of location {manifest.location[:80]!r} holds the name {text[:80]!r}, which breaks the grammar of names.",
+            "Use lower-case letters, digits, '_' and '-', beginning with a letter; asset keys join such names by '/'.",
+        )
 
 
 def find_cycle(catalog: Catalog) -> Sequence[str]:

@@ -45,6 +45,7 @@ class Snapshot:
         self.sequences: dict[tuple[str, str], int] = {}
         self.owners: dict[str, tuple[str, str]] = {}
         self.accepted: dict[str, PublishedManifest] = {}  # by hash, in the order in which they came into force
+        self.broken: set[tuple[str, str]] = set()  # (team, location) whose latest code is not in force
         self.dispatch_seq = 0
         self.service_times: defaultdict[QueueName, ServiceTime] = defaultdict(ServiceTime)
         self.changes = Changes()
@@ -193,9 +194,14 @@ class Snapshot:
     def retry_steps(self, run: Run, numbers: set[int], now: datetime) -> int:
         """Takes up steps that failed, were cancelled, parked or had a failed upstream, with fresh budgets; returns how many.
 
-        What they wait for is taken up with them, and so is what failed only because of them.
+        What they wait for is taken up with them, and so is what failed only because of them. A run that has ended is taken up
+        with its steps, and left as it is when there are none to try.
         """
         again = [run.steps[number] for number in sorted(_with_neighbours(run, numbers))]
+        if not again:
+            return 0
+        if run.id not in self.runs:
+            self.add_run(run)
         for step in again:
             step.failures = step.losses = step.deaths = 0
         run.cancel_requested = False

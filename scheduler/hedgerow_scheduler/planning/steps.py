@@ -189,11 +189,13 @@ class _Choice:
         own = next(keys for definition, keys in self._known if definition == partitions)
         if self._request.all_partitions:
             return own
-        found = dict.fromkeys(own)
+        found: dict[str | None, None] = dict.fromkeys(own)
         for definition, keys in self._known:
             if definition != partitions and _related(definition, partitions):
                 for key in keys:
-                    if not algebra.contains(partitions, key, self._now):
+                    if algebra.contains(partitions, key, self._now):
+                        found[key] = None  # a range may begin before this definition does
+                    else:
                         found |= dict.fromkeys(upstream_keys(None, definition, partitions, key, self._now))
         wanted = [key for key in found if key is not None]
         complete = [key for key in wanted if algebra.contains(partitions, key, self._now)]

@@ -166,6 +166,8 @@ class Loop:
                 self.fold.entry(entry, self.now)
                 self._cursors[entry.team] = (entry.id, self._cursors[entry.team][1])
                 self.snapshot.changes.cursors[entry.team] = self._cursors[entry.team]
+            for team, length in message.lengths.items():
+                self._metrics.stream(team, self._lag(message, team), length)
             for team in message.drained:
                 self._contacts.setdefault(team, Contact(self.now, self.now)).read_to_end(self.now)
         elif isinstance(message, StreamLost):
@@ -176,6 +178,11 @@ class Loop:
                 claim_unanswered(self.snapshot, message.attempt_id)
             else:
                 claim_answered(self.snapshot, message.attempt_id, message.holder, self.now, self.lease)
+
+    def _lag(self, batch: Batch, team: str) -> float:
+        """The age of the oldest entry of a team in a batch, by the broker's clock against PostgreSQL's."""
+        stamps = [int(entry.id.partition("-")[0]) for entry in batch.entries if entry.team == team]
+        return self.now.timestamp() - min(stamps) / 1000 if stamps else 0.0
 
     def _stream_lost(self, team: str) -> None:
         """The broker forgot: a new epoch begins, everything unacknowledged is asked for again, nothing expires for a while."""

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from hedgerow.errors import RequestError
 from hedgerow_scheduler.lifecycle.changes import CommandOutcome
 from hedgerow_scheduler.lifecycle.model import Run, Step
-from hedgerow_scheduler.lifecycle.states import StepState
+from hedgerow_scheduler.lifecycle.states import RunState, StepState
 from hedgerow_scheduler.metadata import commands, runs
 from hedgerow_scheduler.planning.snapshot import Snapshot
 from hedgerow_scheduler.planning.steps import PlannedStep, plan_steps
@@ -40,11 +40,16 @@ def _step(run: Run, plan: PlannedStep) -> Step:
 
 
 def take_commands(connection: Connection, snapshot: Snapshot, now: datetime) -> int:
-    """Applies the pending commands and notes what became of each. Returns how many there were."""
+    """Applies the pending commands and notes what became of each; those of a run that is not planned yet wait for that.
+    Returns how many there were.
+    """
     pending = commands.read_pending(connection)
     for command in pending:
         run_id = str(command.body.get("run_id", ""))
-        run = snapshot.runs.get(run_id) or runs.read_run(connection, run_id)
+        # A run that ended in this very cycle is not recorded as such yet: only the snapshot's own is right.
+        run = snapshot.runs.get(run_id) or snapshot.changes.runs.get(run_id) or runs.read_run(connection, run_id)
+        if run is not None and run.state is RunState.REQUESTED:
+            continue
         numbers = _numbers(command.body, run)
         if run is None:
             outcome: dict[str, Any] = {"refused": f"There is no run {run_id}."}
@@ -78,8 +83,4 @@ def _cancel(snapshot: Snapshot, run: Run, numbers: set[int] | None, now: datetim
 
 
 def _retry(snapshot: Snapshot, run: Run, numbers: set[int] | None, now: datetime) -> int:
-    if run.id not in snapshot.runs:
-        if not run.steps:
-            return 0
-        snapshot.add_run(run)
     return snapshot.retry_steps(run, numbers if numbers is not None else set(range(len(run.steps))), now)

@@ -29,6 +29,9 @@ def read_snapshot(connection: Connection, now: datetime, start_timeout: timedelt
             row.team, row.id, row.location, row.manifest_hash, tuple(row.queues), row.slots, row.busy, row.state,
             row.first_seen_at, row.last_seen_at, row.host, row.pid,
         )  # fmt: skip
+    locations = t.locations.c
+    broken = select(locations.team, locations.location).where(locations.problems.is_not(None))
+    snapshot.broken = {(row.team, row.location) for row in connection.execute(broken)}
     for run in runs.read_live(connection):
         snapshot.add_run(run)
     for attempt in runs.read_attempts(connection, snapshot.runs, start_timeout):

@@ -18,7 +18,7 @@ VERSIONS = {"pandas": pd.__version__, "scikit-learn": sklearn.__version__}
 class Training(hr.Config):
     """How the model is fitted: the number of boosting rounds."""
 
-    rounds: int = 200
+    rounds: int = 100
 
 
 @hr.asset(

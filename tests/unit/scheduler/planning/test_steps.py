@@ -71,6 +71,13 @@ def test_a_range_takes_both_ends() -> None:
     assert [step.partition for step in plan] == ["2024-01-30", "2024-01-31", "2024-02-01", "2024-02-02"]
 
 
+def test_a_range_that_begins_before_an_asset_does_takes_the_part_that_the_asset_has() -> None:
+    later = asset("later", "days", partitions=TimePartitions("day", "2024-02-01"))
+    catalog = catalog_of(manifest("t", asset("days", partitions=DAILY), later))
+    plan = planned(catalog, "days later", partition_range=PartitionRange("2024-01-30", "2024-02-02"))
+    assert [step.partition for step in plan if step.computation == "later"] == ["2024-02-01", "2024-02-02"]
+
+
 def test_all_partitions_are_those_that_are_complete() -> None:
     plan = planned(FLIGHTS, "days months", all_partitions=True, now=MID_MARCH)
     assert [step.partition for step in plan if step.computation == "months"] == ["2024-01", "2024-02"]

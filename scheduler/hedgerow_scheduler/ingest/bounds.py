@@ -1,0 +1,108 @@
+"""Bounds: what an event or a manifest must keep to, beyond its form, so that one team's oddity can be recorded and planned with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from hedgerow.identifiers import is_asset_key, is_name, is_partition_key
+from hedgerow.manifest.model import Manifest
+from hedgerow.partitions.algebra import count
+from hedgerow.partitions.model import Partitions, StaticPartitions, dimensions
+from hedgerow.partitions.resolution import validate_mapping
+from hedgerow.protocol import events as ev
+from hedgerow.protocol.envelope import Envelope
+
+MAX_ID = 200  # of a worker
+MAX_COUNT = 100_000  # of slots, in what a heartbeat says
+MAX_DEPTH = 100  # of nested lists and maps: PostgreSQL and the encoder both refuse very deep ones
+MAX_JOINED_KEY = 1_000  # bytes of a partition's key over all dimensions: it is part of an index
+PRIORITIES = range(-32_768, 32_768)
+
+_OPENING, _CLOSING = b"[{", b"]}"
+
+
+def envelope_defect(envelope: Envelope) -> str | None:
+    """Why an envelope can't be accepted at all; None when it can."""
+    if not 0 < len(envelope.worker) <= MAX_ID or not envelope.worker.isprintable():
+        return "the worker's id is out of bounds"
+    if envelope.seq == 0 and envelope.kind != "worker_heartbeat":
+        return f"'{envelope.kind}' has no number"
+    return None
+
+
+def body_defect(body: object, data: bytes) -> str | None:
+    """Why an event's body can't be recorded; None when it can. `data` is the envelope as it was received."""
+    if isinstance(body, ev.WorkerHeartbeat):
+        numbers = 0 <= body.slots <= MAX_COUNT and 0 <= body.busy <= MAX_COUNT and 0 <= body.pid < 1 << 31
+        if not numbers or not is_name(body.location) or not all(is_name(queue) for queue in body.queues):
+            return "a name or number is out of bounds"
+    elif isinstance(body, ev.LocationFailed | ev.ManifestPublished):
+        if not is_name(body.location):
+            return "the location's name is out of bounds"
+    elif isinstance(body, ev.CheckEvaluated) and not 0 < len(body.check) <= MAX_ID:
+        return "the check's name is out of bounds"
+    return "it is nested too deeply" if depth(data) > MAX_DEPTH else None
+
+
+def depth(data: bytes) -> int:
+    """How deep JSON is nested, at most: brackets within its texts are taken for nesting."""
+    if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
+        return 0
+    deepest = here = 0
+    for byte in data:
+        if byte in _OPENING:
+            here += 1
+            deepest = max(deepest, here)
+        elif byte in _CLOSING:
+            here -= 1
+    return deepest
+
+
+def manifest_defect(manifest: Manifest, now: datetime) -> str | None:
+    """Why no one could plan with a manifest; None when one can. Whatever the definitions of a team's own code check at home is
+    checked here again as far as others would suffer from it.
+    """
+    if not is_name(manifest.location):
+        return f"the location's name {manifest.location[:80]!r} breaks the grammar of names"
+    by_key = {asset.key: asset for asset in manifest.assets}
+    if len(by_key) != len(manifest.assets):
+        return "two assets have the same key"
+    for key, asset in by_key.items():
+        if not is_asset_key(key):
+            return f"the key {key[:80]!r} breaks the grammar of names"
+        if asset.partitions is not None and (why := _partitions_defect(asset.partitions, now)):
+            return f"the partitions of '{key}': {why}"
+    names = {computation.name for computation in manifest.computations}
+    if len(names) != len(manifest.computations):
+        return "two computations have the same name"
+    if missing := sorted({asset.computation for asset in manifest.assets if asset.computation} - names):
+        return f"there is no computation {missing[0][:80]!r}"
+    for computation in manifest.computations:
+        if not computation.assets or computation.name != computation.assets[0]:
+            return f"computation {computation.name[:80]!r} is not named by its first asset"
+        for key in computation.assets:
+            made = by_key.get(key)
+            if made is None or made.computation != computation.name or made.partitions != computation.partitions:
+                return f"computation '{computation.name}' and asset {key[:80]!r} do not fit each other"
+        if computation.priority not in PRIORITIES or not is_name(computation.queue):
+            return f"the queue or priority of '{computation.name}' is out of bounds"
+        for dep in computation.deps:
+            upstream = by_key.get(dep.key)
+            if upstream is not None and validate_mapping(dep.mapping, computation.partitions, upstream.partitions):
+                return f"'{computation.name}' can't read the partitions of '{dep.key}' by its mapping"
+    return None
+
+
+def _partitions_defect(partitions: Partitions, now: datetime) -> str | None:
+    longest = 0
+    for dim in dimensions(partitions):
+        keys: Iterable[str] = dim.keys if isinstance(dim, StaticPartitions) else ()
+        if not all(is_partition_key(key) for key in keys) or len(set(keys)) != len(tuple(keys)):
+            return "a key is malformed or repeated"
+        longest += max((len(key.encode()) for key in keys), default=32) + 1
+    try:
+        count(partitions, now)
+    except Exception as error:  # zones, starts and ends come from elsewhere: whatever is wrong with them, it is theirs
+        return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return "its keys are too long together" if longest > MAX_JOINED_KEY else None
