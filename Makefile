@@ -21,6 +21,7 @@ demo: $(STAMP)  ## Set everything up and run the whole example: three teams, a y
 	$(BIN)/python deploy/example/demo.py
 
 dev: $(STAMP)  ## Run the example platform until Ctrl-C, reloading a team when its code changes.
+	$(BIN)/python deploy/example/environments.py
 	$(BIN)/hedgerow dev deploy/example
 
 test: $(STAMP)  ## Run every test but the acceptance runs and the benchmarks.

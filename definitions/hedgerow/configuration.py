@@ -47,7 +47,7 @@ def convert_config(parameter: tuple[str, Any, bool] | None, raw: Any, what: str)
     given = {} if raw is None else raw
     _refuse_unknown_fields(wanted, given, what)
     try:
-        return msgspec.convert(given, wanted)
+        return msgspec.convert(given, wanted, str_keys=True)  # JSON has no other keys, whatever their type is to be
     except msgspec.ValidationError as error:
         raise _refused(
             "HR-X201",

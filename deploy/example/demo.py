@@ -12,11 +12,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
-from environments import prepare
+from environments import EXAMPLE, TEAMS, prepare
 from rich.console import Console
 from rich.markup import escape
 from summary import show_checks, show_model, show_versions
@@ -26,8 +25,6 @@ from hedgerow.errors import HedgerowError
 from hedgerow_scheduler.embedded.parts import State
 from hedgerow_scheduler.embedded.platform import Platform
 
-EXAMPLE = Path(__file__).resolve().parent
-TEAMS = ("ingest", "analytics", "ml")
 DAYS = "2013-01-01..2013-12-31"
 FLIGHTS = "flights/raw/flights"
 PATIENCE_S = 60.0
@@ -44,7 +41,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         console.print("[bold]Three teams, three environments[/]")
-        prepare([EXAMPLE / team for team in TEAMS], lambda line: console.print(f"  {line}"))
+        prepare(lambda line: console.print(f"  {line}"))
         console.print("[bold]Starting the platform[/] (PostgreSQL, Valkey, scheduler, API, a worker per team)")
         with Platform(EXAMPLE, reload=False) as platform:
             return _demonstrate(platform, console)
@@ -64,6 +61,7 @@ def _demonstrate(platform: Platform, console: Console) -> int:
         assets = _await_assets(api)
         console.print(f"  {platform.api_url} serves {assets} assets")
         console.print(f"[bold]hedgerow materialize '*' --range {DAYS}[/]")
+        _cancel_leftovers(api)
         started = time.monotonic()
         tag = f"demo={clock.uuid7()}"
         command = [sys.executable, "-m", "hedgerow.console", "materialize", "*", "--range", DAYS, "--tag", tag]
@@ -106,11 +104,20 @@ def _await_assets(api: httpx.Client) -> int:
         time.sleep(0.1)
 
 
+def _cancel_leftovers(api: httpx.Client) -> None:
+    """Ends the runs of demos that were interrupted: the platform has just taken them up again."""
+    for run in api.get("/runs", params={"state": ["requested", "running"]}).raise_for_status().json()["items"]:
+        if "demo" in run["tags"]:
+            api.post(f"/runs/{run['id']}/cancel").raise_for_status()
+
+
 def _current(api: httpx.Client, asset: str) -> Iterator[dict[str, Any]]:
     """The current materializations of an asset, page by page."""
     cursor: str | None = None
     while True:
-        page = {"asset": asset, "state": "current", "limit": 1000, **({"cursor": cursor} if cursor else {})}
+        page: dict[str, str | int] = {"asset": asset, "state": "current", "limit": 1000}
+        if cursor:
+            page["cursor"] = cursor
         answer = api.get("/materializations", params=page).raise_for_status().json()
         yield from answer["items"]
         if (cursor := answer["next"]) is None:

@@ -5,21 +5,23 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = Path(__file__).resolve().parent
+TEAMS = ("ingest", "analytics", "ml")
 STAMP = "made-from.sha256"
 
 
-def prepare(teams: Sequence[Path], say: Callable[[str], None]) -> None:
+def prepare(say: Callable[[str], None]) -> None:
     """Makes `.venv` in each team's directory: the team's requirements and the light `hedgerow`, nothing else.
 
     RuntimeError with the end of the output when an installation fails; what is half made is made anew the next time.
     """
-    with ThreadPoolExecutor(len(teams)) as threads:
-        for line in threads.map(_prepare, teams):
+    with ThreadPoolExecutor(len(TEAMS)) as threads:
+        for line in threads.map(_prepare, (EXAMPLE / team for team in TEAMS)):
             say(line)
 
 
@@ -47,3 +49,7 @@ def _run(*command: str) -> None:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with status {done.returncode}:\n{done.stdout[-4000:]}")
+
+
+if __name__ == "__main__":
+    prepare(print)

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from itertools import groupby
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
+from prometheus_client import CollectorRegistry
 
+import hedgerow
 from hedgerow.errors import CODES
 from hedgerow.settings.location import LocationFile
 from hedgerow.settings.platform import PlatformFile, PlatformTable, TeamPolicy, Timings
 from hedgerow.settings.toml import describe
+from hedgerow_scheduler.api.metrics import Metrics as ApiMetrics
+from hedgerow_scheduler.api.reference import http_page
+from hedgerow_scheduler.cli.reference import cli_page
 from hedgerow_scheduler.lifecycle import states
+from hedgerow_scheduler.observe.metrics import SchedulerMetrics
+from hedgerow_workers.metrics import Metrics as WorkerMetrics
 
 HERE = Path(__file__).parent
 NOTE = "<!-- Made from the code by `make docs`; do not edit. -->\n"
@@ -30,7 +39,15 @@ AREAS = {
 
 def pages() -> dict[str, str]:
     """The text of every generated page, by file name."""
-    return {"errors.md": errors_page(), "settings.md": settings_page(), "states.md": states_page()}
+    return {
+        "errors.md": errors_page(),
+        "settings.md": settings_page(),
+        "states.md": states_page(),
+        "cli.md": f"{NOTE}\n{cli_page()}",
+        "http.md": f"{NOTE}\n{http_page()}",
+        "metrics.md": metrics_page(),
+        "python.md": python_page(),
+    }
 
 
 def errors_page() -> str:
@@ -134,6 +151,114 @@ def _comments(source: str) -> dict[tuple[str, str], str]:
         elif match := re.match(r"    (\w+) = .*?  # (.*)", line):
             found[inside, match[1]] = match[2]
     return found
+
+
+def metrics_page() -> str:
+    """Every metric, by the process that serves it."""
+    lines = [
+        NOTE,
+        "# Metrics",
+        "",
+        "In Prometheus' text format. Runs, attempts, partitions and error texts are never labels; label sets exist at 0 as soon as their team or",
+        "queue is known. Gauges about steps and limits come from the leading scheduler: a standby shows none, or its last ones from when it led.",
+        "A histogram `x` is exported as `x_bucket`, `x_sum` and `x_count`.",
+        "",
+    ]
+    for title, where, registry in registries():
+        lines += [f"## {title}", "", where, "", "| metric | type | labels | meaning |", "| --- | --- | --- | --- |"]
+        lines += [
+            f"| `{name}` | {kind} | {', '.join(f'`{label}`' for label in labels)} | {_cell(text)} |"
+            for name, kind, labels, text in sorted(_metrics(registry))
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def registries() -> list[tuple[str, str, CollectorRegistry]]:
+    """The registry of each kind of process, and where it is served."""
+    worker = WorkerMetrics(slots=1)
+    # All that the metrics read of a worker that runs.
+    idle: Any = SimpleNamespace(
+        draining=False,
+        outbox=SimpleNamespace(pending=0, size_bytes=0),
+        heartbeat=SimpleNamespace(broker_losses=0),
+        metrics=worker,
+    )
+    worker.observe(idle)
+    return [
+        ("Scheduler", "`hedgerow scheduler --metrics-port PORT`, at `/metrics`.", SchedulerMetrics().registry),
+        ("Worker", "`hedgerow worker PATH --metrics-port PORT`, at `/metrics`.", worker.registry),
+        ("API", "At `/metrics` of the API's own port.", ApiMetrics().registry),
+    ]
+
+
+def _metrics(registry: CollectorRegistry) -> list[tuple[str, str, tuple[str, ...], str]]:
+    """Name as exported, type, labels and meaning of each metric."""
+    found = []
+    for collector in list(registry._collector_to_names):
+        for family in collector.collect():
+            labels = getattr(collector, "_labelnames", ())
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            found.append((name, family.type, tuple(labels), family.documentation))
+    return found
+
+
+def python_page() -> str:
+    """Every public name of `hedgerow`, with its docstring."""
+    lines = [
+        NOTE,
+        "# Python",
+        "",
+        "`import hedgerow as hr`. Functions first, then classes. The texts are the docstrings; their examples run as tests.",
+        "",
+    ]
+    named = [(name, getattr(hedgerow, name)) for name in hedgerow.__all__]
+    for name, thing in sorted(named, key=lambda pair: (inspect.isclass(pair[1]), pair[0])):
+        if inspect.ismodule(thing):
+            for function in thing.__all__:
+                lines += _documented(f"hr.{name}.{function}", getattr(thing, function))
+        else:
+            lines += _documented(f"hr.{name}", thing)
+    return "\n".join(lines)
+
+
+def _documented(name: str, thing: Any) -> list[str]:
+    """A heading, the signature, the docstring, and for a class its public members."""
+    lines = [
+        f"## {name}",
+        "",
+        "```text",
+        _signature(name, thing),
+        "```",
+        "",
+        _with_fences(inspect.getdoc(thing) or ""),
+        "",
+    ]
+    if inspect.isclass(thing):
+        members = [(one, vars(thing)[one]) for one in vars(thing) if not one.startswith("_")]
+        described = [
+            (one, inspect.getdoc(member)) for one, member in members if callable(member) or isinstance(member, property)
+        ]
+        lines += [f"- `{one}`: {(text or '').partition(chr(10))[0]}" for one, text in described]
+        lines += [""] if described else []
+    return lines
+
+
+def _signature(name: str, thing: Any) -> str:
+    try:
+        signature = inspect.signature(thing)
+    except (TypeError, ValueError):
+        return name
+    plain = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in signature.parameters.values()]
+    return f"{name}{signature.replace(parameters=plain, return_annotation=inspect.Signature.empty)}"
+
+
+def _with_fences(text: str) -> str:
+    """A docstring with its examples as blocks of code."""
+    parts = re.split(r"\n(?=>>> )", text)
+    return "\n".join(
+        [parts[0].rstrip(), *(f"\n```pycon\n{part.strip()}\n```" for part in ["\n".join(parts[1:])] if part)]
+    )
 
 
 def _tables(file: type[msgspec.Struct]) -> list[str]:

@@ -31,6 +31,7 @@ def main(argv: list[str]) -> int:
     celery: dict[str, list[float]] = {name: [] for name in celery_plain.POOLS}
     hedgerow: list[hedgerow_steps.Measured] = []
     with tempfile.TemporaryDirectory(prefix="hedgerow-bench-") as folder:
+        Path(folder).chmod(0o711)  # run by root, PostgreSQL has an account of its own that must get through
         for number in range(options.rounds + 1):
             place = Path(folder) / str(number)
             told = "warm-up" if number == 0 else f"round {number}"

@@ -102,7 +102,7 @@ def worker_app() -> Celery:
     app = VARIANTS[os.environ["BENCH_VARIANT"]](os.environ["BENCH_BROKER"])
     tally = Tally(Path(os.environ["BENCH_TALLY"]))
 
-    @app.task(name=TASK)
+    @app.task(name=TASK)  # type: ignore[untyped-decorator]
     def noop() -> None:
         tally.add()
 

@@ -461,3 +461,11 @@ def test_every_route_is_in_the_document(client: TestClient[Any]) -> None:
     assert {"/api/v1/runs", "/api/v1/assets/{key}", "/api/v1/events", "/readyz"} <= set(document["paths"])
     for path, methods in document["paths"].items():
         assert all(operation.get("description") for operation in methods.values()), path
+
+
+def test_pages_of_other_sites_are_refused(client: TestClient[Any], sales: str) -> None:
+    body = {"selection": ["sales/orders"]}
+    foreign = client.post("/api/v1/runs", json=body, headers={"Origin": "http://evil.example"})
+    assert (foreign.status_code, codes(foreign)) == (403, ["HR-Q319"])
+    own = client.post("/api/v1/runs", json=body, headers={"Origin": "http://testserver.local"})
+    assert own.status_code == 201

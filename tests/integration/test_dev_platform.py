@@ -17,6 +17,7 @@ from support.processes import alive, descendants, eventually, python
 pytestmark = [pytest.mark.servers, pytest.mark.processes]
 
 SLOW = """
+    import os
     import time
     from pathlib import Path
 
@@ -24,7 +25,7 @@ SLOW = """
 
     @hr.asset
     def slow() -> int:
-        Path(__file__).with_name("started").touch()
+        Path(__file__).with_name("started").write_text(str(os.getpid()))
         time.sleep(4)
         return 1
 
@@ -41,13 +42,17 @@ def platform() -> Iterator[DevPlatform]:
         yield platform
 
 
-def test_everything_starts_a_run_succeeds_and_ctrl_c_leaves_nothing(platform: DevPlatform) -> None:
-    with platform.started():
-        run = platform.finished(platform.launch("total+", "numbers"))
-        assert run["state"] == "succeeded", run
-        assert "postgres" in platform.runtime["pids"]
-    assert "stopped" in platform.text().splitlines()[-1]
-    assert not (platform.root / ".hedgerow" / "runtime.json").exists()
+@pytest.mark.parametrize("mode", [0o711, 0o700], ids=["open", "closed"])
+def test_everything_starts_a_run_succeeds_and_ctrl_c_leaves_nothing(mode: int) -> None:
+    """Closed: as a clone in a directory of `mktemp -d`, which PostgreSQL's account can't enter when we are root."""
+    with dev_platform(mode=mode) as platform:
+        write_location(platform.root / "sales", "sales", TWO_ASSETS)
+        with platform.started():
+            run = platform.finished(platform.launch("total+", "numbers"))
+            assert run["state"] == "succeeded", run
+            assert "postgres" in platform.runtime["pids"]
+        assert "stopped" in platform.text().splitlines()[-1]
+        assert not (platform.root / ".hedgerow" / "runtime.json").exists()
 
 
 def test_a_second_dev_says_who_holds_the_directory(platform: DevPlatform) -> None:
@@ -107,6 +112,19 @@ def test_a_killed_part_starts_again_and_the_run_succeeds(serving: DevPlatform, p
 def test_a_killed_server_starts_again_and_the_run_succeeds(serving: DevPlatform, server: str) -> None:
     record = serving.root / ".hedgerow" / f"{server}.pid.json"
     _survives(serving, server, lambda: int(json.loads(record.read_text())["pid"]))
+
+
+def test_a_killed_runner_costs_the_step_a_retry_and_the_run_succeeds(serving: DevPlatform) -> None:
+    started = serving.root / "sales" / "started"
+    started.unlink(missing_ok=True)
+    worker = serving.pid("worker sales")
+    run = serving.launch("slow", "after")
+    runner = eventually(lambda: int(started.read_text()), what="the step runs")
+    assert runner in [process.pid for process in descendants(worker)]
+    os.kill(runner, signal.SIGKILL)
+    assert serving.finished(run)["state"] == "succeeded"
+    assert int(started.read_text()) != runner
+    assert serving.pid("worker sales") == worker
 
 
 def test_a_team_that_can_not_be_imported_is_reported_with_file_and_line_while_the_others_work(

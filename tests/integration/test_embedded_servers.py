@@ -18,7 +18,7 @@ import pytest
 import redis
 from support.processes import alive, descendants, eventually, mentioning, python, running
 
-from hedgerow_scheduler.embedded import binaries, servers
+from hedgerow_scheduler.embedded import accounts, binaries, servers
 from hedgerow_scheduler.embedded.homes import open_home
 
 pytestmark = [pytest.mark.servers, pytest.mark.processes]
@@ -53,9 +53,7 @@ def closed_home() -> Iterator[Path]:
 
 
 def _remove(base: Path) -> None:
-    data = base / ".hedgerow" / "postgres"
-    if data.is_symlink():
-        shutil.rmtree(data.resolve().parent)
+    accounts.forget_elsewhere(base / ".hedgerow" / "postgres")
     shutil.rmtree(base)
 
 
@@ -107,6 +105,17 @@ def test_a_directory_that_the_server_account_cannot_enter_still_works(closed_hom
         assert (closed_home / "postgres").resolve().is_relative_to("/var/tmp")
     with servers.running_postgres(closed_home) as database, psycopg.connect(database) as connection:
         assert connection.execute("select answer from facts").fetchone() == (42,)
+
+
+def test_what_lies_elsewhere_for_temporary_directories_is_swept_away_when_they_are_gone(closed_home: Path) -> None:
+    with servers.running_postgres(closed_home):
+        accounts.sweep_elsewhere()
+    place = (closed_home / "postgres").resolve()
+    accounts.sweep_elsewhere()
+    assert place.exists()
+    closed_home.rename(closed_home.with_name("gone"))
+    accounts.sweep_elsewhere()
+    assert place.exists() == (os.geteuid() != 0)
 
 
 def test_programs_that_the_server_account_cannot_reach_are_copied_beside_the_data(

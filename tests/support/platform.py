@@ -17,7 +17,8 @@ from typing import Any
 import httpx
 import psutil
 
-from support.processes import alive, eventually, mentioning, python, running
+from hedgerow_scheduler.embedded.accounts import forget_elsewhere
+from support.processes import eventually, mentioning, python, running
 
 QUICK = {
     "HEDGEROW_HEARTBEAT_S": "0.5",
@@ -66,8 +67,8 @@ class DevPlatform:
 
     def everything(self) -> list[psutil.Process]:
         """All processes that belong to the platform's directory, dev included."""
-        below = self.process.pid if self.process else -1
-        return [process for process in alive(mentioning(self.root)) if process.pid != below or process.is_running()]
+        data = (self.root / ".hedgerow" / "postgres").resolve()
+        return list({process.pid: process for place in (self.root, data) for process in mentioning(place)}.values())
 
     @property
     def runtime(self) -> dict[str, Any]:
@@ -115,11 +116,12 @@ class DevPlatform:
 
 
 @contextmanager
-def dev_platform() -> Iterator[DevPlatform]:
-    """A DevPlatform on a new directory that every account can reach; the directory is removed at the end."""
+def dev_platform(*, mode: int = 0o711) -> Iterator[DevPlatform]:
+    """A DevPlatform on a new directory with this mode; all that it left is removed at the end."""
     root = Path(tempfile.mkdtemp(prefix="hedgerow-dev-"))
-    root.chmod(0o711)
+    root.chmod(mode)
     try:
         yield DevPlatform(root)
     finally:
+        forget_elsewhere(root / ".hedgerow" / "postgres")
         shutil.rmtree(root, ignore_errors=True)

@@ -30,6 +30,7 @@ from hedgerow_scheduler.service.dispatching import Dispatcher
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 LEASE = timedelta(seconds=20)
 START_TIMEOUT = timedelta(seconds=30)
+HOUR_MS = 3_600_000.0  # steps that last so long have no orders sent ahead of them
 Made = tuple[tuple[model.Asset, ...], model.Computation]
 
 
@@ -220,7 +221,7 @@ def success(attempt: Attempt, worker: str = "w1") -> list[ev.Event]:
     """The outputs of an attempt and its good end."""
     token = token_of(attempt, worker)
     made = [ev.AssetMaterialized(attempt.id, key, token, data_version="v1") for key in attempt.step.assets]
-    return [*made, ev.AttemptSucceeded(attempt.id, token, 1.0)]
+    return [*made, ev.AttemptSucceeded(attempt.id, token, HOUR_MS)]
 
 
 def failure(attempt: Attempt, reason: ev.FailureReason = "user_error", worker: str = "w1", **more: Any) -> ev.Event:

@@ -6,6 +6,8 @@ import msgspec
 
 from hedgerow.protocol.references import Reference
 
+MAX_INLINE_REFERENCES = 1_000
+
 
 class Input(msgspec.Struct, frozen=True, omit_defaults=True):
     """The current references of one upstream asset, in the order of its partitions. `missing` lists selected partitions without data.
@@ -25,6 +27,7 @@ class StepOrder(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `attempt` counts from 1 within the step. `manifest` is the full hash of the code that the step is bound to. `output` is
     the URL of a folder under which this attempt's outputs go, each at `{output}/{asset key}/{partition}/{attempt_id}.{suffix}`.
+    With over `MAX_INLINE_REFERENCES` references, `inputs` is empty and `inputs_at` the URL of their JSON list.
     `start_before_ms` is milliseconds since 1970 (0: no limit); `timeout_ms` counts from the start of the user's code.
     """
 
@@ -43,6 +46,7 @@ class StepOrder(msgspec.Struct, frozen=True, omit_defaults=True):
     partition: str | None = None
     config: msgspec.Raw = msgspec.Raw(b"null")
     inputs: tuple[Input, ...] = ()
+    inputs_at: str = ""
     output: str = ""
     timeout_ms: int | None = None
     start_before_ms: int = 0

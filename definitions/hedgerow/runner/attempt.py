@@ -31,7 +31,7 @@ from hedgerow.result import Skip
 from hedgerow.returned import Output
 from hedgerow.runner.capture import Capture
 from hedgerow.runner.failures import clean, describe, problem_of, sendable
-from hedgerow.runner.inputs import load_inputs
+from hedgerow.runner.inputs import load_inputs, with_inputs
 from hedgerow.runner.pipe import Events
 from hedgerow.storage import Written, frames
 
@@ -89,7 +89,7 @@ class Executor:
             self._report_end(end, (clock.monotonic() - started) * 1000)
 
     def _attempt(self, message: Execute, scratch: storage.Scratch) -> End:
-        order = message.order
+        order = with_inputs(message.order)
         bound = self._bound(order)
         inputs = load_inputs(bound, order, self._own_assets, self._location.ios, scratch, self._log)
         attempt = execution.Attempt(

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from hedgerow import storage
 from hedgerow.errors import ExecutionError
 from hedgerow.execution import BoundComputation
@@ -13,8 +15,19 @@ from hedgerow.io import IO
 from hedgerow.partitions.model import All, ByDim, Keys, Last, Window
 from hedgerow.partitions.model import Mapping as PartitionMapping
 from hedgerow.protocol.orders import Input, StepOrder
+from hedgerow.storage import files
 
 _SHOWN = 5
+
+
+_inputs = msgspec.json.Decoder(tuple[Input, ...])
+
+
+def with_inputs(order: StepOrder) -> StepOrder:
+    """The order with its inputs, read from storage when they were too many to travel with it. StorageError HR-S006."""
+    if not order.inputs_at:
+        return order
+    return msgspec.structs.replace(order, inputs=_inputs.decode(files.read(order.inputs_at)), inputs_at="")
 
 
 def load_inputs(

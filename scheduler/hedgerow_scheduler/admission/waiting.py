@@ -8,7 +8,12 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from hedgerow.errors import Problem
+from hedgerow_scheduler.admission.waiting_facts import (
+    AssetFacts,
+    Holder,
+    StepFacts,
+    UpstreamStep,
+)
 
 LEADER_STALE_S = 10.0
 SHOWN = 3
@@ -47,110 +52,6 @@ class Cause(msgspec.Struct, frozen=True):
     kind: CauseKind
     text: str
     remedy: str = ""
-
-
-class UpstreamStep(msgspec.Struct, frozen=True):
-    """A step of the same run that must succeed first."""
-
-    number: int
-    computation: str
-    partition: str
-    state: str
-
-
-class Holder(msgspec.Struct, frozen=True):
-    """A step whose attempt is out, and so holds what others wait for."""
-
-    run_id: str
-    number: int
-    assets: tuple[str, ...]
-    partition: str
-    state: str
-    started_at: datetime | None
-
-
-class QueueFact(msgspec.Struct, frozen=True):
-    """A queue: its declared limit, how many attempts are out, how many ready steps come before this one, who holds it."""
-
-    concurrency: int | None
-    in_use: int
-    ahead: int
-    holders: tuple[Holder, ...]
-
-
-class WorkerFact(msgspec.Struct, frozen=True):
-    """A live worker of the step's team."""
-
-    id: str
-    location: str
-    state: str
-    slots: int
-    busy: int
-    manifest_hash: str
-    queues: tuple[str, ...]
-    silent_s: float
-
-
-class LocationFact(msgspec.Struct, frozen=True):
-    """A code location of the step's team: the manifest in force, and what is wrong with what came later."""
-
-    location: str
-    manifest_hash: str | None
-    problems: tuple[Problem, ...]
-
-
-class BlockedInput(msgspec.Struct, frozen=True):
-    """An upstream asset without an accepted output, since a blocking check failed."""
-
-    asset: str
-    check_name: str
-    partition: str
-    run_id: str
-
-
-class StepFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a step at `now` (PostgreSQL's clock). `leader_stale_s` is None when no scheduler ever ran."""
-
-    now: datetime
-    run_id: str
-    number: int
-    state: str
-    team: str
-    location: str
-    queue: str
-    assets: tuple[str, ...]
-    partition: str
-    attempt: int
-    not_before: datetime | None
-    started_at: datetime | None
-    error: Problem | None
-    cancel_requested: bool
-    leader_stale_s: float | None
-    upstream: tuple[UpstreamStep, ...]
-    queue_fact: QueueFact
-    same_output: tuple[Holder, ...]
-    workers: tuple[WorkerFact, ...]
-    locations: tuple[LocationFact, ...]
-    declared: bool
-    unresolved: tuple[str, ...]
-    blocked: tuple[BlockedInput, ...]
-
-
-class AssetFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of an asset (of one partition, or as a whole when `partition` is None) that no live step makes."""
-
-    asset: str
-    partition: str | None
-    team: str
-    external: bool
-    partitioned: bool
-    has_current: bool
-    last_run_id: str | None
-    last_number: int | None
-    last_state: str | None
-    last_error: Problem | None
-    upstream_missing: tuple[str, ...]
-    unresolved: tuple[str, ...]
 
 
 def explain_step(facts: StepFacts) -> tuple[Cause, ...]:
@@ -201,15 +102,12 @@ def explain_asset(facts: AssetFacts) -> tuple[Cause, ...]:
         causes.append(
             Cause("last_run", f"No live step makes {what}. Its last was {step}: {facts.last_state}{error}.", remedy)
         )
-    if not facts.has_current:
+    if not facts.current:
         causes.append(Cause("no_data", f"{what} has no current materialization: what reads it finds nothing."))
     elif facts.partitioned and facts.partition is None:
+        many = "1 partition" if facts.current == 1 else f"{facts.current:,} partitions"
         causes.append(
-            Cause(
-                "has_data",
-                f"Some partitions of {what} have a current materialization.",
-                "Ask for one with --partition.",
-            )
+            Cause("has_data", f"{what} has current materializations of {many}.", "Ask about one: --partition KEY.")
         )
     else:
         causes.append(Cause("has_data", f"{what} has a current materialization."))

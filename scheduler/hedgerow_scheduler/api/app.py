@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 from litestar import Litestar, MediaType, Request, Response, Router, get
-from litestar.datastructures import State
+from litestar.datastructures import ResponseHeader, State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -17,7 +17,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from hedgerow_scheduler.api import assets, changes, explain, health, runs, teams
 from hedgerow_scheduler.api.changes import ChangeFeed
 from hedgerow_scheduler.api.metrics import CountRequests, Metrics, show_metrics
-from hedgerow_scheduler.api.problems import HANDLERS, refuse_unknown_parameters
+from hedgerow_scheduler.api.problems import HANDLERS, inspect
 from hedgerow_scheduler.api.services import Services
 
 PREFIX = "/api/v1"
@@ -54,9 +54,10 @@ def build_app(services: Services) -> Litestar:
             "feed": Provide(lambda: feed, sync_to_thread=False),
         },
         exception_handlers=HANDLERS,
-        before_request=refuse_unknown_parameters,
+        before_request=inspect,
         middleware=[CountRequests(metrics)],
         state=State({"metrics": metrics}),
+        response_headers=[ResponseHeader(name="x-content-type-options", value="nosniff")],
         lifespan=[lifespan],
         request_max_body_size=services.limits.body_bytes,
         openapi_config=OpenAPIConfig(

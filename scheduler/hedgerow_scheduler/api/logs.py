@@ -95,7 +95,10 @@ class Logs:
 
             filesystem, remote = fsspec.core.url_to_fs(attempt.log)
             data = filesystem.cat_file(remote, start=offset, end=offset + limit + 1)
-        return data[:limit], len(data) > limit
+        if len(data) <= limit:
+            return data, False
+        data = data[:limit]
+        return data[: data.rfind(b"\n") + 1] or data, True  # whole lines, so that no character is cut in two
 
     def _live(self, attempt: Attempt, offset: int, limit: int) -> tuple[int, bytes, bool]:
         stream = names.log_stream(self._deployment, attempt.team, attempt.id)

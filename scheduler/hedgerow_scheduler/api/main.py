@@ -30,7 +30,12 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="hedgerow api", description="Serve the HTTP API until stopped.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help=f"port to listen on (default: {DEFAULT_PORT})")
-    parser.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
+    parser.add_argument(
+        "--log-level",
+        default="warning",
+        choices=["debug", "info", "warning", "error"],
+        help="what is logged (default: warning)",
+    )
     return parser
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers import HTTPRouteHandler
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from hedgerow.errors import HedgerowError, PlatformError, Problem, RequestError
@@ -30,8 +31,10 @@ STATUS = {
     "HR-Q311": 409,
     "HR-Q312": 409,
     "HR-Q318": 405,
+    "HR-Q319": 403,
     "HR-Q316": 503,
 }
+_MISSING_PARAMETER = re.compile(r"Missing required (?:query|header) parameter '([^']+)'")
 _UNKNOWN_FIELD = re.compile(r"unknown field `([^`]+)`")
 
 
@@ -67,6 +70,22 @@ def on_database_error(_: Request[Any, Any, Any], error: Exception) -> Response[P
     return on_unexpected(_, error)
 
 
+def on_data_error(request: Request[Any, Any, Any], error: DataError) -> Response[Problems]:
+    """The database can't hold a value: a character NUL in a text, or a number out of its range."""
+    log.warning("%s %s: %s", request.method, request.url.path, str(error.orig).splitlines()[0])
+    problem = Problem(
+        "HR-Q324",
+        "The request holds a value that the database can't hold.",
+        "Leave out characters NUL (\\u0000), and keep numbers below 2^63.",
+    )
+    return answer((problem,), 400)
+
+
+def on_recursion(_: Request[Any, Any, Any], __: RecursionError) -> Response[Problems]:
+    """A body nested thousands of levels deep."""
+    return answer((Problem("HR-Q301", "The body is nested too deeply.", "See /api/v1/openapi.json."),), 400)
+
+
 def on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Problems]:
     """A mistake of ours: the log has the stack trace, the answer has not."""
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
@@ -90,18 +109,27 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Resp
     elif status >= 500:
         return on_unexpected(request, error)
     elif isinstance(error, ValidationException) and isinstance(error.extra, list):
-        return answer(tuple(_of_parameter(entry) for entry in error.extra), 400)
+        return answer(tuple(_of_parameter(request, entry) for entry in error.extra), 400)
+    elif missing := _MISSING_PARAMETER.match(error.detail):
+        problem = Problem("HR-Q310", f"Parameter '{missing[1]}' is missing.", "See /api/v1/openapi.json.")
     else:
         problem = _of_body(error)
     return answer((problem,), status)
 
 
-def _of_parameter(entry: Any) -> Problem:
+def _of_parameter(request: Request[Any, Any, Any], entry: Any) -> Problem:
     entry = entry if isinstance(entry, dict) else {"message": str(entry)}
     message, key = str(entry.get("message", "")), str(entry.get("key", ""))
     if entry.get("source") == "body" or not entry.get("source"):
         return _body_problem(message, key)
+    key = _shown_name(request, key)
     return Problem("HR-Q310", f"Parameter '{key}' is wrong: {message}.", "See /api/v1/openapi.json for what it takes.")
+
+
+def _shown_name(request: Request[Any, Any, Any], name: str) -> str:
+    """What people call the parameter that the route's function calls `name`."""
+    field = request.route_handler.parsed_fn_signature.parameters.get(name)
+    return getattr(field.kwarg_definition, "name", None) or name if field is not None else name
 
 
 def _of_body(error: HTTPException) -> Problem:
@@ -124,7 +152,22 @@ def _body_problem(message: str, key: str) -> Problem:
     )
 
 
-def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
+def inspect(request: Request[Any, Any, Any]) -> None:
+    """What is looked at before a route is called."""
+    _refuse_other_sites(request)
+    _refuse_unknown_parameters(request)
+
+
+def _refuse_other_sites(request: Request[Any, Any, Any]) -> None:
+    """Raises RequestError HR-Q319 for what a page of another site makes a browser send: whoever visits it did not ask for it."""
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        raise RequestError.of(
+            "HR-Q319", f"Pages of {origin} may not use this API.", "Ask the API itself, without a browser in between."
+        )
+
+
+def _refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
     """Raises RequestError HR-Q310 for query parameters that the route does not have: a misspelt filter must not widen an answer."""
     handler = request.route_handler
     if not isinstance(handler, HTTPRouteHandler) or not request.url.path.startswith("/api/"):
@@ -151,7 +194,9 @@ def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
 HANDLERS: dict[int | type[Exception], Any] = {
     HedgerowError: on_hedgerow_error,
     HTTPException: on_http_error,
+    DataError: on_data_error,
     DBAPIError: on_database_error,
     PoolTimeout: on_database_error,
+    RecursionError: on_recursion,
     Exception: on_unexpected,
 }

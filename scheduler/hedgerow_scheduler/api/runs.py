@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import msgspec
 from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, PathParameter, QueryParameter
@@ -35,9 +36,10 @@ from hedgerow_scheduler.metadata.read_runs import (
     list_runs,
     list_steps,
 )
+from hedgerow_scheduler.metadata.read_teams import list_locations
 from hedgerow_scheduler.metadata.runs import request_run
 from hedgerow_scheduler.planning.request import RunRequest
-from hedgerow_scheduler.planning.steps import plan_steps
+from hedgerow_scheduler.planning.steps import PlannedStep, plan_steps
 
 MAX_TAGS = 50
 MAX_TEXT = 255
@@ -72,8 +74,24 @@ def launch_run(
     with services.writing() as connection:
         run_id, created = request_run(connection, request, data.tags, data.author, idempotency_key)
         if created:
-            plan_steps(services.catalog(connection), request, clock.now())  # what it raises undoes the request
+            _plan(services, connection, request)  # what it raises undoes the request
     return Response(Launched(run_id, created), status_code=201 if created else 200)
+
+
+def _plan(services: Services, connection: Connection, request: RunRequest) -> tuple[PlannedStep, ...]:
+    """The steps of a request. When something in it is unknown, the error also names the teams whose code can't be loaded."""
+    try:
+        return plan_steps(services.catalog(connection), request, clock.now())
+    except RequestError as error:
+        broken = sorted({place.team for place in list_locations(connection) if place.problems})
+        if error.code != "HR-Q001" or not broken:
+            raise
+        hint = " ".join(
+            f"Code of team '{team}' can't be loaded: see `hedgerow team show {team}`." for team in broken[:3]
+        )
+        raise RequestError(
+            [msgspec.structs.replace(one, remedy=f"{one.remedy} {hint}") for one in error.problems]
+        ) from error
 
 
 def _check_labels(data: LaunchRun) -> None:
@@ -91,8 +109,7 @@ def _check_labels(data: LaunchRun) -> None:
 def plan_run(services: NamedDependency[Services], data: JSONBody[RunRequest]) -> Plan:
     """What a request would run, without running it. Of more than 1,000 steps the first are shown."""
     with services.reading() as connection:
-        catalog = services.catalog(connection)
-    planned = plan_steps(catalog, data, clock.now())
+        planned = _plan(services, connection, data)
     return Plan(
         total=len(planned),
         assets=tuple(dict.fromkeys(key for step in planned for key in step.assets)),

@@ -14,7 +14,7 @@ from hedgerow_scheduler.cli.client import connect
 from hedgerow_scheduler.cli.command import OK, Parser, add_json, execute
 from hedgerow_scheduler.cli.graph import dot_lines, mermaid_lines, tree_lines
 from hedgerow_scheduler.cli.output import Output, ago, clean, short, state_text, value_text
-from hedgerow_scheduler.cli.runs import check_text
+from hedgerow_scheduler.cli.steps import check_text
 
 FORMATS = {"tree": tree_lines, "mermaid": mermaid_lines, "dot": dot_lines}
 SELECTION = "a key, a glob, group:NAME, team:NAME, +KEY, KEY+, …; all assets without"
@@ -33,11 +33,11 @@ def parser() -> Parser:
         help="assets by words",
         description="Assets whose key, description, group, owners, kinds, tags or columns hold every word.",
     )
-    searching.add_argument("words", metavar="WORD", nargs="+")
+    searching.add_argument("words", metavar="WORD", nargs="+", help="in any order, in capitals or not")
     add_json(searching)
     searching.set_defaults(run=list_assets, selection=[])
     showing = parts.add_parser("show", help="one asset", description="All about one asset.")
-    showing.add_argument("key", metavar="KEY")
+    showing.add_argument("key", metavar="KEY", help="the asset's key")
     showing.add_argument("--history", type=int, default=5, metavar="N", help="how many materializations (default: 5)")
     showing.add_argument("--partition", metavar="KEY", help="materializations of this partition only")
     add_json(showing)
@@ -46,7 +46,7 @@ def parser() -> Parser:
         "graph", help="what is made from what", description="What is made from what, as an indented tree."
     )
     drawing.add_argument("selection", metavar="SELECTION", nargs="*", help=SELECTION)
-    drawing.add_argument("--format", choices=sorted(FORMATS), default="tree")
+    drawing.add_argument("--format", choices=sorted(FORMATS), default="tree", help="what to draw it as (default: tree)")
     add_json(drawing)
     drawing.set_defaults(run=graph)
     return parser

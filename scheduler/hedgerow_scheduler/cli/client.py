@@ -14,7 +14,7 @@ import msgspec
 from hedgerow.errors import HedgerowError, PlatformError, Problem, RequestError
 from hedgerow.settings.platform import find_root, read_platform
 
-CONNECT_TRIES = 3
+TRIES = 3
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 HOW_TO_REACH = "Start the platform with `hedgerow dev PATH`, or set HEDGEROW_API to the API's URL."
 
@@ -28,12 +28,12 @@ class Client:
 
     def get(self, path: str, **parameters: Any) -> Any:
         """The answer of GET /api/v1{path}; parameters that are None are left out, lists are repeated."""
-        return self._request("GET", path, params=_given(parameters))
+        return self._request("GET", path, again=True, params=_given(parameters))
 
-    def post(self, path: str, body: object, headers: Mapping[str, str] | None = None) -> Any:
-        """The answer of POST /api/v1{path}. Sent again only if the connection could not be made, or the caller's headers make it safe."""
-        sent = {"content-type": "application/json", **(headers or {})}
-        return self._request("POST", path, content=msgspec.json.encode(body), headers=sent)
+    def post(self, path: str, body: object, key: str | None = None) -> Any:
+        """The answer of POST /api/v1{path}. With an idempotency `key` it is sent again when the connection breaks."""
+        headers = {"content-type": "application/json"} | ({"idempotency-key": key} if key else {})
+        return self._request("POST", path, again=key is not None, content=msgspec.json.encode(body), headers=headers)
 
     def pages(self, path: str, limit: int | None, **parameters: Any) -> Iterator[Any]:
         """The items of every page, `limit` of them at most."""
@@ -48,21 +48,16 @@ class Client:
             if limit is not None:
                 limit -= len(page["items"])
 
-    def _request(self, method: str, path: str, **more: Any) -> Any:
-        safe = method == "GET" or "Idempotency-Key" in more.get("headers", {})
-        for attempt in range(1, CONNECT_TRIES + 1):
+    def _request(self, method: str, path: str, again: bool, **more: Any) -> Any:
+        tries = TRIES if again else 1
+        for left in reversed(range(tries)):
             try:
-                answer = self._http.request(method, f"/api/v1{path}", **more)
-                break
+                return self._read(self._http.request(method, f"/api/v1{path}", **more))
             except httpx.HTTPError as error:
-                again = safe or isinstance(error, httpx.ConnectError)
-                if not again or attempt == CONNECT_TRIES or (isinstance(error, httpx.ConnectError) and attempt > 1):
-                    raise PlatformError.of(
-                        "HR-P350",
-                        f"The API at {self.url} can't be reached: {error or type(error).__name__}.",
-                        HOW_TO_REACH,
-                    ) from error
-        return self._read(answer)
+                if left == 0 or (isinstance(error, httpx.ConnectError) and left < tries - 1):
+                    message = f"The API at {self.url} can't be reached: {error or type(error).__name__}."
+                    raise PlatformError.of("HR-P350", message, HOW_TO_REACH) from error
+        raise AssertionError("unreachable: the last try returns or raises")
 
     def _read(self, answer: httpx.Response) -> Any:
         try:

@@ -16,17 +16,22 @@ BAD = ("failed", "poisoned")
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.05, 0.5
 QUIET_S = 3.0  # without anything running or ending, people wonder why
 EXPLAIN_EVERY_S = 5.0
+REST = 9
 MAX_FAILURES = 20
 MAX_RUNNING = 5
 
 
 class Look(msgspec.Struct, frozen=True):
-    """One look at a run: the run itself, steps that failed since the last look, some that run now, why nothing happens."""
+    """One look at a run: the run itself, steps that failed since the last look, some that run now, why nothing happens.
+
+    `moves` says that something runs or has changed since the last look.
+    """
 
     run: dict[str, Any]
     failures: tuple[dict[str, Any], ...] = ()
     running: tuple[dict[str, Any], ...] = ()
     causes: tuple[dict[str, Any], ...] = ()
+    moves: bool = True
 
     @property
     def ended(self) -> bool:
@@ -41,8 +46,8 @@ def follow(client: Client, run_id: str) -> Iterator[Look]:
     last_counts: dict[str, int] = {}
     quiet_since = explained_at = clock.monotonic()
     while True:
-        run = client.get(f"/runs/{run_id}")
         now = clock.monotonic()
+        run = client.get(f"/runs/{run_id}")
         counts: dict[str, int] = run["counts"]
         if counts != last_counts:
             quiet_since, wait = now, FIRST_WAIT_S
@@ -64,12 +69,13 @@ def follow(client: Client, run_id: str) -> Iterator[Look]:
         ):
             causes = client.get("/explain", step=run_id)["causes"]
             explained_at = now
+        look = Look(run, failures, tuple(running), tuple(causes), bool(running) or counts != last_counts)
         last_counts = counts
-        look = Look(run, failures, tuple(running), tuple(causes))
         yield look
         if look.ended:
             return
-        time.sleep(wait)
+        # Looking at a large run takes its time: the more, the longer the rest, so that people who watch don't slow it down.
+        time.sleep(max(wait, REST * (clock.monotonic() - now)))
         wait = min(LONGEST_WAIT_S, wait * 1.5)
 
 

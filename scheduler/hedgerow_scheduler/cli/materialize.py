@@ -64,7 +64,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
         if options.plan:
             return _show_plan(client, request, output)
         body = {**msgspec.to_builtins(request), "tags": tags, "author": author_of(options)}
-        launched = client.post("/runs", body, {"Idempotency-Key": clock.uuid7()})
+        launched = client.post("/runs", body, key=clock.uuid7())
         if options.no_wait and not options.embedded:
             output.json({"id": launched["id"]}) if output.as_json else output.line(launched["id"])
             return OK
@@ -134,7 +134,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _show_plan(client: Client, request: RunRequest, output: Output) -> int:
-    plan = client.post("/plan", request, {"Idempotency-Key": "reads only"})
+    plan = client.post("/plan", request)
     if output.as_json:
         output.json(plan)
         return OK

@@ -51,10 +51,10 @@ class Progress:
             return
         for step in look.failures:
             self._output.note(failure_text(step))
-        if look.causes or look.running or look.ended:
-            if look.causes and look.causes != self._causes and self._live is None:
-                for cause in look.causes:
-                    self._output.note(cause_text(cause))
+        if look.causes and look.causes != self._causes and self._live is None:
+            for cause in look.causes:
+                self._output.note(cause_text(cause))
+        if look.causes or look.moves:
             self._causes = look.causes
         if self._live is not None:
             self._live.update(self._picture(look))

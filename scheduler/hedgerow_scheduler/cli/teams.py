@@ -30,7 +30,7 @@ def parser() -> Parser:
         help="one team",
         description="A team: its code locations, what is wrong with them, its queues and workers.",
     )
-    showing.add_argument("name", metavar="NAME")
+    showing.add_argument("name", metavar="NAME", help="the team's name")
     add_json(showing)
     showing.set_defaults(run=show)
     return parser

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from hedgerow.protocol import names
-from hedgerow.protocol.orders import Input, OrderMessage, StepOrder
+from hedgerow.protocol.orders import MAX_INLINE_REFERENCES, Input, OrderMessage, StepOrder
 from hedgerow_scheduler.admission.admit import Grant
 from hedgerow_scheduler.lifecycle.model import Attempt
 
@@ -16,12 +16,13 @@ _encoder = msgspec.json.Encoder()
 
 
 class Publication(msgspec.Struct, frozen=True):
-    """One Celery message: the queue it goes to, its body and its task id."""
+    """One Celery message: the queue it goes to, its body and its task id. `files` (URL, content) must be there before it."""
 
     team: str
     queue: str
     task_id: str
     body: bytes
+    files: tuple[tuple[str, bytes], ...] = ()
 
 
 def order_of(attempt: Attempt, grant: Grant, inputs: tuple[Input, ...], deployment: str, storage: str) -> StepOrder:
@@ -52,14 +53,21 @@ def order_of(attempt: Attempt, grant: Grant, inputs: tuple[Input, ...], deployme
     )
 
 
-def publication(orders: Sequence[StepOrder]) -> Publication:
-    """The message that carries orders of one team, queue and manifest."""
+def publication(orders: Sequence[StepOrder], storage: str) -> Publication:
+    """The message that carries orders of one team, queue and manifest. Long lists of inputs go into files of the storage."""
     first = orders[0]
-    message = _encoder.encode(OrderMessage(tuple(orders)))
+    files = []
+    carried = []
+    for order in orders:
+        if sum(len(each.references) for each in order.inputs) > MAX_INLINE_REFERENCES:
+            url = f"{storage.rstrip('/')}/_orders/{order.team}/{order.attempt_id}.json"
+            files.append((url, _encoder.encode(order.inputs)))
+            order = msgspec.structs.replace(order, inputs=(), inputs_at=url)
+        carried.append(order)
+    message = _encoder.encode(OrderMessage(tuple(carried)))
     body = _encoder.encode([[message.decode()], {}, _EMBED])
-    return Publication(
-        first.team, names.celery_queue(first.location, first.queue, first.manifest), first.attempt_id, body
-    )
+    queue = names.celery_queue(first.location, first.queue, first.manifest)
+    return Publication(first.team, queue, first.attempt_id, body, tuple(files))
 
 
 _EMBED: dict[str, Any] = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}

@@ -14,9 +14,11 @@ from kombu import Connection, Producer
 from kombu.exceptions import KombuError
 
 from hedgerow import clock
+from hedgerow.errors import StorageError
 from hedgerow.protocol import control, names
 from hedgerow.protocol.envelope import WIRE_VERSION, Envelope, encode_body, encode_envelope
 from hedgerow.protocol.events import STREAM_FIELD
+from hedgerow.storage import files
 from hedgerow_scheduler.dispatch.orders import HEADERS, Publication
 from hedgerow_scheduler.ingest.inbox import ClaimAnswer, Inbox
 from hedgerow_scheduler.ingest.reader import connect
@@ -101,7 +103,7 @@ class BrokerWriter:
         while (task := self._tasks.get()) is not None:
             try:
                 self._handlers[type(task)](task, client)
-            except (redis.RedisError, KombuError, OSError) as error:
+            except (redis.RedisError, KombuError, StorageError, OSError) as error:
                 log.warning("%s failed: %s", type(task).__name__.lower(), error)
                 if isinstance(task, Publish):
                     self._producers.clear()
@@ -128,6 +130,8 @@ class BrokerWriter:
     def _publish(self, task: Publish, _: redis.Redis) -> None:
         by_team: dict[str, list[Publication]] = {}
         for message in task.messages:
+            for url, content in message.files:
+                files.store(url, content)
             by_team.setdefault(message.team, []).append(message)
         for team, messages in by_team.items():
             producer = self._producer(team)

@@ -6,6 +6,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from hedgerow.errors import PlatformError
 
 CANDIDATES = ("postgres", "nobody", "daemon")
 ELSEWHERE = Path("/var/tmp")  # survives a restart of the machine, unlike /tmp; every account can enter it
+
+OWNER_NOTE = "BELONGS_TO"
 
 
 @dataclass(frozen=True)
@@ -75,15 +78,48 @@ def data_directory(home: Path, account: Account | None) -> Path:
         if account is None or reaches(account, "/bin/sh", "-c", 'cd "$0"', home):
             place.mkdir(mode=0o700)
         else:
+            sweep_elsewhere()
             refuge = ELSEWHERE / f"hedgerow-{clock.nonce()}"
             refuge.mkdir()
             refuge.chmod(0o711)  # whatever the umask says
             (refuge / "postgres").mkdir(mode=0o700)
-            (refuge / "BELONGS_TO").write_text(f"{home}\n")
+            (refuge / OWNER_NOTE).write_text(f"{home}\n")
             place.symlink_to(refuge / "postgres")
-        if account is not None:
-            os.chown(place, account.uid, account.gid)
-    return place.resolve()
+    data = place.resolve()
+    if account is not None and not (data / "PG_VERSION").exists():
+        os.chown(data, account.uid, account.gid)
+    return data
+
+
+def owner(data: Path, account: Account | None) -> Account | None:
+    """Who runs PostgreSQL on `data`: its owner, where root starts what another person's start has made; else `account`."""
+    status = data.stat()
+    if account is None or status.st_uid in (0, account.uid):
+        return account
+    return Account(str(status.st_uid), status.st_uid, status.st_gid)
+
+
+def sweep_elsewhere() -> None:
+    """Removes what belonged to directories for temporary files that are gone: each try in a `mktemp -d` would leave 50 MB.
+
+    Others are left alone: a directory that isn't there may be on a disk that is not mounted just now.
+    """
+    passing = {Path(tempfile.gettempdir()).resolve(), Path("/tmp").resolve()}
+    for refuge in ELSEWHERE.glob("hedgerow-*"):
+        note = refuge / OWNER_NOTE
+        if refuge.is_symlink() or not note.is_file() or refuge.stat().st_uid != os.geteuid():
+            continue
+        home = Path(note.read_text().rstrip("\n"))
+        in_use = (refuge / "postgres" / "postmaster.pid").exists()
+        if not home.exists() and not in_use and any(place in home.parents for place in passing):
+            shutil.rmtree(refuge, ignore_errors=True)
+
+
+def forget_elsewhere(place: Path) -> None:
+    """Removes what data_directory() has put elsewhere for the symbolic link `place`; nothing that it did not make."""
+    refuge = place.resolve().parent
+    if refuge.parent == ELSEWHERE.resolve() and (refuge / OWNER_NOTE).is_file():
+        shutil.rmtree(refuge)
 
 
 def reachable_installation(installation: Path, data: Path, account: Account | None) -> Path:

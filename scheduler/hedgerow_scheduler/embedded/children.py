@@ -21,6 +21,10 @@ LOG_LIMIT_BYTES = 10 * 1024 * 1024
 OUTPUT_BYTES = 64 * 1024
 
 
+class Unfit(Exception):
+    """Raised by a probe for a process that runs and will never serve; the text says why."""
+
+
 @dataclass(frozen=True)
 class Launch:
     """How one process is started, and how to tell that it serves."""
@@ -30,6 +34,7 @@ class Launch:
     log: Path
     environ: Mapping[str, str]
     ready: Callable[[Child], bool]
+    """Whether the process serves; raises Unfit when it never will."""
     where: str = ""
     """What to show of it: a URL without secrets, or a path."""
     directory: Path | None = None

@@ -14,6 +14,7 @@ from types import FrameType
 from rich.console import Console
 
 from hedgerow.errors import PlatformError
+from hedgerow_scheduler.embedded.accounts import forget_elsewhere
 from hedgerow_scheduler.embedded.homes import Home
 from hedgerow_scheduler.embedded.parts import State
 from hedgerow_scheduler.embedded.platform import Platform
@@ -73,7 +74,7 @@ def _forget(root: Path) -> None:
     try:
         for entry in home.path.iterdir():
             if entry.is_symlink():
-                shutil.rmtree(entry.resolve().parent, ignore_errors=True)  # the refuge of accounts.data_directory
+                forget_elsewhere(entry)
                 entry.unlink()
             elif entry.is_dir():
                 shutil.rmtree(entry)

@@ -18,11 +18,18 @@ class Home:
     """The state directory of the platform at `root`, held by at most one process. Closing gives it up; so does a kill."""
 
     def __init__(self, root: Path) -> None:
-        """Takes the directory, made if need be. Raises PlatformError HR-P204 that names the process that holds it."""
+        """Takes the directory, made if need be. Raises PlatformError HR-P204 that names the process that holds it, HR-P207."""
         self.root = root
         self.path = root / STATE_DIRECTORY
-        open_home(self.path)
-        self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            open_home(self.path)
+            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise PlatformError.of(
+                "HR-P207",
+                f"The directory {self.path} can't be used: {error.strerror}.",
+                "Start it as the user who started it before, or make the directory writable for yourself.",
+            ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

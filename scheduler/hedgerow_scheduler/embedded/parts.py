@@ -2,7 +2,7 @@
 
 waiting ──due──▶ starting ──ready──▶ ready ──changed──▶ reloading ──ready──▶ ready (the old process drains)
    ▲                │  │               │                   │
-   └────ended───────┘  └─can't load─▶ broken ──changed──▶ starting
+   └────ended───────┘  └─can't load, refused─▶ broken ──changed──▶ starting
 every state ──stop──▶ stopping ──all ended──▶ stopped
 """
 
@@ -74,6 +74,14 @@ class Ready:
 
 
 @dataclass(frozen=True)
+class Refused:
+    """The process `incarnation` runs, but the platform has no use for it, for this reason."""
+
+    incarnation: int
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Ended:
     """The process `incarnation` has ended: exit code or negative signal, and what it said about the reason."""
 
@@ -92,7 +100,7 @@ class Stop:
     """Someone asks to end; asked again, to end more quickly."""
 
 
-Event = Due | Ready | Ended | Changed | Stop
+Event = Due | Ready | Refused | Ended | Changed | Stop
 
 
 @dataclass(frozen=True)
@@ -206,6 +214,17 @@ def _reload_ended(part: Part, event: Event, _now: float) -> Moved:
     return part, ()
 
 
+def _refused(part: Part, event: Event, now: float) -> Moved:
+    """Code that can't come into force is as good as code that can't be loaded; only its process has to be ended."""
+    assert isinstance(event, Refused)
+    number = event.incarnation
+    if number != (part.candidate if part.state is State.RELOADING else part.current):
+        return part, ()
+    status = Ended(number, CANNOT_LOAD[0], event.reason)
+    moved, _ = (_reload_ended if part.state is State.RELOADING else _start_failed)(part, status, now)
+    return replace(moved, leaving=(*moved.leaving, (number, now + HURRY_S))), (Terminate(number),)
+
+
 def _reload(part: Part, _event: Event, now: float) -> Moved:
     number = part.incarnation + 1
     fresh = replace(part, state=State.RELOADING, incarnation=number, candidate=number, deadline=now + part.start_s)
@@ -256,13 +275,14 @@ def ending(status: int) -> str:
         return f"killed by signal {-status}"
 
 
-# Who moves it: Due is the supervisor's clock; Ready its probe; Ended the system; Changed the file watcher; Stop a person.
+# Who moves it: Due is the supervisor's clock; Ready and Refused its probe; Ended the system; Changed the file watcher; Stop a person.
 TABLE: dict[tuple[State, type[Event]], Callable[[Part, Event, float], Moved]] = {
     (State.WAITING, Due): _start_when_due,
     (State.WAITING, Changed): _start_now,
     (State.WAITING, Stop): _stop,
     (State.STARTING, Due): _give_up_start,
     (State.STARTING, Ready): _serves,
+    (State.STARTING, Refused): _refused,
     (State.STARTING, Ended): _start_failed,
     (State.STARTING, Changed): _reload_anew,
     (State.STARTING, Stop): _stop,
@@ -271,6 +291,7 @@ TABLE: dict[tuple[State, type[Event]], Callable[[Part, Event, float], Moved]] = 
     (State.READY, Stop): _stop,
     (State.RELOADING, Due): _give_up_start,
     (State.RELOADING, Ready): _serves,
+    (State.RELOADING, Refused): _refused,
     (State.RELOADING, Ended): _reload_ended,
     (State.RELOADING, Changed): _reload_anew,
     (State.RELOADING, Stop): _stop,

@@ -18,7 +18,7 @@ from hedgerow_scheduler.embedded.children import Child, Launch, wait_until
 from hedgerow_scheduler.embedded.homes import Home
 from hedgerow_scheduler.embedded.locations import Found, describe, find_locations
 from hedgerow_scheduler.embedded.parts import Part, State
-from hedgerow_scheduler.embedded.probes import Metadata, api_answers, worker_serves
+from hedgerow_scheduler.embedded.probes import Metadata, api_answers
 from hedgerow_scheduler.embedded.supervisor import Report, Supervisor
 from hedgerow_scheduler.metadata import migrate
 
@@ -211,7 +211,7 @@ class Platform:
             command=[sys.executable, "-m", "hedgerow.console", "worker", str(location.root)],
             log=home / "logs" / f"worker-{location.name}.log",
             environ=environ,
-            ready=worker_serves,
+            ready=self._metadata.worker_serves,
             where=str(location.root),
             directory=location.root,
             before=partial(self._register, location.root),

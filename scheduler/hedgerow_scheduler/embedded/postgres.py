@@ -46,8 +46,9 @@ def prepare(home: Path, *, durable: bool = True, log: Path | None = None) -> tup
 
     `durable=False` trades crash safety for speed: for tests. Raises PlatformError HR-P201 to HR-P203.
     """
-    account = accounts.unprivileged()
-    data = accounts.data_directory(home, account)
+    unprivileged = accounts.unprivileged()
+    data = accounts.data_directory(home, unprivileged)
+    account = accounts.owner(data, unprivileged)
     installation = accounts.reachable_installation(binaries.postgres_installation(), data, account)
     password = _password(home / "postgres.password")
     if not (data / "PG_VERSION").exists():

@@ -8,7 +8,7 @@ from collections.abc import Collection
 import httpx
 from sqlalchemy.exc import SQLAlchemyError
 
-from hedgerow_scheduler.embedded.children import Child
+from hedgerow_scheduler.embedded.children import Child, Unfit
 from hedgerow_scheduler.metadata import teams
 from hedgerow_scheduler.metadata.database import open_engine
 from hedgerow_scheduler.metadata.read_health import Leader, get_leader
@@ -16,11 +16,6 @@ from hedgerow_scheduler.metadata.read_teams import list_locations, list_workers
 
 WORKER_READY = re.compile(r"\bready: \d+ slots")
 HEARD_S = 30.0
-
-
-def worker_serves(child: Child) -> bool:
-    """Whether the worker has said that it takes steps."""
-    return WORKER_READY.search(child.output()) is not None
 
 
 class Metadata:
@@ -63,6 +58,24 @@ class Metadata:
             if place is not None and (place.manifest_hash == worker.manifest_hash or place.problems):
                 heard.add(worker.pid)
         return heard.issuperset(pids)
+
+    def worker_serves(self, child: Child) -> bool:
+        """Whether the worker takes steps, and the platform its code. Raises Unfit when its manifest was refused: then the
+        worker before it, if there is one, must stay, for only it can run what is in force.
+        """
+        if WORKER_READY.search(child.output()) is None:
+            return False
+        with self._engine.connect() as connection:
+            places = {(place.team, place.location): place for place in list_locations(connection)}
+            workers = list_workers(connection, HEARD_S)
+        for worker in workers:
+            place = places.get((worker.team, worker.location))
+            if worker.pid == child.pid and place is not None:
+                if place.problems and place.failed_at is not None and place.failed_at >= worker.first_seen_at:
+                    raise Unfit("\n".join(str(problem) for problem in place.problems))
+                newer = place.published_at is not None and place.published_at >= worker.first_seen_at
+                return place.manifest_hash == worker.manifest_hash or newer
+        return False
 
     def _leader(self) -> Leader | None:
         with self._engine.connect() as connection:

@@ -29,26 +29,18 @@ class StatusLines:
     def show(self, report: Report) -> None:
         """One line: time, part, state, where and which process; below it why, if there is a reason."""
         part = report.part
-        where = f"{report.where}  pid {report.pid}" if report.pid is not None else ""
+        where = f"{report.where}  pid {report.pid}".strip() if report.pid is not None else ""
         first, *more = part.detail.splitlines() or [""]
-        if part.state is State.READY and not first.startswith("the old code"):
-            first, more = first, more
         told = "  ".join(text for text in (where, first) if text)
-        self._line(f"{part.name:<18} ", part.state, told)
+        style = STYLES[part.state]
+        self._print(f"[bold]{escape(f'{part.name:<18}')}[/] [{style}]{part.state.value:<10}[/] {escape(told)}".rstrip())
         for line in more:
-            self._console.print(f"{'':<9} {escape(line)}", style=STYLES[part.state], highlight=False, soft_wrap=True)
+            self._console.print(f"{'':<9}{escape(line)}", style=style, highlight=False, soft_wrap=True)
 
     def say(self, text: str) -> None:
         """A line about all of it."""
-        self._console.print(f"[dim]{self._time()}[/] [bold]{escape(text)}[/]", highlight=False, soft_wrap=True)
+        self._print(f"[bold]{escape(text)}[/]")
 
-    def _line(self, name: str, state: State, told: str) -> None:
-        self._console.print(
-            f"[dim]{self._time()}[/] [bold]{escape(name)}[/] [{STYLES[state]}]{state.value:<10}[/] {escape(told)}",
-            highlight=False,
-            soft_wrap=True,
-        )
-
-    @staticmethod
-    def _time() -> str:
-        return f"{clock.now().astimezone():%H:%M:%S}"
+    def _print(self, markup: str) -> None:
+        time = f"{clock.now().astimezone():%H:%M:%S}"
+        self._console.print(f"[dim]{time}[/] {markup}", highlight=False, soft_wrap=True)

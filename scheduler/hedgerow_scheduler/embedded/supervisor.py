@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from hedgerow import clock
-from hedgerow_scheduler.embedded.children import Child, Launch, rotate
+from hedgerow_scheduler.embedded.children import Child, Launch, Unfit, rotate
 from hedgerow_scheduler.embedded.parts import (
     Action,
     Changed,
@@ -18,6 +18,7 @@ from hedgerow_scheduler.embedded.parts import (
     Kill,
     Part,
     Ready,
+    Refused,
     Spawn,
     State,
     Stop,
@@ -137,17 +138,19 @@ class Supervisor:
         if asked is not None and clock.monotonic() >= self._probed.get(name, 0.0) + PROBE_S:
             self._probed[name] = clock.monotonic()
             starting = self._children[name].get(asked)
-            if starting is not None and self._serves(starting):
-                self._send(name, Ready(asked))
+            if starting is not None:
+                self._probe(name, asked, starting)
 
-    @staticmethod
-    def _serves(child: Child) -> bool:
+    def _probe(self, name: str, number: int, child: Child) -> None:
         try:
-            return child.launch.ready(child)
-        except (
-            Exception
-        ):  # whatever a probe stumbles over (a server that is down just now), it has not seen the part serve
-            return False
+            serves = child.launch.ready(child)
+        except Unfit as error:
+            self._send(name, Refused(number, str(error)))
+        except Exception:
+            pass  # whatever a probe stumbles over (a server that is down just now), it has not seen the part serve
+        else:
+            if serves:
+                self._send(name, Ready(number))
 
     def _send(self, name: str, event: Event) -> None:
         part, actions = transition(self._parts[name], event, clock.monotonic())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -15,11 +16,12 @@ from hedgerow.protocol.envelope import Envelope
 
 MAX_ID = 200  # of a worker
 MAX_COUNT = 100_000  # of slots, in what a heartbeat says
-MAX_DEPTH = 100  # of nested lists and maps: PostgreSQL and the encoder both refuse very deep ones
+MAX_DEPTH = 300  # of nested lists and maps: PostgreSQL and the encoder both refuse very deep ones
 MAX_JOINED_KEY = 1_000  # bytes of a partition's key over all dimensions: it is part of an index
+MAX_DELAY_MS = 10 * 366 * 24 * 3_600_000
 PRIORITIES = range(-32_768, 32_768)
 
-_OPENING, _CLOSING = b"[{", b"]}"
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"')
 
 
 def envelope_defect(envelope: Envelope) -> str | None:
@@ -46,15 +48,15 @@ def body_defect(body: object, data: bytes) -> str | None:
 
 
 def depth(data: bytes) -> int:
-    """How deep JSON is nested, at most: brackets within its texts are taken for nesting."""
+    """How deep JSON is nested, at most; 0 when it is shallow at first sight."""
     if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
         return 0
     deepest = here = 0
-    for byte in data:
-        if byte in _OPENING:
+    for byte in _TEXT.sub(b"", data):
+        if byte in b"[{":
             here += 1
             deepest = max(deepest, here)
-        elif byte in _CLOSING:
+        elif byte in b"]}":
             here -= 1
     return deepest
 
@@ -63,8 +65,6 @@ def manifest_defect(manifest: Manifest, now: datetime) -> str | None:
     """Why no one could plan with a manifest; None when one can. Whatever the definitions of a team's own code check at home is
     checked here again as far as others would suffer from it.
     """
-    if not is_name(manifest.location):
-        return f"the location's name {manifest.location[:80]!r} breaks the grammar of names"
     by_key = {asset.key: asset for asset in manifest.assets}
     if len(by_key) != len(manifest.assets):
         return "two assets have the same key"
@@ -87,6 +87,11 @@ def manifest_defect(manifest: Manifest, now: datetime) -> str | None:
                 return f"computation '{computation.name}' and asset {key[:80]!r} do not fit each other"
         if computation.priority not in PRIORITIES or not is_name(computation.queue):
             return f"the queue or priority of '{computation.name}' is out of bounds"
+        if (
+            not 0 <= computation.retry.delay_ms <= MAX_DELAY_MS
+            or not 0 <= computation.retry.max_delay_ms <= MAX_DELAY_MS
+        ):
+            return f"the delay between retries of '{computation.name}' is out of bounds"
         for dep in computation.deps:
             upstream = by_key.get(dep.key)
             if upstream is not None and validate_mapping(dep.mapping, computation.partitions, upstream.partitions):

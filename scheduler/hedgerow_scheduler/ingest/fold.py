@@ -14,20 +14,22 @@ from typing import Any
 
 import msgspec
 
+from hedgerow.errors import Problem
 from hedgerow.identifiers import is_name
 from hedgerow.manifest.model import Manifest, Retry
 from hedgerow.manifest.model import decode as decode_manifest
 from hedgerow.protocol import events as ev
 from hedgerow.protocol.envelope import Envelope, decode_envelope, split_batch
+from hedgerow_scheduler.ingest.bounds import body_defect, envelope_defect, manifest_defect
 from hedgerow_scheduler.ingest.outcomes import Outcomes
 from hedgerow_scheduler.lifecycle.changes import AcceptedEvent, LocationChange, NewManifest, Quarantined
 from hedgerow_scheduler.lifecycle.model import Attempt, Worker
-from hedgerow_scheduler.lifecycle.states import AttemptState, StepState
+from hedgerow_scheduler.lifecycle.states import ENDED, AttemptState, StepState
 from hedgerow_scheduler.planning.catalog import PublishedManifest, refusals
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
 MAX_CHUNKS = 1024
-MAX_COUNT = 100_000  # of slots, in what a heartbeat says
+MAX_OPEN_MANIFESTS = 4  # of a team, of which some chunks have not come yet
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 ASK_AGAIN = timedelta(seconds=5)
 
@@ -50,7 +52,7 @@ class Fold:
         self.lease = lease
         self.outcomes = Outcomes(snapshot, noise)
         self.counted: Counter[tuple[str, str]] = Counter()
-        self._chunks: dict[tuple[str, str], dict[int, str]] = {}
+        self._chunks: dict[tuple[str, str, int], dict[int, str]] = {}
         self._asked: dict[tuple[str, str], datetime] = {}
         self._refused: set[str] = set()
         self._bodies: dict[type, Callable[[str, Envelope, Any, datetime], None]] = {
@@ -72,17 +74,31 @@ class Fold:
         try:
             parts = split_batch(entry.body)
         except UNREADABLE as error:
-            self._quarantine(entry, f"not a batch of envelopes: {error}", entry.body)
+            self.put_aside(entry, f"not a batch of envelopes: {error}", entry.body)
             return
         for part in parts:
             self._envelope(entry, bytes(part), now)
+
+    def pass_over(self, entry: Entry, reason: str) -> None:
+        """Quarantines an entry without folding it, and acknowledges its events: they would be sent again for ever."""
+        self.put_aside(entry, reason)
+        try:
+            envelopes = [decode_envelope(part) for part in split_batch(entry.body)]
+        except UNREADABLE:
+            return
+        for envelope in envelopes:
+            if envelope.seq == self.snapshot.sequences.get((entry.team, envelope.worker), 0) + 1:
+                self._accept(entry.team, envelope)
 
     def _envelope(self, entry: Entry, data: bytes, now: datetime) -> None:
         team = entry.team
         try:
             envelope = decode_envelope(data)
         except UNREADABLE as error:
-            self._quarantine(entry, f"not an envelope: {error}", data)
+            self.put_aside(entry, f"not an envelope: {error}", data)
+            return
+        if (why := envelope_defect(envelope)) is not None:
+            self.put_aside(entry, why, data)
             return
         if envelope.seq:
             known = self.snapshot.sequences.get((team, envelope.worker), 0)
@@ -98,15 +114,15 @@ class Fold:
             self._accept(team, envelope)
         decoder = _decoders.get(envelope.kind)
         if decoder is None or len(data) > ev.MAX_EVENT_BYTES:
-            self._quarantine(entry, f"unknown kind '{envelope.kind}'" if decoder is None else "over 256 KiB", data)
+            self.put_aside(entry, f"unknown kind '{envelope.kind}'" if decoder is None else "over 256 KiB", data)
             return
         try:
             body = decoder.decode(envelope.body)
         except UNREADABLE as error:
-            self._quarantine(entry, f"body of '{envelope.kind}': {error}", data)
+            self.put_aside(entry, f"body of '{envelope.kind}': {error}", data)
             return
-        if not _is_plausible(envelope, body):
-            self._quarantine(entry, f"names or numbers of '{envelope.kind}' are out of bounds", data)
+        if (why := body_defect(body, data)) is not None:
+            self.put_aside(entry, f"body of '{envelope.kind}': {why}", data)
             return
         if envelope.seq and envelope.kind != "manifest_chunk":
             attempt_id = getattr(body, "attempt_id", None)
@@ -124,9 +140,11 @@ class Fold:
         self.snapshot.changes.sequences[key] = envelope.seq
         self.snapshot.effects.acks[key] = envelope.seq
 
-    def _quarantine(self, entry: Entry, reason: str, data: bytes) -> None:
+    def put_aside(self, entry: Entry, reason: str, data: bytes | None = None) -> None:
+        """Quarantines an entry, or `data` of it, with the reason."""
         self.counted[entry.team, "quarantined"] += 1
-        self.snapshot.changes.quarantined.append(Quarantined(entry.team, entry.id, reason, data))
+        body = entry.body if data is None else data
+        self.snapshot.changes.quarantined.append(Quarantined(entry.team, entry.id, reason, body))
 
     def _may_ask(self, what: tuple[str, str], now: datetime, patience: timedelta = ASK_AGAIN) -> bool:
         """Whether something may be asked of workers again: not more often than once per `patience`."""
@@ -148,6 +166,8 @@ class Fold:
             reason = "other_token"
         elif attempt.step.attempt_id != attempt_id:
             reason = "superseded"
+        elif attempt.step.state in ENDED:
+            reason = "ended"  # it was lost, and the step was given up or cancelled since
         else:
             return attempt
         self.counted[team, f"stale:{reason}"] += 1
@@ -197,7 +217,10 @@ class Fold:
         return None
 
     def _policy(self, attempt: Attempt) -> Retry:
-        computation = self.snapshot.catalog.computations.get(attempt.step.computation)
+        """As the code that ran declares it; as the newest does when that is no longer known."""
+        bound = self.snapshot.accepted.get(attempt.manifest_hash)
+        known = bound.computations if bound else self.snapshot.catalog.computations
+        computation = known.get(attempt.step.computation)
         return computation.retry if computation else Retry()
 
     # -- manifests ---------------------------------------------------------------------------------------------------
@@ -205,35 +228,49 @@ class Fold:
     def _published(self, team: str, _: Envelope, body: ev.ManifestPublished, now: datetime) -> None:
         known = self.snapshot.accepted.get(body.hash)
         if known is None or known.manifest.team != team:
-            self._ask_for(team, body.hash, now)
+            self._ask_for(team, body.hash, now, ASK_AGAIN)  # even if it was refused: its worker has just been started
+            return
+        in_force = self.snapshot.catalog.manifest_hash(team, known.manifest.location) == body.hash
+        problems = () if in_force else refusals(self.snapshot.catalog, known.manifest, self.snapshot.owners)
+        if problems:  # others have moved on since it was in force
+            self._refuse(body.hash, known.manifest, problems)
         else:
             self._put_in_force(known)
 
-    def _ask_for(self, team: str, manifest_hash: str, now: datetime) -> None:
-        patience = ASK_AGAIN * 12 if manifest_hash in self._refused else ASK_AGAIN
+    def _ask_for(self, team: str, manifest_hash: str, now: datetime, patience: timedelta) -> None:
         if self._may_ask(("manifest", manifest_hash), now, patience):
             self.snapshot.effects.send_manifest[manifest_hash] = team
 
     def _chunk(self, team: str, _: Envelope, body: ev.ManifestChunk, now: datetime) -> None:
         if not 0 <= body.index < body.count <= MAX_CHUNKS or body.hash in self.snapshot.accepted:
             return
-        parts = self._chunks.setdefault((team, body.hash), {})
+        key = (team, body.hash, body.count)
+        parts = self._chunks.setdefault(key, {})
         parts[body.index] = body.text
         if len(parts) < body.count:
+            open_ones = [other for other in self._chunks if other[0] == team]
+            if len(open_ones) > MAX_OPEN_MANIFESTS:
+                del self._chunks[open_ones[0]]
             return
-        del self._chunks[team, body.hash]
-        data = "".join(parts[index] for index in sorted(parts)).encode()
+        del self._chunks[key]
+        data = "".join(parts[index] for index in range(body.count)).encode()
         try:
             if hashlib.sha256(data).hexdigest() != body.hash:
                 raise msgspec.ValidationError("its hash is another")
             manifest = decode_manifest(data)
             if manifest.team != team:
                 raise msgspec.ValidationError(f"it names the team '{manifest.team}'")
-        except msgspec.MsgspecError as error:
+            if not is_name(manifest.location):
+                raise msgspec.ValidationError(f"it names the location {manifest.location[:80]!r}")
+        except UNREADABLE as error:
             self.counted[team, "quarantined"] += 1
             self.snapshot.changes.quarantined.append(
-                Quarantined(team, "", f"manifest {body.hash}: {error}", data[:65536])
+                Quarantined(team, "", f"manifest {body.hash[:64]}: {error}", data[:65536])
             )
+            return
+        if (why := manifest_defect(manifest, now)) is not None:
+            remedy = "Mend what made the manifest; `hedgerow check` finds such mistakes in Python code."
+            self._refuse(body.hash, manifest, (Problem("HR-Q015", f"The manifest contradicts itself: {why}.", remedy),))
             return
         self._offer(body.hash, manifest, data)
 
@@ -243,24 +280,29 @@ class Fold:
         problems = refusals(snapshot.catalog, manifest, snapshot.owners)
         snapshot.changes.manifests.append(NewManifest(manifest_hash, manifest, data, not problems))
         if problems:
-            self._refused.add(manifest_hash)
-            snapshot.broken.add(place)
-            snapshot.changes.locations.append(LocationChange(*place, None, problems))
+            self._refuse(manifest_hash, manifest, problems)
             return
         self._refused.discard(manifest_hash)
         for asset in manifest.assets:
             snapshot.owners[asset.key] = place
         self._put_in_force(PublishedManifest(manifest_hash, manifest))
 
+    def _refuse(self, manifest_hash: str, manifest: Manifest, problems: tuple[Problem, ...]) -> None:
+        """What is in force stays so; the location shows why the other was refused."""
+        self._refused.add(manifest_hash)
+        self.snapshot.broken.add((manifest.team, manifest.location))
+        self.snapshot.changes.locations.append(LocationChange(manifest.team, manifest.location, None, problems))
+
     def _put_in_force(self, published: PublishedManifest) -> None:
         """A manifest comes into force, for the first time or again (a roll-back, a restart)."""
         snapshot, manifest = self.snapshot, published.manifest
         snapshot.accepted.pop(published.hash, None)
         snapshot.accepted[published.hash] = published
-        snapshot.catalog = snapshot.catalog.replacing(published)
+        if snapshot.catalog.manifest_hash(manifest.team, manifest.location) != published.hash:
+            snapshot.catalog = snapshot.catalog.replacing(published)
+            snapshot.backlog.release_parked_on_assets()
         snapshot.broken.discard((manifest.team, manifest.location))
         snapshot.changes.locations.append(LocationChange(manifest.team, manifest.location, published.hash))
-        snapshot.backlog.release_parked_on_assets()
 
     def _location_failed(self, team: str, _: Envelope, body: ev.LocationFailed, now: datetime) -> None:
         self.snapshot.broken.add((team, body.location))
@@ -279,12 +321,12 @@ class Fold:
         worker.manifest_hash = body.manifest
         snapshot.changes.workers[key] = worker
         if body.manifest and body.manifest not in snapshot.accepted:
-            self._ask_for(team, body.manifest, now)
+            self._ask_for(team, body.manifest, now, ASK_AGAIN * 12 if body.manifest in self._refused else ASK_AGAIN)
         for held in body.holds:
             attempt = snapshot.attempts.get(held.attempt_id)
             if attempt is None or attempt.step.team != team or attempt.step.attempt_id != attempt.id:
                 continue
-            if attempt.state is AttemptState.DISPATCHED:
+            if attempt.state is AttemptState.DISPATCHED and held.token:
                 bind(snapshot, attempt, envelope.worker, held.token, now, self.lease)
             elif attempt.state is AttemptState.RUNNING and attempt.token == held.token:
                 attempt.lease_until = now + self.lease
@@ -292,18 +334,6 @@ class Fold:
     def _stopped(self, team: str, envelope: Envelope, body: ev.WorkerStopped, now: datetime) -> None:
         if self.snapshot.workers.pop((team, envelope.worker), None) is not None:
             self.snapshot.changes.gone_workers.add((team, envelope.worker))
-
-
-def _is_plausible(envelope: Envelope, body: object) -> bool:
-    """Whether what goes into names and numbers of the database is within bounds; a well-behaved worker sends nothing else."""
-    if not 0 < len(envelope.worker) <= 200 or not envelope.worker.isprintable():
-        return False
-    if isinstance(body, ev.WorkerHeartbeat):
-        numbers = 0 <= body.slots <= MAX_COUNT and 0 <= body.busy <= MAX_COUNT and 0 <= body.pid < 1 << 31
-        return numbers and is_name(body.location) and all(is_name(queue) for queue in body.queues)
-    if isinstance(body, ev.LocationFailed | ev.ManifestPublished):
-        return is_name(body.location)
-    return True
 
 
 def bind(snapshot: Snapshot, attempt: Attempt, worker: str, token: str, now: datetime, lease: timedelta) -> None:

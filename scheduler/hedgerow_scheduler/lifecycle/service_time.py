@@ -4,6 +4,7 @@ from __future__ import annotations
 
 ROUND_TRIP_S = 0.05
 SHORTEST_S = 0.001  # what a worker needs for a step that does nothing
+LONGEST_S = 86_400.0
 MAX_BUFFER = 128
 SMOOTHING = 0.1
 
@@ -15,7 +16,8 @@ class ServiceTime:
         self._average_s: float | None = None
 
     def took(self, seconds: float) -> None:
-        """A step kept its slot busy for so long."""
+        """A step kept its slot busy for so long, as its worker says."""
+        seconds = min(max(seconds, 0.0), LONGEST_S)
         if self._average_s is None:
             self._average_s = seconds
         else:

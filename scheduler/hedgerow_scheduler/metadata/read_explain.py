@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ARRAY, Connection, Text, cast, func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from hedgerow_scheduler.admission.waiting import (
+from hedgerow_scheduler.admission.waiting_facts import (
     AssetFacts,
     BlockedInput,
     Holder,
@@ -17,7 +17,7 @@ from hedgerow_scheduler.admission.waiting import (
     UpstreamStep,
     WorkerFact,
 )
-from hedgerow_scheduler.metadata.read_assets import has_current, last_step
+from hedgerow_scheduler.metadata.read_assets import count_current, has_current, last_step
 from hedgerow_scheduler.metadata.read_health import get_leader
 from hedgerow_scheduler.metadata.read_rows import all_rows
 from hedgerow_scheduler.metadata.read_runs import Step, get_run
@@ -72,7 +72,7 @@ def read_step_facts(connection: Connection, catalog: Catalog, step: Step, within
                 | ((steps.c.priority == step.priority) & (steps.c.ready_at < step.ready_at)),
             )
         ).scalar_one()
-        if step.state == "ready"
+        if step.state == "ready" and step.ready_at is not None
         else 0
     )
     limits = catalog.queue(step.team, step.location, step.queue)
@@ -158,6 +158,11 @@ def read_asset_facts(
     """All that `admission.waiting.explain_asset` wants to know of an asset, or of one partition of it."""
     key = asset.key
     last = last_step(connection, asset.computation.name, key, partition) if asset.computation else None
+    if partition is None:
+        count = count_current(connection, [key]).get(key)
+        current = count.partitions if count else 0
+    else:
+        current = int(has_current(connection, key, partition))
     declared = [upstream for upstream in catalog.upstream(key) if upstream in catalog.assets]
     stored = [upstream for upstream in declared if catalog.assets[upstream].computation is not None]
     return AssetFacts(
@@ -166,7 +171,7 @@ def read_asset_facts(
         team=asset.team,
         external=asset.computation is None,
         partitioned=asset.definition.partitions is not None,
-        has_current=has_current(connection, key, partition),
+        current=current,
         last_run_id=last.run_id if last else None,
         last_number=last.number if last else None,
         last_state=last.state if last else None,

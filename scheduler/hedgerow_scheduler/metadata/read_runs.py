@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, any_, func, literal, s
 
 from hedgerow.errors import Problem
 from hedgerow_scheduler.metadata.read_rows import all_rows, id_bounds, one_row
-from hedgerow_scheduler.metadata.tables import attempts, check_results, materializations, runs, steps
+from hedgerow_scheduler.metadata.tables import attempts, check_results, commands, materializations, runs, steps
 
 MAX_MATCHES = 5
 
@@ -53,13 +53,14 @@ class Verdicts(msgspec.Struct, frozen=True):
 class RunDetail(Run, frozen=True, kw_only=True):
     """A run with its steps counted: over all of it by state, and for each computation in the order of its first step.
 
-    `materializations` counts what was recorded, whatever became of it.
+    `materializations` counts what was recorded, whatever became of it; `pending` the commands for it that wait for the scheduler.
     """
 
     counts: dict[str, int]
     progress: tuple[Progress, ...]
     materializations: int
     checks: Verdicts
+    pending: int
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,12 +213,18 @@ def get_run(connection: Connection, run_id: str) -> RunDetail | None:
     outputs = select(func.count()).select_from(materializations).where(materializations.c.run_id == run_id)
     passed = func.count().filter(check_results.c.passed)
     verdicts = select(passed, func.count() - passed).where(check_results.c.run_id == run_id)
+    pending = (
+        select(func.count())
+        .select_from(commands)
+        .where(commands.c.applied_at.is_(None), commands.c.body["run_id"].astext == run_id)
+    )
     return RunDetail(
         **msgspec.structs.asdict(run),
         counts=counts,
         progress=tuple(_progress(*group, rows) for group, rows in groups.items()),
         materializations=connection.execute(outputs).scalar_one(),
         checks=Verdicts(*connection.execute(verdicts).one()),
+        pending=connection.execute(pending).scalar_one(),
     )
 
 

@@ -59,10 +59,7 @@ class Snapshot:
         """Takes up a run whose steps are known: those that wait for nothing become candidates of admission, timers are set."""
         self.runs[run.id] = run
         run.counts = Counter(step.state for step in run.steps)
-        run.downstream = [[] for _ in run.steps]
-        for step in run.steps:
-            for number in step.upstream:
-                run.downstream[number].append(step.number)
+        run.downstream = _downstream(run)
         for step in run.steps:
             step.waiting_on = sum(run.steps[number].state is not StepState.SUCCEEDED for number in step.upstream)
             if step.state is StepState.READY:
@@ -265,14 +262,24 @@ class Snapshot:
 _UNSTARTED = frozenset({AttemptState.REFUSED, AttemptState.SUPERSEDED})
 
 
+def _downstream(run: Run) -> list[list[int]]:
+    """The edges of `Step.upstream` the other way round, by step number."""
+    found: list[list[int]] = [[] for _ in run.steps]
+    for step in run.steps:
+        for number in step.upstream:
+            found[number].append(step.number)
+    return found
+
+
 def _with_neighbours(run: Run, numbers: set[int]) -> set[int]:
     """The steps of `numbers` that may be tried again, with those above that they need and those below that failed for them."""
     found = {number for number in numbers if run.steps[number].state in RETRYABLE}
+    downstream = _downstream(run)  # a run that has ended was read back without it
     edge = list(found)
     while edge:
         number = edge.pop()
         above = [other for other in run.steps[number].upstream if run.steps[other].state in RETRYABLE]
-        below = [other for other in run.downstream[number] if run.steps[other].state is StepState.UPSTREAM_FAILED]
+        below = [other for other in downstream[number] if run.steps[other].state is StepState.UPSTREAM_FAILED]
         fresh = set(above + below) - found
         found |= fresh
         edge.extend(fresh)

@@ -7,13 +7,14 @@ from datetime import datetime
 
 import msgspec
 
-from hedgerow.errors import RequestError
+from hedgerow.errors import Problem, RequestError
 from hedgerow.manifest.model import Computation
 from hedgerow.partitions import algebra
 from hedgerow.partitions.model import Partitions, StaticPartitions, TimePartitions, dimensions
 from hedgerow.partitions.resolution import upstream_keys, validate_mapping
 from hedgerow.suggestion import did_you_mean
 from hedgerow_scheduler.planning.catalog import Catalog, looks_back
+from hedgerow_scheduler.planning.config import config_problems
 from hedgerow_scheduler.planning.request import RunRequest
 from hedgerow_scheduler.planning.selection import resolve
 
@@ -38,11 +39,11 @@ def plan_steps(catalog: Catalog, request: RunRequest, now: datetime) -> tuple[Pl
     """The steps of a run, in an order in which each comes after what it waits for.
 
     RequestError: HR-Q001 to HR-Q003 (selection), HR-Q101 to HR-Q103 (partitions), HR-Q004 (partitions for nothing that has
-    them), HR-Q005 (config for what is not selected), HR-Q006 (too many steps).
+    them), HR-Q005 and HR-Q007 (config), HR-Q006 (too many steps).
     """
     chosen = resolve(catalog, request.selection)
     computations = _in_dependency_order(catalog, chosen)
-    _check_config(request, chosen)
+    _check_config(catalog, request, chosen)
     keys = _partition_keys(computations, request, now)
     total = sum(len(keys[computation.name]) for computation in computations)
     if total > MAX_STEPS:
@@ -131,14 +132,17 @@ def _in_dependency_order(catalog: Catalog, chosen: Sequence[str]) -> list[Comput
     return ordered
 
 
-def _check_config(request: RunRequest, chosen: Sequence[str]) -> None:
-    for key in request.config:
-        if key not in chosen:
-            raise RequestError.of(
-                "HR-Q005",
-                f"Config is given for '{key}', which the run does not make.",
-                did_you_mean(key, chosen, "The run makes"),
-            )
+def _check_config(catalog: Catalog, request: RunRequest, chosen: Sequence[str]) -> None:
+    problems: list[Problem] = []
+    for key, value in request.config.items():
+        computation = catalog.assets[key].computation if key in chosen else None
+        if computation is None:
+            message = f"Config is given for '{key}', which the run does not make."
+            problems.append(Problem("HR-Q005", message, did_you_mean(key, chosen, "The run makes")))
+        else:
+            problems += config_problems(computation, key, value)
+    if problems:
+        raise RequestError(problems)
 
 
 def _partition_keys(

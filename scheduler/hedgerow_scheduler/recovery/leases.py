@@ -50,7 +50,8 @@ def reap(
             if contact is not None and contact.allows_expiry(now, lease):
                 lose(snapshot, attempt, now)
                 continue
-        if attempt.step.cancelling and now - (attempt.told_to_cancel_at or now) >= CANCEL_AGAIN:
+        told = attempt.told_to_cancel_at
+        if attempt.step.cancelling and (told is None or now - told >= CANCEL_AGAIN):
             snapshot.press_cancellation(attempt, now)
     for key, worker in list(snapshot.workers.items()):
         if now - worker.last_seen > worker_memory:

@@ -66,7 +66,7 @@ class Dispatcher:
         snapshot.lock(step, attempt.id)
         snapshot.move(step, StepState.DISPATCHED, now)
         snapshot.measure("step_dispatches", (step.team, step.queue))
-        return publication([order_of(attempt, grant, inputs, self._deployment, self._storage)])
+        return publication([order_of(attempt, grant, inputs, self._deployment, self._storage)], self._storage)
 
     @staticmethod
     def _hold_or_fail(

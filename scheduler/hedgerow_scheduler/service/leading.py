@@ -7,7 +7,7 @@ import threading
 
 import psycopg
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from hedgerow.clock import monotonic
 from hedgerow.errors import HedgerowError
@@ -17,6 +17,7 @@ from hedgerow_scheduler.metadata import leadership
 from hedgerow_scheduler.metadata.database import WAKE_CHANNEL, libpq_url
 from hedgerow_scheduler.observe.metrics import SchedulerMetrics
 from hedgerow_scheduler.service.brokers import Brokers
+from hedgerow_scheduler.service.care import Care
 from hedgerow_scheduler.service.loop import Loop
 
 STAND_BY_S = 0.5
@@ -60,7 +61,7 @@ def serve(
     inbox = Inbox()
     listener = Listener(settings.database, inbox, stopping)
     listener.start()
-    generation = 0
+    generation, care = 0, Care()
     while not stopping.is_set():
         try:
             with engine.begin() as connection:
@@ -74,14 +75,15 @@ def serve(
         generation += 1
         brokers = Brokers(settings, inbox)
         try:
-            loop = Loop(engine, settings, lead, inbox, brokers, metrics, generation)
+            loop = Loop(engine, settings, lead, inbox, brokers, metrics, generation, care)
             metrics.is_leader.set(1)
             log.info("leading in epoch %d with %d live runs", lead.epoch, len(loop.snapshot.runs))
             _lead(loop, inbox, listener, stopping)
-        except (SQLAlchemyError, HedgerowError) as error:
+        except (OperationalError, psycopg.OperationalError, HedgerowError) as error:
             log.warning("the term of epoch %d ends: %s", lead.epoch, _brief(error))
         except Exception:
             log.exception("the term of epoch %d ends by a defect", lead.epoch)
+            care.defect()
         finally:
             metrics.is_leader.set(0)
             brokers.stop()

@@ -28,6 +28,7 @@ from hedgerow_scheduler.observe.metrics import SchedulerMetrics
 from hedgerow_scheduler.recovery.claims import claim_answered, claim_unanswered
 from hedgerow_scheduler.recovery.leases import Contact, broker_lost_data, reap
 from hedgerow_scheduler.service.brokers import Brokers
+from hedgerow_scheduler.service.care import Care
 from hedgerow_scheduler.service.dispatching import Dispatcher
 from hedgerow_scheduler.service.requests import take_commands, take_requested_runs
 from hedgerow_scheduler.service.takeover import read_cursors, read_snapshot
@@ -66,13 +67,15 @@ class Loop:
         brokers: Brokers,
         metrics: SchedulerMetrics,
         generation: int,
+        care: Care,
         new_id: Callable[[], str] = clock.uuid7,
         noise: Callable[[], float] = clock.jitter,
     ) -> None:
         timings = settings.timings
         self.lease = timedelta(seconds=timings.lease_s)
         self._engine, self._lead, self._inbox, self._brokers = engine, lead, inbox, brokers
-        self._metrics, self._generation, self._new_id = metrics, generation, new_id
+        self._metrics, self._generation, self._care, self._new_id = metrics, generation, care, new_id
+        care.begin_term()
         start_timeout = timedelta(seconds=timings.start_timeout_s)
         self._dispatcher = Dispatcher(settings.name, settings.storage, start_timeout, new_id)
         with engine.begin() as connection:
@@ -96,7 +99,7 @@ class Loop:
         API has written something. Returns the seconds until something is due without a bell. Any error ends the term.
         """
         began = perf_counter()
-        messages = self._inbox.take()
+        messages = self._care.portion(self._inbox.take())
         quiet = not (messages or woken or self._more or self.snapshot.effects.revoke)
         if quiet and not self._is_due():
             return IDLE_S
@@ -122,6 +125,7 @@ class Loop:
             leadership.add_guard(writes, self._lead)
             writes.flush(connection)
         self._due.renewed = self.now
+        self._care.recorded()
         recorded = perf_counter()
         self._carry_out(publications)
         self._measure(began, folded, planned, admitted, recorded)
@@ -145,7 +149,7 @@ class Loop:
 
     def _rest(self) -> float:
         self._read_at = clock.monotonic()
-        if self._more:
+        if self._more or self._care.is_holding():
             return 0.0
         timer = self.snapshot.next_timer()
         if timer is None:
@@ -163,7 +167,10 @@ class Loop:
             if message.generation != self._generation:
                 return
             for entry in message.entries:
-                self.fold.entry(entry, self.now)
+                if self._care.suspects(entry):
+                    self.fold.pass_over(entry, "folding it ended the scheduler's term")
+                else:
+                    self.fold.entry(entry, self.now)
                 self._cursors[entry.team] = (entry.id, self._cursors[entry.team][1])
                 self.snapshot.changes.cursors[entry.team] = self._cursors[entry.team]
             for team, length in message.lengths.items():

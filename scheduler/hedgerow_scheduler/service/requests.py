@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
-from hedgerow.errors import RequestError
+from hedgerow.errors import Problem, RequestError
 from hedgerow_scheduler.lifecycle.changes import CommandOutcome
 from hedgerow_scheduler.lifecycle.model import Run, Step
 from hedgerow_scheduler.lifecycle.states import RunState, StepState
 from hedgerow_scheduler.metadata import commands, runs
 from hedgerow_scheduler.planning.snapshot import Snapshot
 from hedgerow_scheduler.planning.steps import PlannedStep, plan_steps
+
+log = logging.getLogger("hedgerow.scheduler")
 
 
 def take_requested_runs(connection: Connection, snapshot: Snapshot, now: datetime) -> int:
@@ -24,6 +27,11 @@ def take_requested_runs(connection: Connection, snapshot: Snapshot, now: datetim
             planned = plan_steps(snapshot.catalog, item.request, now)
         except RequestError as error:
             snapshot.changes.failed_requests.append((item.run.id, error.problems[0]))
+            continue
+        except Exception as error:  # a defect: it must not keep the loop from everyone else's runs
+            log.exception("run %s can't be planned", item.run.id)
+            problem = Problem("HR-Q014", f"Planning failed: {error!r}.", "Report it with the scheduler's log.")
+            snapshot.changes.failed_requests.append((item.run.id, problem))
             continue
         item.run.steps = [_step(item.run, plan) for plan in planned]
         snapshot.start_run(item.run, now)
@@ -50,17 +58,24 @@ def take_commands(connection: Connection, snapshot: Snapshot, now: datetime) -> 
         run = snapshot.runs.get(run_id) or snapshot.changes.runs.get(run_id) or runs.read_run(connection, run_id)
         if run is not None and run.state is RunState.REQUESTED:
             continue
-        numbers = _numbers(command.body, run)
-        if run is None:
-            outcome: dict[str, Any] = {"refused": f"There is no run {run_id}."}
-        elif command.kind == "cancel_run":
-            outcome = {"cancelled": _cancel(snapshot, run, numbers, now, command.author)}
-        elif command.kind == "retry_run":
-            outcome = {"retried": _retry(snapshot, run, numbers, now)}
-        else:
-            outcome = {"refused": f"There is no command '{command.kind}'."}
+        try:
+            outcome = _apply(snapshot, command, run, now)
+        except Exception:  # a defect: met again in every cycle, it would keep the loop from everyone else's runs
+            log.exception("command %d can't be applied", command.id)
+            outcome = {"refused": "It could not be applied; the scheduler's log says why."}
         snapshot.changes.commands.append(CommandOutcome(command.id, outcome))
     return len(pending)
+
+
+def _apply(snapshot: Snapshot, command: commands.PendingCommand, run: Run | None, now: datetime) -> dict[str, Any]:
+    if run is None:
+        return {"refused": f"There is no run {command.body.get('run_id', '')}."}
+    numbers = _numbers(command.body, run)
+    if command.kind == "cancel_run":
+        return {"cancelled": _cancel(snapshot, run, numbers, now, command.author)}
+    if command.kind == "retry_run":
+        return {"retried": _retry(snapshot, run, numbers, now)}
+    return {"refused": f"There is no command '{command.kind}'."}
 
 
 def _numbers(body: dict[str, Any], run: Run | None) -> set[int] | None:

@@ -38,6 +38,7 @@ def read_snapshot(connection: Connection, now: datetime, start_timeout: timedelt
         snapshot.attempts[attempt.id] = attempt
         if attempt.state is AttemptState.LOST:
             continue
+        attempt.step.cancelling = attempt.step.run.cancel_requested
         for lock in attempt.step.locks():
             snapshot.locks[lock] = attempt.id
         if attempt.state is AttemptState.DISPATCHED:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hedgerow.errors import Problem
-from hedgerow_scheduler.admission.waiting import (
+from hedgerow_scheduler.admission.waiting import explain_asset, explain_step, explain_unplanned
+from hedgerow_scheduler.admission.waiting_facts import (
     AssetFacts,
     BlockedInput,
     Holder,
@@ -15,9 +16,6 @@ from hedgerow_scheduler.admission.waiting import (
     StepFacts,
     UpstreamStep,
     WorkerFact,
-    explain_asset,
-    explain_step,
-    explain_unplanned,
 )
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -142,7 +140,7 @@ def test_running_dispatched_and_ended_steps_have_one_answer() -> None:
 def asset_facts(**more: Any) -> AssetFacts:
     values: dict[str, Any] = {
         "asset": "sales/orders", "partition": None, "team": "sales", "external": False, "partitioned": False,
-        "has_current": False, "last_run_id": None, "last_number": None, "last_state": None, "last_error": None,
+        "current": 0, "last_run_id": None, "last_number": None, "last_state": None, "last_error": None,
         "upstream_missing": (), "unresolved": (),
     }  # fmt: skip
     return AssetFacts(**values | more)
@@ -151,6 +149,6 @@ def asset_facts(**more: Any) -> AssetFacts:
 def test_an_idle_asset_says_its_last_run_what_it_has_and_what_is_missing() -> None:
     never = explain_asset(asset_facts(upstream_missing=("raw/orders",)))
     assert [cause.kind for cause in never] == ["never_run", "no_data", "upstream"]
-    done = explain_asset(asset_facts(last_run_id="run-a", last_number=0, last_state="succeeded", has_current=True))
+    done = explain_asset(asset_facts(last_run_id="run-a", last_number=0, last_state="succeeded", current=1))
     assert [cause.kind for cause in done] == ["last_run", "has_data"]
     assert [cause.kind for cause in explain_asset(asset_facts(external=True))] == ["external"]

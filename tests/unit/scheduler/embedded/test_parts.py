@@ -21,6 +21,7 @@ from hedgerow_scheduler.embedded.parts import (
     Kill,
     Part,
     Ready,
+    Refused,
     Spawn,
     State,
     Stop,
@@ -100,6 +101,22 @@ def test_a_change_that_cannot_be_loaded_leaves_the_old_code_in_force_and_says_so
     assert (healed.current, healed.detail) == (3, "")
 
 
+def test_a_change_that_the_platform_refuses_leaves_the_old_code_in_force_and_ends_the_new_process() -> None:
+    part, actions = transition(RELOADING, Refused(2, "HR-Q010  No."), 3)
+    assert (part.state, part.current, part.candidate, actions) == (State.READY, 1, None, (Terminate(2),))
+    assert "old code" in part.detail
+    assert "HR-Q010" in part.detail
+    assert after(part, (Ended(2, 0), 4)) == replace(part, leaving=())
+
+
+def test_code_that_the_platform_refuses_at_the_start_breaks_the_part_until_it_changes() -> None:
+    part, actions = transition(after(WORKER, (Due(), 0)), Refused(1, "HR-Q011  No."), 1)
+    assert (part.state, part.detail, actions) == (State.BROKEN, "HR-Q011  No.", (Terminate(1),))
+    part = after(part, (Ended(1, 0), 2))
+    assert (part.state, part.leaving) == (State.BROKEN, ())
+    assert transition(part, Changed(), 3)[0].state is State.STARTING
+
+
 def test_a_change_during_a_reload_starts_anew_with_the_newest_code() -> None:
     part, actions = transition(RELOADING, Changed(), 3)
     assert actions == (Terminate(2), Spawn(3))
@@ -146,6 +163,8 @@ def test_whatever_happens_no_process_is_forgotten_and_a_stop_ends_them_all() -> 
             event: Event
             if kind is Ready:
                 event = Ready(part.candidate or part.current or 0)
+            elif kind is Refused:
+                event = Refused(part.candidate or part.current or 0)
             elif kind is Ended:
                 if not running:
                     continue

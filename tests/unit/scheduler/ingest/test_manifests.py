@@ -1,0 +1,298 @@
+"""Manifests in the stream: asked for, put together, refused whole or put in force."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.scheduling import NOW, World, asset, chunks, manifest, multi, published
+
+from hedgerow.errors import Problem
+from hedgerow.manifest import model
+from hedgerow.partitions.model import StaticPartitions, TimePartitions, Window
+from hedgerow.protocol import events as ev
+from hedgerow_scheduler.ingest.bounds import depth, manifest_defect
+
+OLD = manifest("sales", asset("orders"))
+NEW = manifest("sales", asset("orders"), asset("totals", "orders"))
+RAW = manifest("raw", asset("raw/x"))
+
+
+def announce(world: World, one: model.Manifest, team: str = "", worker: str = "w1") -> None:
+    body = ev.ManifestPublished(one.team, one.location, published(one).hash, 1)
+    world.send(team or one.team, body, worker=worker)
+
+
+def deliver(world: World, one: model.Manifest, team: str = "", worker: str = "w1") -> None:
+    world.send(team or one.team, *chunks(one), worker=worker)
+
+
+def in_force(world: World, team: str = "sales", location: str = "") -> str | None:
+    return world.snapshot.catalog.manifest_hash(team, location or team)
+
+
+def test_an_unknown_manifest_is_asked_for_once_in_five_seconds() -> None:
+    world = World()
+    asked = []
+    for _ in range(11):
+        announce(world, NEW)
+        asked.append(bool(world.recorded()[1].send_manifest))
+        world.after(seconds=1)
+    assert [second for second, was in enumerate(asked) if was] == [0, 5, 10]
+
+
+def test_a_heartbeat_of_an_unknown_manifest_asks_for_it_too() -> None:
+    world = World()
+    world.beat("sales", manifest="f" * 64)
+    assert world.snapshot.effects.send_manifest == {"f" * 64: "sales"}
+
+
+@given(st.permutations(range(len(chunks(NEW, 40)))), st.data())
+def test_chunks_are_put_together_in_whatever_order_and_however_often_they_come(order: list[int], data: Any) -> None:
+    world = World()
+    parts = chunks(NEW, 40)
+    for position in order[:-1]:
+        world.send("sales", *([parts[position]] * data.draw(st.integers(1, 2))))
+        assert in_force(world) is None
+    world.send("sales", parts[order[-1]])
+    assert in_force(world) == published(NEW).hash
+    (recorded,) = world.recorded()[0].manifests
+    assert recorded.accepted
+    assert recorded.body == model.encode(NEW)
+
+
+def test_chunks_are_not_kept_among_the_events() -> None:
+    world = World()
+    deliver(world, NEW)
+    changes, _ = world.recorded()
+    assert changes.events == []
+    assert changes.sequences == {("sales", "w1"): len(chunks(NEW))}
+
+
+def test_a_manifest_comes_into_force_and_its_keys_are_its_teams() -> None:
+    world = World(OLD)
+    deliver(world, NEW)
+    changes, _ = world.recorded()
+    assert [(change.location, change.manifest_hash, change.problems) for change in changes.locations] == [
+        ("sales", published(NEW).hash, ())
+    ]
+    assert world.snapshot.owners == {"orders": ("sales", "sales"), "totals": ("sales", "sales")}
+    assert set(world.snapshot.accepted) == {published(OLD).hash, published(NEW).hash}
+
+
+def test_a_known_manifest_comes_back_into_force_without_being_sent_and_is_the_newest_then() -> None:
+    world = World(OLD)
+    deliver(world, NEW)
+    world.recorded()
+    announce(world, OLD)
+    assert in_force(world) == published(OLD).hash
+    assert list(world.snapshot.accepted) == [published(NEW).hash, published(OLD).hash]
+    assert world.recorded()[1].send_manifest == {}
+
+
+def test_text_that_does_not_hash_to_its_name_is_put_aside() -> None:
+    world = World(OLD)
+    parts = chunks(NEW)
+    lies = [msgspec.structs.replace(part, hash="0" * 64) for part in parts]
+    world.send("sales", *lies)
+    changes, _ = world.recorded()
+    assert "its hash is another" in changes.quarantined[0].reason
+    assert in_force(world) == published(OLD).hash
+    assert changes.manifests == []
+
+
+def test_a_manifest_in_another_teams_name_is_put_aside() -> None:
+    world = World(RAW)
+    deliver(world, NEW, team="raw")
+    changes, _ = world.recorded()
+    assert "it names the team 'sales'" in changes.quarantined[0].reason
+    assert in_force(world) is None
+    assert changes.locations == []
+
+
+def test_text_that_is_no_manifest_is_put_aside() -> None:
+    world = World(OLD)
+    for text in ("nonsense", "{}", "[" * 50_000, '{"team":"sales","location":"no name"}'):
+        world.send("sales", ev.ManifestChunk(hashlib.sha256(text.encode()).hexdigest(), 0, 1, text))
+    assert len(world.recorded()[0].quarantined) == 4
+    assert in_force(world) == published(OLD).hash
+
+
+@pytest.mark.parametrize(("index", "count"), [(0, 0), (-1, 1), (1, 1), (0, 1_000_000)])
+def test_a_chunk_that_can_not_be_one_is_passed_over(index: int, count: int) -> None:
+    world = World()
+    world.send("sales", ev.ManifestChunk("h", index, count, "text"))
+    assert world.recorded()[0].quarantined == []
+
+
+def test_manifests_that_are_never_finished_do_not_pile_up() -> None:
+    world = World()
+    first = chunks(NEW)[0]
+    for number in range(1000):
+        world.send("sales", msgspec.structs.replace(first, hash=f"{number:064}"))
+    assert sum(len(parts) for parts in world.fold._chunks.values()) <= 5
+    deliver(world, NEW)
+    assert in_force(world) == published(NEW).hash
+
+
+def test_another_teams_chunks_do_not_mix_with_ones_own() -> None:
+    world = World()
+    parts = chunks(NEW)
+    world.send("sales", *parts[:-1])
+    world.send("raw", parts[-1])
+    assert in_force(world) is None
+    world.send("sales", parts[-1])
+    assert in_force(world) == published(NEW).hash
+
+
+# -- refusals ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_manifest_with_another_teams_key_is_refused_whole_and_the_reason_is_shown() -> None:
+    world = World(RAW, OLD)
+    thief = manifest("sales", asset("orders"), asset("raw/x"), asset("fresh"))
+    deliver(world, thief)
+    changes, _ = world.recorded()
+    assert in_force(world) == published(OLD).hash
+    assert "fresh" not in world.snapshot.owners
+    (change,) = changes.locations
+    assert change.manifest_hash is None
+    assert [problem.code for problem in change.problems] == ["HR-Q010"]
+    assert [(new.hash, new.accepted) for new in changes.manifests] == [(published(thief).hash, False)]
+    assert ("sales", "sales") in world.snapshot.broken
+
+
+def test_a_refused_manifest_is_asked_for_again_but_only_once_a_minute() -> None:
+    world = World(RAW, OLD)
+    thief = manifest("sales", asset("raw/x"))
+    announce(world, thief)
+    deliver(world, thief)
+    world.recorded()
+    asked = []
+    for _ in range(20):
+        world.after(seconds=10)
+        world.beat("sales", manifest=published(thief).hash)
+        asked.append(bool(world.recorded()[1].send_manifest))
+    assert sum(asked) == 3
+
+
+def test_a_refused_manifest_comes_into_force_once_its_reason_is_gone() -> None:
+    world = World(manifest("ml", asset("model", "orders")))
+    circle = manifest("sales", asset("orders", "model"))
+    deliver(world, circle)
+    assert in_force(world) is None
+    deliver(world, manifest("ml", asset("model")), worker="w2")
+    deliver(world, circle)
+    assert in_force(world) == published(circle).hash
+    assert ("sales", "sales") not in world.snapshot.broken
+
+
+def test_going_back_to_a_manifest_that_would_close_a_cycle_by_now_is_refused() -> None:
+    first = manifest("sales", asset("orders", "model"))
+    world = World(first)
+    deliver(world, second := manifest("sales", asset("orders")))
+    deliver(world, manifest("ml", asset("model", "orders")))
+    world.recorded()
+    announce(world, first)
+    (change,) = world.recorded()[0].locations
+    assert [problem.code for problem in change.problems] == ["HR-Q011"]
+    assert in_force(world) == published(second).hash
+
+
+def test_code_that_can_not_be_loaded_leaves_the_last_good_manifest_and_shows_the_problems() -> None:
+    world = World(OLD)
+    problem = Problem("HR-D001", "It raised.", "Mend it.", "sales/assets.py", 3)
+    world.send("sales", ev.LocationFailed("sales", "sales", (problem,)))
+    (change,) = world.recorded()[0].locations
+    assert (change.team, change.location, change.manifest_hash, change.problems) == ("sales", "sales", None, (problem,))
+    assert in_force(world) == published(OLD).hash
+    assert world.snapshot.broken == {("sales", "sales")}
+    announce(world, OLD)
+    assert world.snapshot.broken == set()
+
+
+DAILY = TimePartitions("day", "2024-01-01")
+PLAIN = model.Asset("x", "x")
+MAKES_X = model.Computation("x", ("x",))
+
+
+@pytest.mark.parametrize(
+    ("assets", "computations", "says"),
+    [
+        ((model.Asset("a\x00b"),), (), "grammar"),
+        ((model.Asset("A"),), (), "grammar"),
+        ((PLAIN, PLAIN), (MAKES_X,), "same key"),
+        ((PLAIN,), (), "no computation 'x'"),
+        ((PLAIN,), (MAKES_X, MAKES_X), "same name"),
+        ((PLAIN,), (model.Computation("x", ()),), "not named by its first asset"),
+        ((PLAIN,), (MAKES_X, model.Computation("y", ("x",))), "not named by its first asset"),
+        ((PLAIN,), (MAKES_X, model.Computation("y", ("y",))), "do not fit"),
+        ((PLAIN,), (model.Computation("x", ("x",), partitions=DAILY),), "do not fit"),
+        ((PLAIN,), (model.Computation("x", ("x",), priority=1 << 20),), "priority"),
+        ((PLAIN,), (model.Computation("x", ("x",), queue="No Queue"),), "queue"),
+        ((PLAIN,), (model.Computation("x", ("x",), retry=model.Retry(1, delay_ms=1 << 60)),), "delay"),
+        ((PLAIN,), (model.Computation("x", ("x",), retry=model.Retry(1, delay_ms=-1)),), "delay"),
+        ((model.Asset("e", partitions=TimePartitions("day", "soon")),), (), "partitions of 'e'"),
+        ((model.Asset("e", partitions=TimePartitions("day", "2024-01-01", tz="Mars/Olympus")),), (), "Mars"),
+        ((model.Asset("e", partitions=StaticPartitions(("a", "a"))),), (), "repeated"),
+        ((model.Asset("e", partitions=StaticPartitions(("a|b",))),), (), "malformed"),
+        ((model.Asset("e", partitions=StaticPartitions(("a\x00",))),), (), "malformed"),
+        (
+            (model.Asset("e", partitions=StaticPartitions(("é" * 255,)) * StaticPartitions(("ü" * 255,), dim="b")),),
+            (),
+            "too long",
+        ),
+        (
+            (model.Asset("e", partitions=StaticPartitions(("a",))), PLAIN),
+            (model.Computation("x", ("x",), (model.Dependency("e", mapping=Window(-1, 0)),)),),
+            "mapping",
+        ),
+    ],
+)
+def test_a_manifest_that_no_one_could_plan_with_is_refused_with_the_reason(
+    assets: tuple[model.Asset, ...], computations: tuple[model.Computation, ...], says: str
+) -> None:
+    world = World(RAW)
+    deliver(world, model.Manifest("sales", "sales", assets, computations))
+    (change,) = world.recorded()[0].locations
+    (problem,) = change.problems
+    assert problem.code == "HR-Q015"
+    assert says in problem.message
+    assert in_force(world) is None
+
+
+def test_what_definitions_make_is_planned_with() -> None:
+    total = asset("total", model.Dependency("total", mapping=Window(-1, -1)), partitions=DAILY)
+    product = asset("p", partitions=DAILY * StaticPartitions(("no", "se"), dim="country"))
+    assert manifest_defect(manifest("sales", total, product, multi(("x", "y"), "total")), NOW) is None
+
+
+@given(
+    st.recursive(st.text('[]{}\\" a', max_size=150), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+)
+def test_the_depth_of_json_is_that_of_its_value_whatever_its_texts_hold(value: object) -> None:
+    def deep(found: object) -> int:
+        if isinstance(found, dict):
+            return 1 + max(map(deep, found.values()), default=0)
+        if isinstance(found, list):
+            return 1 + max(map(deep, found), default=0)
+        return 0
+
+    assert depth(msgspec.json.encode(value)) in (0, deep(value))
+
+
+def test_deep_json_is_seen_as_deep() -> None:
+    assert depth(b'"' + b"[" * 5000 + b'"') == 0
+    assert depth(b"[" * 5000 + b'"]]]"' + b"]" * 5000) == 5000
+
+
+def test_a_manifest_that_is_in_force_already_leaves_the_catalog_as_it_is() -> None:
+    world = World(OLD)
+    before = world.snapshot.catalog
+    for number in range(3):
+        announce(world, OLD, worker=f"w{number}")
+    assert world.snapshot.catalog is before

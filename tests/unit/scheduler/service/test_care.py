@@ -1,0 +1,51 @@
+"""After a defect, entries are taken one by one until the one at fault is known."""
+
+from __future__ import annotations
+
+from hedgerow_scheduler.ingest.fold import Entry
+from hedgerow_scheduler.ingest.inbox import Batch, Message
+from hedgerow_scheduler.service.care import Care
+
+
+def batch(*numbers: int) -> Batch:
+    return Batch("redis://", tuple(Entry("sales", f"{number}-0", b"[]") for number in numbers), ("sales",), 1)
+
+
+def entries(messages: list[Message]) -> list[str]:
+    return [entry.id for message in messages if isinstance(message, Batch) for entry in message.entries]
+
+
+def test_without_a_defect_everything_is_taken_at_once() -> None:
+    care = Care()
+    assert entries(care.portion([batch(1, 2, 3), batch(4)])) == ["1-0", "2-0", "3-0", "4-0"]
+    assert not care.is_holding()
+
+
+def test_the_entry_at_which_two_terms_end_is_the_only_suspect() -> None:
+    care = Care()
+    care.begin_term()
+    care.portion([batch(1, 2, 3)])
+    care.defect()
+    care.begin_term()
+    assert entries(care.portion([batch(1, 2, 3)])) == ["1-0"]
+    care.recorded()
+    assert entries(care.portion([])) == ["2-0"]
+    care.defect()
+    care.begin_term()
+    assert [care.suspects(entry) for entry in batch(1, 2, 3).entries] == [False, True, False]
+    assert entries(care.portion([batch(2, 3)])) == ["2-0"]
+    care.recorded()
+    assert entries(care.portion([])) == ["3-0"]
+    care.recorded()
+    care.portion([])
+    care.recorded()
+    assert entries(care.portion([batch(4, 5)])) == ["4-0", "5-0"]
+
+
+def test_care_ends_when_all_that_waited_was_recorded() -> None:
+    care = Care()
+    care.defect()
+    care.begin_term()
+    care.portion([batch(1)])
+    care.recorded()
+    assert entries(care.portion([batch(2, 3)])) == ["2-0", "3-0"]
