@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(installed[name], rest)
     except HedgerowError as error:
         print(error, file=sys.stderr)
-        return UNREACHABLE if _is_unreachable(error) else BAD_INPUT
+        return UNREACHABLE if is_unreachable(error) else BAD_INPUT
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -93,9 +93,12 @@ def installed_version() -> str:
         return "unknown"
 
 
-def _is_unreachable(error: HedgerowError) -> bool:
-    """A mistake in platform.toml is bad input; a server that is not there is not."""
-    return isinstance(error, PlatformError) and (not error.code.startswith("HR-C") or error.code == "HR-C008")
+def is_unreachable(error: HedgerowError) -> bool:
+    """Whether something of the platform is not there. A mistake in platform.toml, a wrong directory or port, or a second start
+    is bad input.
+    """
+    asked_wrongly = error.code.startswith("HR-C") or error.code in ("HR-P204", "HR-P205", "HR-P206", "HR-P207")
+    return isinstance(error, PlatformError) and (not asked_wrongly or error.code == "HR-C008")
 
 
 def _summary(name: str) -> str:

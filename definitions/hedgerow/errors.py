@@ -125,7 +125,7 @@ CODES: dict[str, str] = {
     "HR-Q003": "A selection can't be read.",
     "HR-Q004": "Partitions were given, and nothing selected is partitioned.",
     "HR-Q005": "Config was given for an asset that the run does not make.",
-    "HR-Q006": "A request comes to more steps than one run takes.",
+    "HR-Q006": "A request comes to more steps, or dependencies between them, than one run takes.",
     "HR-Q007": "A run's config does not fit what the asset takes.",
     "HR-Q010": "A manifest declares a key that belongs to another team; it was refused whole.",
     "HR-Q011": "A manifest closes a cycle between assets; it was refused whole.",

@@ -180,8 +180,9 @@ def registries() -> list[tuple[str, str, CollectorRegistry]]:
     # All that the metrics read of a worker that runs.
     idle: Any = SimpleNamespace(
         draining=False,
-        outbox=SimpleNamespace(pending=0, size_bytes=0),
-        heartbeat=SimpleNamespace(broker_losses=0),
+        outbox_events=0,
+        outbox_bytes=0,
+        broker_losses=0,
         metrics=worker,
     )
     worker.observe(idle)

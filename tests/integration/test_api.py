@@ -372,6 +372,26 @@ def test_explain_says_why_a_step_waits(client: TestClient[Any], history: dict[st
     assert kinds(get(client, "/explain", step=f"{history['failed']}/0")) == ["ended"]
 
 
+def test_explain_names_the_check_that_rejected_what_a_step_reads(
+    client: TestClient[Any], engine: Engine, sales: str
+) -> None:
+    with engine.begin() as connection:
+        seeding.worker(connection, "sales")
+        before = seeding.run(connection, "failed", steps=1, ended_at=seeding.AT)
+        seeding.step(connection, before, 0, "sales/orders", "failed", attempt=1)
+        attempt = seeding.attempt(connection, before, 0, "failed")
+        seeding.output(connection, attempt, before, 0, "sales/orders", "rejected")
+        seeding.add(
+            connection, tables.check_results, attempt_id=attempt, asset="sales/orders", check_name="not_empty", partition="",
+            run_id=before, step_number=0, passed=False, blocking=True, severity="error",
+        )  # fmt: skip
+        run = seeding.run(connection, "running", steps=1)
+        seeding.step(connection, run, 0, "sales/daily", "ready", partition="2024-01-01")
+    (cause,) = get(client, "/explain", step=run)["causes"]
+    assert cause["kind"] == "blocked_by_check"
+    assert f"'not_empty' failed in run {before}" in cause["text"]
+
+
 def test_explain_says_what_is_known_of_an_asset(client: TestClient[Any], history: dict[str, str]) -> None:
     assert get(client, "/explain", asset="sales/daily")["subject"] == f"{history['live']}/3"
     idle = get(client, "/explain", asset="sales/orders")

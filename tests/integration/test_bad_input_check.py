@@ -70,23 +70,26 @@ def test_people_read_every_mistake_once_with_its_place(everyone: Path) -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     assert "HR-D006" in done.stderr
-    assert "at team0_assets.py:4" in done.stderr
+    assert "at team0_assets.py:3" in done.stderr
     assert "\x1b" not in done.stderr
 
 
-def test_a_cycle_over_two_teams_and_a_key_of_another_team_show_when_they_are_checked_together(tmp_path: Path) -> None:
+def test_cycles_keys_and_upstream_over_several_teams_are_checked_when_the_teams_are_checked_together(
+    tmp_path: Path,
+) -> None:
     north = '@hr.asset(key="north/{}", deps={})\ndef a(): ...\n'
     write_location(tmp_path / "north", "north", "import hedgerow as hr\n" + north.format("a", '["south/a"]'))
     south = '@hr.asset(key="south/a", deps=["north/a"])\ndef a(): ...\n'
     write_location(tmp_path / "south", "south", "import hedgerow as hr\n" + south)
-    thief = '@hr.asset(key="north/a")\ndef a(): ...\n'
+    thief = '@hr.asset(key="north/a")\ndef a(nort): ...\n'
     write_location(tmp_path / "thief", "thief", "import hedgerow as hr\n" + thief)
     done = check(tmp_path, "--json")
     assert done.returncode == 2
     found = problems(done)
     assert found["north"] == []
-    (cycle,), (foreign,) = found["south"], found["thief"]
+    (cycle,), (foreign, unknown) = found["south"], found["thief"]
     assert (cycle["code"], foreign["code"]) == ("HR-Q011", "HR-Q010")
+    assert (unknown["code"], "'nort'" in unknown["message"]) == ("HR-Q322", True)
     assert "north/a" in cycle["message"]
     assert "south/a" in cycle["message"]
     assert cycle["remedy"]

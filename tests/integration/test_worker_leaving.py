@@ -149,6 +149,47 @@ def test_a_worker_never_runs_mixed_code(scheduler: FakeScheduler, location: Path
     assert "HR-P102" in log_of(location)
 
 
+def test_other_code_on_disk_ends_no_step_that_runs(scheduler: FakeScheduler, location: Path, broker_url: str) -> None:
+    with running_worker(location, broker_url, environ={"HEDGEROW_GRACE_S": "0.5"}) as worker:
+        manifest = scheduler.await_manifest()
+        eventually(lambda: len(descendants(worker.pid)) == 3)
+        slow = scheduler.run(manifest, "slow")
+        scheduler.await_event("attempt_started", slow.attempt_id)
+        (location / "extra").write_text("changed")
+        scheduler.run(manifest, "die")
+        eventually(lambda: "HR-P102" in log_of(location), within=2)
+        assert scheduler.await_end(slow.attempt_id).duration_ms == 0.1
+        eventually(lambda: scheduler.read() or worker.poll() is not None)
+
+    assert worker.returncode == 75
+    assert scheduler.find("worker_stopped")
+
+
+def test_a_worker_whose_code_on_disk_is_broken_serves_on_until_its_last_runner_is_gone(
+    scheduler: FakeScheduler, location: Path, broker_url: str
+) -> None:
+    with running_worker(location, broker_url, slots=1) as worker:
+        manifest = scheduler.await_manifest()
+        eventually(lambda: len(descendants(worker.pid)) == 2)
+        (location / "broken").touch()
+        first = [scheduler.order(manifest, name) for name in ("die", "noop")]
+        scheduler.send(*first)
+        assert [scheduler.await_end(order.attempt_id).__class__.__name__ for order in first] == [
+            "AttemptFailed",
+            "AttemptSucceeded",
+        ]
+        eventually(lambda: "HR-D000  It is broken." in log_of(location))
+        assert worker.poll() is None
+        last = [scheduler.order(manifest, name) for name in ("die", "noop")]
+        scheduler.send(*last)
+        lost, handed_back = [scheduler.await_end(order.attempt_id) for order in last]
+        eventually(lambda: scheduler.read() or worker.poll() is not None)
+
+    assert (lost.reason, handed_back.reason) == ("runner_lost", "interrupted")
+    assert worker.returncode == 75
+    assert "ERROR" not in log_of(location)
+
+
 def test_a_killed_worker_leaves_no_runner_and_the_next_one_delivers_its_events(
     scheduler: FakeScheduler, tmp_path: Path, broker_url: str
 ) -> None:

@@ -38,44 +38,44 @@ MISTAKES: dict[str, Mistake] = {
         "HR-D006",
         "→",
         "Remove one",
-        "_assets.py:4",
-        MINE.replace("def mine()", "def mine(other)") + "\n    @hr.asset\n    def other(mine): ...\n",
+        "_assets.py:3",
+        MINE.replace("def mine()", "def mine(other)") + '\n    @hr.asset(deps=["{team}/mine"])\n    def other() -> int: ...\n',
     ),
     "two assets of one key": Mistake(
         "HR-D003",
-        "_assets.py:4",
+        "_assets.py:3",
         "another key",
-        "_assets.py:8",
+        "_assets.py:7",
         MINE + '\n    @hr.asset(key="{team}/mine")\n    def again() -> int: ...\n',
     ),
     "two assets of one key in two modules": Mistake(
-        "HR-D003", "_assets.py:4", "another key", "second.py:4", second=MINE
+        "HR-D003", "_assets.py:3", "another key", "second.py:3", second=MINE
     ),
     "a bad name": Mistake(
-        "HR-D002", "'Mine Own'", "lower-case", "_assets.py:4", MINE.replace("{team}/mine", "Mine Own")
+        "HR-D002", "'Mine Own'", "lower-case", "_assets.py:3", MINE.replace("{team}/mine", "Mine Own")
     ),
     "the value of what stores none": Mistake(
         "HR-D007",
         "stores nothing",
         "deps=",
-        "_assets.py:8",
+        "_assets.py:7",
         MINE.replace("int", "None") + '\n    @hr.asset(deps=["{team}/mine"])\n    def after(mine) -> int: ...\n',
     ),
     "an unknown queue": Mistake(
         "HR-D019",
         "'haevy'",
         "Did you mean 'heavy'?",
-        "_assets.py:4",
+        "_assets.py:3",
         MINE.replace('mine")', 'mine", queue="haevy")'),
         toml=(TOML + "\n[queues.heavy]\nconcurrency = 1\n").encode(),
     ),
     "metadata over the cap": Mistake(
-        "HR-D010", "65,536", "small", "_assets.py:4", MINE.replace('mine")', 'mine", metadata={{"a": "b" * 70_000}})')
+        "HR-D010", "65,536", "small", "_assets.py:3", MINE.replace('mine")', 'mine", metadata={{"a": "b" * 70_000}})')
     ),
     "a config that JSON can't hold": Mistake(
         "HR-D011",
-        "'cfg'",
-        "",
+        "Limits",
+        "plain types",
         "_assets.py:8",
         """
     import dataclasses
@@ -89,11 +89,8 @@ MISTAKES: dict[str, Mistake] = {
     def mine(cfg: Limits) -> int: ...
 """,
     ),
-    "an upstream that no one declares": Mistake(
-        "HR-D005", "'numbrs'", "deps", "_assets.py:4", MINE.replace("def mine()", "def mine(numbrs)")
-    ),
     "a module that is not UTF-8": Mistake(
-        "HR-D001", "second", "Correct the code", "second.py", second="# \udcff\n"
+        "HR-D001", "second", "Correct the code", "second.py", second='name = "\udcff"\n'
     ),
     "bad TOML": Mistake(
         "HR-C001", "not valid TOML", "quotes", "hedgerow.toml:2", toml=b"[team]\nname = {team}\n"
@@ -102,13 +99,13 @@ MISTAKES: dict[str, Mistake] = {
         "HR-C001", "can't be read", "UTF-8", "", toml=b'[team]\nname = "\xff{team}"\n'
     ),
     "a bad name in hedgerow.toml": Mistake(
-        "HR-C005", "'My Team'", "small letter", "hedgerow.toml:2", toml=b'[team]\nname = "My Team"\n[code]\nmodules = []\n'
+        "HR-C005", "'My Team'", "The team's name", "hedgerow.toml:2", toml=b'[team]\nname = "My Team"\n[code]\nmodules = ["x"]\n'
     ),
     "a number of the wrong kind": Mistake(
         "HR-C002",
         "worker.slots",
-        "",
-        "hedgerow.toml:7",
+        "Example: 2",
+        "hedgerow.toml:8",
         toml=(TOML + '\n[worker]\nslots = "many"\n').encode(),
     ),
 }  # fmt: skip

@@ -139,7 +139,7 @@ class World:
         self._ids = count(1000)
         self.dispatcher = Dispatcher("test", "/storage", START_TIMEOUT, lambda: uuid(next(self._ids)))
         self.stored: dict[tuple[str, str], Reference] = {}
-        self.held_back: frozenset[str] = frozenset()
+        self.held_back: frozenset[tuple[str, str]] = frozenset()
         self.orders: list[Attempt] = []
         self.streams: dict[tuple[str, str], Stream] = {}
         self._entries = count(1)

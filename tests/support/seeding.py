@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, insert, text
+from sqlalchemy import Connection, Table, func, insert, select, text
 
 from hedgerow.clock import uuid7
 from hedgerow.manifest import model
@@ -46,7 +46,16 @@ def publish(
     body = model.encode(manifest)
     digest = model.manifest_hash(body)
     add(connection, tables.teams, name=team)
-    add(connection, tables.manifests, hash=digest, team=team, location=team, body=body, size_bytes=len(body))
+    add(
+        connection,
+        tables.manifests,
+        hash=digest,
+        team=team,
+        location=team,
+        body=body,
+        size_bytes=len(body),
+        accepted_at=AT,
+    )
     add(connection, tables.locations, team=team, location=team, manifest_hash=digest, published_at=AT)
     return digest
 
@@ -121,7 +130,9 @@ def output(
 
 
 def worker(connection: Connection, team: str, **more: Any) -> None:
-    """A live worker of a team."""
-    values = {"id": uuid7(), "location": team, "manifest_hash": "0" * 64, "queues": ["default"], "slots": 2, "busy": 0}
+    """A live worker of a team with the code that is in force."""
+    found = select(tables.locations.c.manifest_hash).where(tables.locations.c.team == team).limit(1)
+    code = connection.execute(found).scalar_one_or_none() or "0" * 64
+    values = {"id": uuid7(), "location": team, "manifest_hash": code, "queues": ["default"], "slots": 2, "busy": 0}
     values |= {"state": "ready", "first_seen_at": AT, "last_seen_at": AT} | more
     add(connection, tables.workers, team=team, **values)

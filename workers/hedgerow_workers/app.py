@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from celery import Celery, bootsteps
+from celery import Celery, bootsteps, signals
 from kombu.entity import Queue
 
 from hedgerow.protocol import names
@@ -89,6 +89,9 @@ def make_app(settings: WorkerSettings, service: Service) -> Celery:
     app.steps["worker"].add(ServiceStep)
     app.steps["consumer"].add(WakeStep)
     options = {} if settings.celery_tools else {"Strategy": "hedgerow_workers.pool:direct_strategy"}
+
+    # Sent when Celery's own command handles the signals; ours does that itself.
+    signals.worker_shutting_down.connect(lambda **_: service.told_to_stop("Celery is told to stop"), weak=False)
 
     @app.task(name=names.CELERY_TASK, **options)  # type: ignore[untyped-decorator]
     def execute(text: str) -> None:

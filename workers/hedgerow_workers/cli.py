@@ -21,6 +21,8 @@ ORPHAN_GRACE_S = 4.0
 EXIT_USAGE = 2
 EXIT_FAILED = 70
 
+log = logging.getLogger("hedgerow.worker")
+
 
 def main(argv: Sequence[str]) -> int:
     """Exit codes: 0 stopped as asked, 1 the team's code can't be loaded, 2 bad settings, 70 the consumer failed or was stuck, 75 the code on disk changed."""
@@ -42,6 +44,7 @@ def main(argv: Sequence[str]) -> int:
     service = Service(settings)
     set_up_logging(settings.log_format, settings.team, service.worker)
     _set_up_signals(service)
+    _end_with_threads(service)
     app = make_app(settings, service)
     worker = WorkController(
         app=app,
@@ -75,9 +78,7 @@ def _positive(text: str) -> int:
 
 def _set_up_signals(service: Any) -> None:
     def on_signal(number: int, _: FrameType | None) -> None:
-        if service.draining:
-            service.hurry()
-        service.request_stop(0, f"got {signal.Signals(number).name}")
+        service.told_to_stop(f"got {signal.Signals(number).name}")
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
@@ -91,6 +92,18 @@ def _set_up_signals(service: Any) -> None:
     fd = lifeline.descriptor(os.environ)
     if fd is not None:
         lifeline.watch(fd, orphaned)
+
+
+def _end_with_threads(service: Any) -> None:
+    """A worker of which a part has failed leaves, rather than look alive."""
+
+    def failed(told: threading.ExceptHookArgs) -> None:
+        name = told.thread.name if told.thread else "?"
+        error = told.exc_value
+        log.error("thread %s of the worker failed", name, exc_info=error)
+        service.request_stop(EXIT_FAILED, f"its thread {name} failed: {error!r}")
+
+    threading.excepthook = failed
 
 
 def set_up_logging(log_format: str, team: str, worker: str) -> None:

@@ -10,7 +10,6 @@ from typing import Any, TypeAlias, cast
 import msgspec
 import redis
 
-from hedgerow import clock
 from hedgerow.protocol import control, names
 from hedgerow.protocol.envelope import decode_envelope
 from hedgerow.protocol.events import STREAM_FIELD
@@ -19,28 +18,37 @@ from hedgerow_workers.broker import SOCKET_TIMEOUT_S, BrokerErrors
 # Shorter than the socket's timeout: an answer that does not come is then a fault of the connection.
 BLOCK_MS = int(SOCKET_TIMEOUT_S * 500)
 RETRY_S = 0.5
-# Where to begin to read: what was said while we started may be meant for us.
-LOOK_BACK_MS = 10_000
-COUNT = 100
+COUNT = 1000
+FIRST = "0-0"
 
 Handlers: TypeAlias = Mapping[type[control.Control], Callable[[Any], None]]
+Entry: TypeAlias = tuple[bytes, dict[bytes, bytes]]
 
 log = logging.getLogger("hedgerow.worker")
 
 
 class ControlReader:
-    """Calls the handler of each message's type, in a thread of its own."""
+    """Calls the handler of each message's type, in a thread of its own.
+
+    To be started before anything is reported to which the scheduler may answer.
+    """
 
     def __init__(self, client: redis.Redis, deployment: str, team: str, handlers: Handlers) -> None:
         self._client = client
         self._stream = names.control_stream(deployment, team)
         self._handlers = handlers
-        self._last = f"{clock.now_ms() - LOOK_BACK_MS}-0"
+        self._last = FIRST
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
 
     def start(self) -> None:
-        """Begins to listen."""
+        """Begins to listen: whatever is said after this call is heard."""
+        try:
+            while entries := self._read(None):
+                self._last = entries[-1][0].decode()
+        except BrokerErrors as error:
+            # What was said before us is then heard as well, which does no harm.
+            log.debug("the end of the control stream could not be found: %s", error)
         self._thread.start()
 
     def close(self) -> None:
@@ -50,15 +58,18 @@ class ControlReader:
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
-                answer = self._client.xread({self._stream: self._last}, count=COUNT, block=BLOCK_MS)
+                entries = self._read(BLOCK_MS)
             except BrokerErrors as error:
                 log.debug("control messages could not be read: %s", error)
                 self._stopped.wait(RETRY_S)
                 continue
-            for _, entries in cast("list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]", answer or []):
-                for entry_id, fields in entries:
-                    self._last = entry_id.decode()
-                    self._handle(fields.get(STREAM_FIELD, b""))
+            for entry_id, fields in entries:
+                self._last = entry_id.decode()
+                self._handle(fields.get(STREAM_FIELD, b""))
+
+    def _read(self, block_ms: int | None) -> list[Entry]:
+        answer = self._client.xread({self._stream: self._last}, count=COUNT, block=block_ms)
+        return [entry for _, entries in cast("list[tuple[bytes, list[Entry]]]", answer or []) for entry in entries]
 
     def _handle(self, data: bytes) -> None:
         try:

@@ -54,11 +54,18 @@ class Journal:
 
     @classmethod
     def adopt(cls, directory: Path) -> Journal | None:
-        """The journal that a dead worker left at `directory`; None when its worker lives, or someone else was quicker."""
+        """The journal that a dead worker left at `directory`; None when its worker lives, or someone else was quicker.
+
+        OSError when it can't be read.
+        """
         lock = _try_lock(directory)
         if lock is None:
             return None
-        return cls(directory, lock)
+        try:
+            return cls(directory, lock)
+        except BaseException:
+            os.close(lock)
+            raise
 
     @property
     def first(self) -> int:
@@ -135,7 +142,13 @@ class Journal:
             os.close(self._fd)
             self._fd = -1
         if delete:
-            shutil.rmtree(self.directory, ignore_errors=True)
+            # Out of sight first: nobody may adopt what is half removed.
+            hidden = self.directory.with_name(f".{self.directory.name}")
+            try:
+                self.directory.rename(hidden)
+            except OSError:
+                hidden = self.directory
+            shutil.rmtree(hidden, ignore_errors=True)
         os.close(self._lock)
 
     def _open_segment(self, first: int) -> None:

@@ -7,16 +7,33 @@ import threading
 from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-if TYPE_CHECKING:
-    from hedgerow_workers.service import Service
-
 PREFIX = "hedgerow_"
+
+
+class Observed(Protocol):
+    """What is asked of a worker when Prometheus asks."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether it takes no more orders."""
+
+    @property
+    def outbox_events(self) -> int:
+        """How many events are not acknowledged."""
+
+    @property
+    def outbox_bytes(self) -> int:
+        """What they take on disk."""
+
+    @property
+    def broker_losses(self) -> int:
+        """How often contact with the broker was lost."""
 
 
 class Metrics:
@@ -35,9 +52,9 @@ class Metrics:
         """Counts a runner that ended and was not meant to."""
         self.runner_exits += 1
 
-    def observe(self, service: Service) -> None:
-        """From now on `/metrics` tells of this service too."""
-        self.registry.register(_Live(service))
+    def observe(self, worker: Observed) -> None:
+        """From now on `/metrics` tells of this worker too."""
+        self.registry.register(_Live(self, worker))
 
     def serve(self, port: int, healthy: Callable[[], bool]) -> None:
         """Answers `/metrics` and `/healthz` on this port of every interface; 0: not at all. OSError when it is taken."""
@@ -79,32 +96,33 @@ class Metrics:
 class _Live:
     """Values that are looked up when asked for."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, counts: Metrics, worker: Observed) -> None:
+        self._counts = counts
+        self._worker = worker
 
     def collect(self) -> Iterable[Metric]:
-        service = self._service
+        worker = self._worker
         yield GaugeMetricFamily(
-            f"{PREFIX}worker_up", "Whether the worker takes orders.", value=0 if service.draining else 1
+            f"{PREFIX}worker_up", "Whether the worker takes orders.", value=0 if worker.draining else 1
         )
         yield GaugeMetricFamily(
-            f"{PREFIX}worker_outbox_events", "Events that are not acknowledged.", value=service.outbox.pending
+            f"{PREFIX}worker_outbox_events", "Events that are not acknowledged.", value=worker.outbox_events
         )
         yield GaugeMetricFamily(
-            f"{PREFIX}worker_outbox_bytes", "Size of the outbox on disk.", value=service.outbox.size_bytes
+            f"{PREFIX}worker_outbox_bytes", "Size of the outbox on disk.", value=worker.outbox_bytes
         )
         yield CounterMetricFamily(
             f"{PREFIX}worker_broker_reconnects",
             "Times that contact with the broker was lost.",
-            value=service.heartbeat.broker_losses,
+            value=worker.broker_losses,
         )
         yield CounterMetricFamily(
             f"{PREFIX}worker_runner_exits",
             "Runners that ended in a step or by themselves.",
-            value=service.metrics.runner_exits,
+            value=self._counts.runner_exits,
         )
         yield CounterMetricFamily(
             f"{PREFIX}worker_watchdog_restarts",
             "Times that the watchdog ended the worker.",
-            value=service.metrics.watchdog_restarts,
+            value=self._counts.watchdog_restarts,
         )

@@ -107,6 +107,7 @@ class Outbox:
         self._trouble = False
         self._own = Shipment(worker, Journal.create(self.directory))
         self._adopted: list[Shipment] = []
+        self._strange: set[str] = set()
         self._queue: list[Envelope] = []
         self._assigned = 0
         self._closing = False
@@ -283,7 +284,13 @@ class Outbox:
         for directory in sorted(self.root.iterdir()):
             if directory.name in known or directory.name.startswith("."):
                 continue
-            journal = Journal.adopt(directory)
+            try:
+                journal = Journal.adopt(directory)
+            except (OSError, ValueError) as error:
+                if directory.name not in self._strange:
+                    log.warning("%s is not an outbox that can be adopted: %s", directory, error)
+                self._strange.add(directory.name)
+                continue
             if journal is None:
                 continue
             shipment = Shipment(directory.name, journal)

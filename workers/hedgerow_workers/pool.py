@@ -45,17 +45,18 @@ class HubWaker:
 
 
 class WakingPool(TaskPool):  # type: ignore[misc]
-    """One thread per slot. While `paused` no message is taken off the queues."""
+    """One thread per slot. While `paused` no message is taken off the queues, otherwise for at most `room()` slots."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.waker = HubWaker()
         self.paused = False
+        self.room: Callable[[], int] = lambda: self.limit
 
     @property
     def num_processes(self) -> int:
         """The number of slots that Celery may fill (it asks each time before it takes a message)."""
-        return 0 if self.paused else self.limit
+        return 0 if self.paused else self.room()
 
     def on_apply(self, *args: Any, **kwargs: Any) -> Any:
         """Runs a Celery task in a thread."""

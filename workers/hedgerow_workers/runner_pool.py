@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,24 +15,27 @@ from hedgerow.errors import HedgerowError, PlatformError, Problem
 from hedgerow.protocol import runner as protocol
 from hedgerow_workers.runners import Runner, RunnerEndedError, describe_exit
 
-RESTART_S = (0.0, 0.5, 2.0, 5.0)
+# After so many seconds another runner is tried, when the last ones could not be started. A slot that needs one does not wait for it.
+RETRY_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+# With no warm runner left, a start that fails for other reasons than the team's code is tried so often.
+LAST_TRIES = 3
+# A slot waits so long for a runner while none can be started; then its order goes to another worker.
+PATIENCE_S = 30.0
+POLL_S = 1.0
 
 log = logging.getLogger("hedgerow.worker")
 
 
-class CodeChangedError(Exception):
-    """The code on disk is no longer the code that this worker serves."""
-
-
 class PoolClosedError(Exception):
-    """No runner is given out any more."""
+    """There will be no runner: the worker is leaving, or none can be started."""
 
 
 class RunnerPool:
     """Starts runners with `start(number)`, in one thread of its own, and lends them out.
 
-    `on_code_changed(why)` is called once when a replacement loaded other code than the first runner, or none: a worker must
-    not run mixed code. `on_exit()` is called for every runner that ended unasked.
+    All have the same code, that of the first one. When the code on disk can't be loaded any more, those that are warm serve on.
+    `on_code_changed(why)` is called once when a new runner loaded other code, or when none is left and none can be started.
+    `on_exit()` is called for every runner that ended unasked.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class RunnerPool:
         load_timeout_s: float,
         on_code_changed: Callable[[str], None],
         on_exit: Callable[[], None],
+        retry_s: Sequence[float] = RETRY_S,
     ) -> None:
         self._start = start
         self._path = path
@@ -50,6 +54,7 @@ class RunnerPool:
         self._load_timeout_s = load_timeout_s
         self._on_code_changed = on_code_changed
         self._on_exit = on_exit
+        self._retry_s = retry_s
         self._lock = threading.RLock()
         # Two conditions of one lock: a slot that takes or returns a runner, a thousand times a second, wakes nobody in vain.
         self._returned = threading.Condition(self._lock)
@@ -59,15 +64,15 @@ class RunnerPool:
         self._wanted_fresh = 0
         self._numbers = 0
         self._failures = 0
-        self._code_changed = False
+        self._needed = False
+        self._draining = False
         self._closed = False
-        self._aborted = False
         self._all: set[Runner] = set()
         self.hash = ""
         self._thread = threading.Thread(target=self._keep_warm, name="runners", daemon=True)
 
     def load_first(self) -> protocol.Loaded | protocol.LoadFailed:
-        """Starts the first runner and returns what it says of the code. PlatformError when it says nothing."""
+        """Starts the first runner and returns what it says of the code. PlatformError when it says nothing, PoolClosedError."""
         runner, answer = self._load()
         if isinstance(answer, protocol.Loaded):
             self.hash = answer.hash
@@ -77,23 +82,16 @@ class RunnerPool:
             self._end(runner)
         return answer
 
-    def abort_load(self) -> None:
-        """Has `load_first` end within a second, with an error. Safe in a signal handler."""
-        self._aborted = True
-
     def start_rest(self) -> None:
         """Starts the others, and keeps their number from now on."""
         self._thread.start()
 
     def acquire(self, *, fresh: bool = False) -> Runner:
-        """A warm runner, one that never ran a step if `fresh`; waits until there is one.
-
-        CodeChangedError, PoolClosedError.
-        """
+        """A warm runner, one that never ran a step if `fresh`; waits until there is one. PoolClosedError when there will be none."""
         with self._lock:
             if fresh:
                 self._wanted_fresh += 1
-                self._work.notify()
+            give_up_at: float | None = None
             try:
                 while True:
                     if self._closed:
@@ -106,9 +104,13 @@ class RunnerPool:
                             self._lent += 1
                             runner.steps += 1
                             return runner
-                    if self._code_changed:
-                        raise CodeChangedError
-                    self._returned.wait()
+                    now = clock.monotonic()
+                    if give_up_at is None:
+                        give_up_at = now + PATIENCE_S
+                        self._need_one()
+                    if self._draining or (self._failures and now >= give_up_at):
+                        raise PoolClosedError
+                    self._returned.wait(POLL_S)
             finally:
                 if fresh:
                     self._wanted_fresh -= 1
@@ -119,20 +121,26 @@ class RunnerPool:
         with self._lock:
             self._lent -= 1
             # A fresh one may have been started beyond the number.
-            reuse = reuse and not self._closed and len(self._idle) + self._lent < self._size
+            reuse = reuse and not self._closed and self.warm < self._size
             if reuse:
                 self._idle.append(runner)
                 self._returned.notify()
-            else:
+            elif self.warm:
                 self._work.notify()
+            else:
+                self._need_one()
         if code is None and not reuse:
             self._end(runner)
         return code
 
+    def drain(self) -> None:
+        """Starts no more runners: whoever waits for one learns within a second that there is none. Safe in a signal handler."""
+        self._draining = True
+
     def close(self) -> None:
         """Kills every runner, lent ones too."""
         with self._lock:
-            self._closed = True
+            self._draining = self._closed = True
             idle, self._idle = self._idle, []
             self._returned.notify_all()
             self._work.notify()
@@ -152,58 +160,89 @@ class RunnerPool:
         """How many runners have the code loaded."""
         return len(self._idle) + self._lent
 
+    @property
+    def failing(self) -> bool:
+        """Whether no more runners can be started than those that are warm."""
+        return self._failures > 0
+
+    def _need_one(self) -> None:
+        self._needed = True
+        self._work.notify()
+
     def _keep_warm(self) -> None:
         while True:
             with self._lock:
-                while not (self._closed or self._code_changed or self._missing()):
-                    self._work.wait(1.0)
+                while not (self._draining or self._missing()):
+                    self._work.wait(POLL_S)
                     self._forget_dead()
-                if self._closed or self._code_changed:
+                self._wait_after_failures()
+                if self._draining:
                     return
-                delay = RESTART_S[min(self._failures, len(RESTART_S) - 1)]
-                if delay:
-                    self._work.wait(delay)
-                    if self._closed:
-                        return
             self._add_one()
 
     def _missing(self) -> bool:
-        have = len(self._idle) + self._lent
         fresh = sum(1 for runner in self._idle if not runner.steps)
-        return have < self._size or fresh < self._wanted_fresh
+        return self.warm < self._size or fresh < self._wanted_fresh
+
+    def _wait_after_failures(self) -> None:
+        if self._failures:
+            until = clock.monotonic() + self._retry_s[min(self._failures, len(self._retry_s)) - 1]
+            while not (self._draining or self._needed) and (rest := until - clock.monotonic()) > 0:
+                self._work.wait(min(rest, POLL_S))
+                self._forget_dead()
+        self._needed = False
 
     def _forget_dead(self) -> None:
         """Notices idle runners that ended by themselves or were killed."""
+        if self._closed:
+            return
         for runner in [each for each in self._idle if each.exit_code() is not None]:
             self._idle.remove(runner)
             log.warning("runner %d ended while idle: %s", runner.pid, describe_exit(runner.exit_code() or 0))
             self._on_exit()
             self._end(runner)
+            self._needed = self._needed or not self.warm
 
     def _add_one(self) -> None:
         try:
             runner, answer = self._load()
-        except HedgerowError as error:
-            self._failures += 1
-            log.error("%s", error)
-            if self._failures >= len(RESTART_S):
-                self._stop_for("no runner can be started any more")
+        except PoolClosedError:
             return
-        if isinstance(answer, protocol.LoadFailed) or answer.hash != self.hash:
+        except HedgerowError as error:
+            self._failed(str(error), LAST_TRIES)
+            return
+        if isinstance(answer, protocol.LoadFailed):
+            self._end(runner)
+            self._failed("\n".join(str(problem) for problem in answer.problems[:1]), 1)
+            return
+        if answer.hash != self.hash:
             self._end(runner)
             self._stop_for("the code on disk has changed since this worker started")
             return
-        self._failures = 0
+        if self._failures:
+            log.info("runners can be started again")
         with self._lock:
-            if not self._closed:
+            self._failures = 0
+            if not self._draining:
                 self._idle.append(runner)
                 self._returned.notify_all()
                 return
         self._end(runner)
 
+    def _failed(self, why: str, last_tries: int) -> None:
+        """Notes that no runner could be started, and says so once. Without a warm one, that is the end after `last_tries`."""
+        with self._lock:
+            self._failures += 1
+            self._forget_dead()
+            warm = self.warm
+        if self._failures == 1 or not warm:
+            log.warning("HR-P102  no new runner can be started; %d warm ones serve on. %s", warm, why)
+        if not warm and self._failures >= last_tries:
+            self._stop_for("no runner is left, and none can be started")
+
     def _stop_for(self, why: str) -> None:
         with self._lock:
-            self._code_changed = True
+            self._draining = True
             self._returned.notify_all()
         self._on_code_changed(why)
 
@@ -219,7 +258,7 @@ class RunnerPool:
             deadline = clock.monotonic() + self._load_timeout_s
             while clock.monotonic() < deadline:
                 envelope = runner.receive(min(1.0, self._load_timeout_s))
-                if self._closed or self._aborted:
+                if self._draining:
                     break
                 if envelope is not None and envelope.kind == "loaded":
                     answer = msgspec.json.decode(envelope.body, type=protocol.Loaded)
@@ -234,6 +273,8 @@ class RunnerPool:
             why = f"it does not speak the protocol: {error}"
         tail = runner.tail()
         code = self._end(runner)
+        if self._draining:
+            raise PoolClosedError
         raise PlatformError(
             Problem(
                 "HR-P101",

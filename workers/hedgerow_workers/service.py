@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 import threading
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from celery.worker import state as celery_state
 
 from hedgerow import clock
@@ -22,10 +22,11 @@ from hedgerow_workers.broker import connect
 from hedgerow_workers.claims import Claims
 from hedgerow_workers.control import ControlReader
 from hedgerow_workers.heartbeat import Heartbeat, host, memory_bytes
+from hedgerow_workers.loading import failure, read_manifest
 from hedgerow_workers.logs import LogFollower, LogStore
 from hedgerow_workers.metrics import Metrics
 from hedgerow_workers.outbox import Outbox, encode
-from hedgerow_workers.runner_pool import RunnerPool
+from hedgerow_workers.runner_pool import PoolClosedError, RunnerPool
 from hedgerow_workers.runners import Runner
 from hedgerow_workers.settings import WorkerSettings
 from hedgerow_workers.task import Audience, Slots
@@ -38,7 +39,7 @@ EXIT_CODE_CHANGED = 75
 
 # At most 128 KiB of text each; an event has its limit in bytes, of which a character may take four, or a quote two.
 CHUNK_CHARACTERS = 60_000
-CHUNK_REPEAT_S = 5.0
+CHUNK_REPEAT_S = 2.0
 # What a drain keeps of its time for ending what still runs and for the outbox.
 RESERVE_S = 15.0
 FLUSH_S = 10.0
@@ -64,7 +65,8 @@ class Service:
         self._celery: Any = None
         self._slots: Slots | None = None
         self._stopped = False
-        self._abort_load: Callable[[], None] = lambda: None
+        self._asked_at: float | None = None
+        self._start_no_more: Callable[[], None] = lambda: None
 
     # Starting
 
@@ -80,6 +82,18 @@ class Service:
         self.outbox = Outbox(
             connect(settings.broker), settings.deployment, settings.team, self.worker, settings.outboxes, self._trouble
         )
+        self.control = ControlReader(
+            connect(settings.broker),
+            settings.deployment,
+            settings.team,
+            {
+                control.CancelAttempt: self._cancel,
+                control.DrainWorker: self._drain_asked,
+                control.SendManifest: self._send_manifest,
+                control.ResendEvents: lambda message: self.outbox.resend(message.worker, message.after_seq),
+            },
+        )
+        self.control.start()
         self.outbox.start()
         self.heartbeat = Heartbeat(
             connect(settings.broker),
@@ -101,7 +115,7 @@ class Service:
             self._code_changed,
             self.metrics.runner_exited,
         )
-        self._abort_load = self.runners.abort_load
+        self._start_no_more = self.runners.drain
         self.heartbeat.start()
         manifest = self._load()
         self._serve(manifest)
@@ -111,7 +125,7 @@ class Service:
         port = self.settings.metrics_port
         try:
             self.metrics.serve(port, lambda: not self._draining)
-        except OSError as error:
+        except (OSError, OverflowError) as error:
             print(
                 Problem(
                     "HR-P105",
@@ -128,34 +142,21 @@ class Service:
         try:
             answer = self.runners.load_first()
             if isinstance(answer, Loaded):
-                return self._check_manifest(answer)
+                manifest = read_manifest(answer, self.settings)
+                # In this order: other threads look at the hash first.
+                self._manifest_text = answer.manifest
+                self._manifest = answer.hash
+                return manifest
             problems: tuple[Problem, ...] = answer.problems
         except PlatformError as error:
             problems = error.problems
-        if self._draining:
+        except PoolClosedError:
             self._leave(0)
         for problem in problems:
             print(problem, *([problem.traceback] if problem.traceback else []), sep="\n", file=sys.stderr, flush=True)
-        short = tuple(
-            msgspec.structs.replace(each, message=each.message[:4000], traceback=(each.traceback or "")[-4000:] or None)
-            for each in problems[:25]
-        )
-        self.outbox.put([encode(events.LocationFailed(self.settings.team, self.settings.location, short))])
+        self.outbox.put([encode(failure(self.settings, problems))])
         self._leave(EXIT_LOAD_FAILED)
         raise AssertionError
-
-    def _check_manifest(self, answer: Loaded) -> model.Manifest:
-        body = answer.manifest.encode()
-        try:
-            manifest = model.decode(body)
-        except msgspec.MsgspecError as error:
-            raise _not_ours(f"its manifest can't be read: {error}") from error
-        if model.manifest_hash(body) != answer.hash:
-            raise _not_ours("its manifest does not have the hash that it says")
-        if (manifest.team, manifest.location) != (self.settings.team, self.settings.location):
-            raise _not_ours(f"its manifest is of team '{manifest.team}', location '{manifest.location}'")
-        self._manifest, self._manifest_text = answer.hash, answer.manifest
-        return manifest
 
     def _serve(self, manifest: model.Manifest) -> None:
         settings = self.settings
@@ -181,23 +182,12 @@ class Service:
             ]
         )
         self.heartbeat.beat()
-        self.control = ControlReader(
-            connect(settings.broker),
-            settings.deployment,
-            settings.team,
-            {
-                control.CancelAttempt: self._cancel,
-                control.DrainWorker: self._drain_asked,
-                control.SendManifest: self._send_manifest,
-                control.ResendEvents: lambda message: self.outbox.resend(message.worker, message.after_seq),
-            },
-        )
-        self.control.start()
         self.follower = LogFollower(connect(settings.broker), settings.deployment, settings.team, self.attempts)
         self.follower.start()
         self.watchdog = Watchdog(settings, self._celery, lambda: self.heartbeat.contact_at, self._watchdog_bites)
         self.watchdog.start()
         self.metrics.observe(self)
+        self._celery.pool.room = self._room
         self.runners.start_rest()
         log.info(
             "ready: %d slots, queues %s, manifest %s, worker %s",
@@ -221,7 +211,7 @@ class Service:
             settings.location,
             self._manifest,
             settings.queues,
-            0 if self._disk_full else settings.slots,
+            0 if self._disk_full else self._room(),
             len(self.attempts),
             state,  # type: ignore[arg-type]
             self.attempts.holds(self.outbox.sent),
@@ -230,6 +220,11 @@ class Service:
             memory_bytes([os.getpid(), *self.runners.pids()]),
             self.outbox.pending,
         )
+
+    def _room(self) -> int:
+        """How many steps can run at once."""
+        slots = self.settings.slots
+        return min(slots, self.runners.warm) if self.runners.failing else slots
 
     def _cancel(self, message: control.CancelAttempt) -> None:
         attempt = self.attempts.get(message.attempt_id)
@@ -268,20 +263,43 @@ class Service:
 
     # Ending
 
+    def told_to_stop(self, why: str) -> None:
+        """Begins to leave; told again, ends what runs at once. Safe in a signal handler."""
+        if self._asked_at is not None:
+            self._hurry = True
+        self.request_stop(0, why)
+
     def request_stop(self, code: int, why: str = "asked to stop") -> None:
-        """Begins to leave with this exit code; a second call makes it quicker. Safe in a signal handler."""
+        """Begins to leave with this exit code, the first one counts. Safe in a signal handler."""
+        if code != EXIT_CODE_CHANGED and self._asked_at is None:
+            self._asked_at = clock.monotonic()
         if self._draining:
             return
         self._draining = True
         self._why = why
         celery_state.should_stop = code
-        self._abort_load()
+        self._start_no_more()
         if self._celery is not None:
             self._celery.pool.waker.wake()
 
     def hurry(self) -> None:
         """Ends what runs at once instead of waiting for it."""
         self._hurry = True
+
+    @property
+    def outbox_events(self) -> int:
+        """How many events are not acknowledged."""
+        return self.outbox.pending
+
+    @property
+    def outbox_bytes(self) -> int:
+        """What the events take on disk."""
+        return self.outbox.size_bytes
+
+    @property
+    def broker_losses(self) -> int:
+        """How often contact with the broker was lost."""
+        return self.heartbeat.broker_losses
 
     @property
     def draining(self) -> bool:
@@ -297,13 +315,13 @@ class Service:
         """Waits for the steps that run, ends those that take too long, delivers every event. Called when Celery stops."""
         if self._stopped or self._slots is None:
             return
-        self._stopped = self._draining = True
-        started = clock.monotonic()
-        grace = self.settings.grace_s
+        if not self._draining:  # Celery was told, not we
+            self.request_stop(0)
+        self._stopped = True
         self.heartbeat.beat()
         if len(self.attempts):
             log.info("leaving: %d steps still run", len(self.attempts))
-        self._wait_for_attempts(started + max(grace / 2, grace - RESERVE_S))
+        self._wait_for_attempts(self._patience_ends)
         rest = self.attempts.running()
         if rest:
             grace_s = 1.0 if self._hurry else self.settings.kill_grace_s
@@ -311,12 +329,20 @@ class Service:
                 attempt.request_stop(
                     Stop("interrupted", "HR-X104", "The worker had to leave while the step ran.", grace_s)
                 )
-            self._wait_for_attempts(clock.monotonic() + grace_s + 2.0, hurry=False)
+            killed_at = clock.monotonic() + grace_s + 2.0
+            self._wait_for_attempts(lambda: killed_at, hurry=False)
         self._close(FLUSH_S)
 
-    def _wait_for_attempts(self, deadline: float, *, hurry: bool = True) -> None:
+    def _patience_ends(self) -> float:
+        """When the steps that run are ended. Other code on disk is no reason: that waits until someone asks us to stop."""
+        if self._asked_at is None:
+            return math.inf
+        grace = self.settings.grace_s
+        return self._asked_at + max(grace / 2, grace - RESERVE_S)
+
+    def _wait_for_attempts(self, deadline: Callable[[], float], *, hurry: bool = True) -> None:
         pause = threading.Event()
-        while len(self.attempts) and clock.monotonic() < deadline and not (hurry and self._hurry):
+        while len(self.attempts) and clock.monotonic() < deadline() and not (hurry and self._hurry):
             pause.wait(TICK_S)
 
     def _leave(self, code: int) -> None:
@@ -328,10 +354,11 @@ class Service:
     def _close(self, flush_s: float) -> None:
         self.runners.close()
         # Slots that waited for a runner learn only now that there will be none, and say so.
-        self._wait_for_attempts(clock.monotonic() + 1.0, hurry=False)
+        until = clock.monotonic() + 1.0
+        self._wait_for_attempts(lambda: until, hurry=False)
         self.heartbeat.close()
+        self.control.close()
         if self._slots is not None:
-            self.control.close()
             self.follower.close()
             self.watchdog.close()
         self.outbox.put([encode(events.WorkerStopped(self._why))])
@@ -340,13 +367,3 @@ class Service:
         if not self.outbox.close(flush_s):
             log.warning("%d events stay in %s for the next worker", self.outbox.pending, self.outbox.directory)
         self.metrics.close()
-
-
-def _not_ours(why: str) -> PlatformError:
-    return PlatformError(
-        Problem(
-            "HR-P104",
-            f"The runner can't be used: {why}.",
-            "Install the same version of hedgerow in the team's environment and the platform's.",
-        )
-    )

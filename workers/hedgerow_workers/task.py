@@ -20,7 +20,7 @@ from hedgerow_workers.claims import Claims
 from hedgerow_workers.logs import LogStore
 from hedgerow_workers.outbox import Outbox, encode
 from hedgerow_workers.report import Report
-from hedgerow_workers.runner_pool import CodeChangedError, PoolClosedError, RunnerPool
+from hedgerow_workers.runner_pool import PoolClosedError, RunnerPool
 from hedgerow_workers.runners import Runner, RunnerEndedError, describe_exit
 
 # A step that answers within this time is reported in one piece; the start of a longer one is reported at once.
@@ -141,7 +141,7 @@ class Slots:
         order = attempt.order
         try:
             runner = self._runners.acquire(fresh=order.isolation == "process")
-        except (CodeChangedError, PoolClosedError):
+        except PoolClosedError:
             report.add(_started(attempt))
             report.fail("interrupted", "HR-X104", "The worker left before the step began.", _AGAIN)
             return

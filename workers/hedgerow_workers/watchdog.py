@@ -70,7 +70,7 @@ class Watchdog:
         if asked_at is not None:
             self._well_at = max(self._well_at, asked_at)
         in_contact = now - self._contact_at() < 2 * self._settings.heartbeat_s + PERIOD_S
-        if not in_contact or self._celery.pool.paused or len(state.reserved_requests) >= self._settings.slots:
+        if not in_contact or len(state.reserved_requests) >= self._celery.pool.num_processes:
             self._well_at = now
         return now - self._well_at > self._settings.watchdog_s
 

@@ -96,6 +96,8 @@ def upstream_keys(
     """
     if upstream is None:
         return (None,)
+    if key is not None and downstream == upstream and (mapping is None or isinstance(mapping, Same)):
+        return (key,)  # by far the most frequent case, and large runs ask it for each step
     problem = validate_mapping(mapping, downstream, upstream)
     if problem is not None:
         raise RequestError(Problem("HR-Q104", problem.message, problem.remedy))
@@ -223,7 +225,8 @@ def _validate_dim(
             return _misfit(
                 "mapping.window counts windows of time, and the upstream has static keys.", "Use mapping.keys({...})."
             )
-        missing = [key for key in downstream.keys if key not in upstream.keys]
+        there = set(upstream.keys)
+        missing = [key for key in downstream.keys if key not in there]
         if missing:
             return _misfit(
                 f"The upstream has no partition '{missing[0]}', which the downstream has.",

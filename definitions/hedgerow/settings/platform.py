@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -26,15 +26,28 @@ SERVERS = ("database", "broker", "storage", "api")
 Deployment = Annotated[
     str, entry("The deployment's name, part of every key on the broker; by default dev.", "prod", check_name, "HR-C005")
 ]
-Database = Annotated[str, entry("PostgreSQL, as a URL.", "postgresql://hedgerow@db/hedgerow")]
-Broker = Annotated[str, entry("Redis or Valkey, as a URL.", "redis://broker:6379/0")]
+
+
+def _url(*schemes: str) -> Callable[[str], None]:
+    """The check of an address: it must begin with one of `schemes`. What it holds is not repeated: it may be a password."""
+
+    def check(text: str) -> None:
+        if text not in ("", EMBEDDED) and text.partition("://")[0] not in schemes:
+            raise ValueError(f"it must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+
+    return check
+
+
+_database_url, _broker_url = _url("postgresql", "postgres", "postgresql+psycopg"), _url("redis", "rediss", "unix")
+Database = Annotated[str, entry("PostgreSQL, as a URL.", "postgresql://hedgerow@db/hedgerow", _database_url)]
+Broker = Annotated[str, entry("Redis or Valkey, as a URL.", "redis://broker:6379/0", _broker_url)]
 Storage = Annotated[str, entry("Where outputs and logs go: a directory or an fsspec URL.", "s3://lake/hedgerow")]
-Api = Annotated[str, entry("The HTTP API, as a URL.", "http://hedgerow:8080")]
+Api = Annotated[str, entry("The HTTP API, as a URL.", "http://hedgerow:8080", _url("http", "https"))]
 Weight = Annotated[float, entry("The team's part of contended capacity, relative to other teams'.", 2, gt=0)]
 MinSlots = Annotated[int, entry("Steps at once that are the team's whatever others do.", 4, ge=0)]
 MaxSlots = Annotated[int, entry("Steps at once that the team never exceeds; by default without limit.", 64, ge=1)]
 TeamBroker = Annotated[
-    str, entry("The team's own broker, as a URL; by default the platform's.", "redis://sales:6379/0")
+    str, entry("The team's own broker, as a URL; by default the platform's.", "redis://sales:6379/0", _broker_url)
 ]
 Heartbeat = Annotated[float, entry("Between two heartbeats of a worker.", 5, gt=0)]
 Lease = Annotated[float, entry("After this long without a heartbeat a running attempt counts as lost.", 20, gt=0)]

@@ -27,6 +27,7 @@ CauseKind: TypeAlias = Literal[
     "same_output",  # another attempt makes the same asset and partition
     "no_workers",  # nobody serves the team's queue
     "workers_starting",  # they are there, but not warm yet
+    "refused_code",  # they serve a manifest that did not come into force
     "slots_busy",  # every slot of the live workers is taken
     "unresolved",  # an upstream key that nobody declares
     "blocked_by_check",  # the only output of an upstream was rejected
@@ -239,7 +240,14 @@ def _workers(facts: StepFacts) -> Iterable[Cause]:
             "workers_starting",
             f"No worker of queue {facts.team}/{facts.queue} takes steps now ({states}).",
         )
+    elif not any(w.accepted for w in ready):
+        yield Cause(
+            "refused_code",
+            f"The code that {_workers_of(len(ready), facts)} {'has' if len(ready) == 1 else 'have'} loaded is not in force.",
+            f"See `hedgerow team show {facts.team}` for what is wrong with it.",
+        )
     elif facts.state == "ready":
+        ready = [w for w in ready if w.accepted]
         slots, busy = sum(w.slots for w in ready), sum(min(w.busy, w.slots) for w in ready)
         out = max(busy, facts.queue_fact.in_use)
         if out >= slots:

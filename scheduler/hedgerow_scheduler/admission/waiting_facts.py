@@ -39,7 +39,7 @@ class QueueFact(msgspec.Struct, frozen=True):
 
 
 class WorkerFact(msgspec.Struct, frozen=True):
-    """A live worker of the step's team."""
+    """A live worker of the step's team. `accepted` says that its manifest was: it gets no orders otherwise."""
 
     id: str
     location: str
@@ -49,6 +49,7 @@ class WorkerFact(msgspec.Struct, frozen=True):
     manifest_hash: str
     queues: tuple[str, ...]
     silent_s: float
+    accepted: bool = True
 
 
 class LocationFact(msgspec.Struct, frozen=True):

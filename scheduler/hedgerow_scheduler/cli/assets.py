@@ -10,8 +10,8 @@ from rich.text import Text
 
 from hedgerow import clock
 from hedgerow_scheduler.admission.waiting import duration
-from hedgerow_scheduler.cli.client import connect
-from hedgerow_scheduler.cli.command import OK, Parser, add_json, execute
+from hedgerow_scheduler.cli.client import connect, segment
+from hedgerow_scheduler.cli.command import OK, Parser, add_json, execute, whole_number
 from hedgerow_scheduler.cli.graph import dot_lines, mermaid_lines, tree_lines
 from hedgerow_scheduler.cli.output import Output, ago, clean, short, state_text, value_text
 from hedgerow_scheduler.cli.steps import check_text
@@ -38,7 +38,9 @@ def parser() -> Parser:
     searching.set_defaults(run=list_assets, selection=[])
     showing = parts.add_parser("show", help="one asset", description="All about one asset.")
     showing.add_argument("key", metavar="KEY", help="the asset's key")
-    showing.add_argument("--history", type=int, default=5, metavar="N", help="how many materializations (default: 5)")
+    showing.add_argument(
+        "--history", type=whole_number(0), default=5, metavar="N", help="how many materializations (default: 5)"
+    )
     showing.add_argument("--partition", metavar="KEY", help="materializations of this partition only")
     add_json(showing)
     showing.set_defaults(run=show)
@@ -99,7 +101,7 @@ def _state(asset: dict[str, Any]) -> str | Text:
 def show(options: argparse.Namespace, output: Output) -> int:
     """`asset show`."""
     client = connect()
-    asset = client.get(f"/assets/{options.key}")
+    asset = client.get(f"/assets/{'/'.join(segment(part) for part in options.key.split('/'))}")
     made = list(client.pages("/materializations", options.history, asset=asset["key"], partition=options.partition))
     if output.as_json:
         output.json({**asset, "materializations": made})

@@ -55,7 +55,9 @@ class Client:
                 return self._read(self._http.request(method, f"/api/v1{path}", **more))
             except httpx.HTTPError as error:
                 if left == 0 or (isinstance(error, httpx.ConnectError) and left < tries - 1):
-                    message = f"The API at {self.url} can't be reached: {error or type(error).__name__}."
+                    message = (
+                        f"The API at {self.url} can't be reached: {str(error).rstrip('.') or type(error).__name__}."
+                    )
                     raise PlatformError.of("HR-P350", message, HOW_TO_REACH) from error
         raise AssertionError("unreachable: the last try returns or raises")
 
@@ -80,7 +82,11 @@ def _given(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def segment(text: str) -> str:
-    """`text` as one segment of a path."""
+    """`text` as one segment of a path. Raises RequestError HR-Q321 for what a path has another meaning for."""
+    if text in ("", ".", ".."):
+        raise RequestError.of(
+            "HR-Q321", f"'{text}' names nothing.", "Give a name or id; the `list` commands show them."
+        )
     return quote(text, safe="")
 
 

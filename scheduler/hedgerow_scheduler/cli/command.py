@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from hedgerow.errors import HedgerowError, PlatformError, RequestError
+from hedgerow.console import is_unreachable
+from hedgerow.errors import HedgerowError, RequestError
 from hedgerow_scheduler.cli.output import Output
 
 OK, FAILED, BAD_INPUT, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 130
@@ -25,6 +26,23 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raises RequestError HR-Q320."""
         raise RequestError.of("HR-Q320", f"{self.prog}: {message}.", f"See `{self.prog} --help`.")
+
+
+def whole_number(least: int, greatest: int | None = None) -> Callable[[str], int]:
+    """The type of an option that takes a whole number within bounds, both included.
+
+    >>> whole_number(1)("20")
+    20
+    """
+
+    def parse(text: str) -> int:
+        number = int(text) if text.isdecimal() else -1
+        if number < least or (greatest is not None and number > greatest):
+            bounds = f"from {least} to {greatest}" if greatest is not None else f"of at least {least}"
+            raise argparse.ArgumentTypeError(f"'{text}' is no whole number {bounds}")
+        return number
+
+    return parse
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -65,8 +83,8 @@ def execute(parser: Parser, argv: Sequence[str]) -> int:
 def exit_code(error: HedgerowError) -> int:
     """3 when something of the platform can't be reached, 2 for everything else that was asked wrongly.
 
+    >>> from hedgerow.errors import PlatformError
     >>> exit_code(PlatformError.of("HR-P350", "", "")), exit_code(RequestError.of("HR-Q001", "", ""))
     (3, 2)
     """
-    reachable = error.code.startswith("HR-C") and error.code != "HR-C008"
-    return UNREACHABLE if isinstance(error, PlatformError) and not reachable else BAD_INPUT
+    return UNREACHABLE if is_unreachable(error) else BAD_INPUT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -91,6 +92,8 @@ class Output:
 
 
 def _console(file: TextIO) -> Console:
+    if isinstance(file, io.TextIOWrapper):
+        file.reconfigure(errors="backslashreplace")  # a terminal or pipe without Unicode shows less, but shows it
     # No markup: what users wrote in brackets is theirs. Only a terminal has a width that tables must keep to.
     width = None if Console(file=file).is_terminal else UNBOUNDED
     return Console(file=file, width=width, markup=False, emoji=False, highlight=False)

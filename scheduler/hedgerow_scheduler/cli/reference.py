@@ -98,7 +98,7 @@ def _name(action: argparse.Action) -> str:
         )
     if action.nargs == 0:
         return ", ".join(f"`{option}`" for option in action.option_strings)
-    value = "|".join(map(str, action.choices)) if action.choices else metavar or action.dest.upper()
+    value = metavar or ("|".join(map(str, action.choices)) if action.choices else action.dest.upper())
     return ", ".join(f"`{option} {value}`" for option in action.option_strings).replace("|", "\\|")
 
 

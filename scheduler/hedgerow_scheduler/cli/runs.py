@@ -9,7 +9,7 @@ from typing import Any
 
 from hedgerow import clock
 from hedgerow_scheduler.cli.client import Client, connect, segment
-from hedgerow_scheduler.cli.command import OK, Parser, add_author, add_json, author_of, execute
+from hedgerow_scheduler.cli.command import OK, Parser, add_author, add_json, author_of, execute, whole_number
 from hedgerow_scheduler.cli.following import ENDED_RUN
 from hedgerow_scheduler.cli.materialize import follow_to_end
 from hedgerow_scheduler.cli.output import (
@@ -43,7 +43,7 @@ def parser() -> Parser:
     listing.add_argument("--asset", metavar="KEY", help="runs that make this asset")
     listing.add_argument("--tag", metavar="NAME=VALUE", action="append", help="may be repeated; all must fit")
     listing.add_argument("--author", help="runs that this person asked for")
-    listing.add_argument("--limit", type=int, default=20, help="how many at most (default: 20)")
+    listing.add_argument("--limit", type=whole_number(1), default=20, help="how many at most (default: 20)")
     add_json(listing)
     listing.set_defaults(run=list_runs)
 
@@ -58,7 +58,7 @@ def parser() -> Parser:
         "logs", help="what steps printed", description="What the steps of a run, or one step, printed."
     )
     reading.add_argument("target", metavar="RUN[/STEP]", help="a run, or a step of it by its number")
-    reading.add_argument("--attempt", type=int, help="only this attempt of each step")
+    reading.add_argument("--attempt", type=whole_number(1), help="only this attempt of each step")
     reading.add_argument("--follow", "-f", action="store_true", help="go on until the run or step has ended")
     add_json(reading)
     reading.set_defaults(run=logs)
@@ -78,7 +78,12 @@ def parser() -> Parser:
     )
     retrying.add_argument("target", metavar="RUN", help="the run's id or the beginning of it")
     retrying.add_argument(
-        "--step", type=int, action="append", default=[], metavar="NUMBER", help="only this step; may be repeated"
+        "--step",
+        type=whole_number(0),
+        action="append",
+        default=[],
+        metavar="NUMBER",
+        help="only this step; may be repeated",
     )
     retrying.add_argument("--no-wait", action="store_true", help="do not follow the run")
     add_author(retrying)

@@ -14,6 +14,7 @@ from types import FrameType
 from rich.console import Console
 
 from hedgerow.errors import PlatformError
+from hedgerow_scheduler.cli.command import whole_number
 from hedgerow_scheduler.embedded.accounts import forget_elsewhere
 from hedgerow_scheduler.embedded.homes import Home
 from hedgerow_scheduler.embedded.parts import State
@@ -97,7 +98,9 @@ def _parser() -> argparse.ArgumentParser:
         default=".",
         help="a code location, or the directory above several (default: here)",
     )
-    parser.add_argument("--port", type=int, help="the API's port (default: the one used before, or a free one)")
+    parser.add_argument(
+        "--port", type=whole_number(1, 65535), help="the API's port (default: the one used before, or a free one)"
+    )
     parser.add_argument(
         "--teams",
         type=lambda text: text.split(","),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import string
 from pathlib import Path
 
 import redis
@@ -33,7 +34,7 @@ def prepare(home: Path, *, durable: bool = True, log: Path | None = None) -> tup
         "bind": ports.LOOPBACK,
         "port": port,
         "requirepass": password,  # in a file of mode 0600, never in the arguments
-        "dir": f'"{data}"',
+        "dir": _quoted(data),
         "appendonly": "yes" if durable else "no",
         "appendfsync": "everysec",
         "save": '""',
@@ -63,3 +64,14 @@ def prepare(home: Path, *, durable: bool = True, log: Path | None = None) -> tup
         before=lambda: end_leftover(record, LEFTOVER),
     )
     return launch, url
+
+
+def _quoted(path: Path) -> str:
+    r"""`path` as a value of a configuration file, whatever characters it has.
+
+    >>> _quoted(Path('/a "b"/ö'))
+    '"/a \\x22b\\x22/\\xc3\\xb6"'
+    """
+    plain = (string.ascii_letters + string.digits + " /-_.,:+@").encode()
+    parts = (chr(byte) if byte in plain else f"\\x{byte:02x}" for byte in os.fsencode(path))
+    return f'"{"".join(parts)}"'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from hedgerow.errors import Problem
 from hedgerow.manifest.model import Retry
@@ -14,6 +14,8 @@ from hedgerow_scheduler.lifecycle.retries import ENDS_AS, Verdict, after_failure
 from hedgerow_scheduler.lifecycle.states import AttemptState, MaterializationState, StepState
 from hedgerow_scheduler.planning.backlog import queue_of
 from hedgerow_scheduler.planning.snapshot import Snapshot
+
+MAX_DURATION_MS = 1000.0 * 86_400 * 366
 
 
 class Outcomes:
@@ -49,14 +51,14 @@ class Outcomes:
         attempt.log = body.log
         self.snapshot.service_times[queue_of(attempt.step)].took(body.duration_ms / 1000)
         self._settle(attempt)
-        self._end(attempt, AttemptState.SUCCEEDED, Verdict(StepState.SUCCEEDED), now, None)
+        self._end(attempt, AttemptState.SUCCEEDED, Verdict(StepState.SUCCEEDED), now, None, body.duration_ms)
 
     def skipped(self, attempt: Attempt, body: ev.AttemptSkipped, now: datetime) -> None:
         """The user's code declined: nothing was materialized."""
         attempt.log = body.log
         self._discard(attempt)
         why = Problem("HR-Q022", f"Skipped: {body.why}", "Nothing to do: the asset's code asked for it.")
-        self._end(attempt, AttemptState.SKIPPED, Verdict(StepState.SKIPPED), now, why)
+        self._end(attempt, AttemptState.SKIPPED, Verdict(StepState.SKIPPED), now, why, body.duration_ms)
 
     def failed(self, attempt: Attempt, body: ev.AttemptFailed, policy: Retry, now: datetime) -> None:
         """The attempt failed: retry, park or give up, as its reason and the budgets say."""
@@ -69,12 +71,22 @@ class Outcomes:
         verdict = after_failure(body.reason, body.retryable, policy, step.failures, step.deaths, self.noise())
         if step.cancelling and verdict.state in (StepState.RETRY_WAIT, StepState.READY):
             verdict = Verdict(StepState.CANCELLED)
-        self._end(attempt, ENDS_AS[body.reason], verdict, now, body.error)
+        self._end(attempt, ENDS_AS[body.reason], verdict, now, body.error, body.duration_ms)
 
     def _end(
-        self, attempt: Attempt, state: AttemptState, verdict: Verdict, now: datetime, error: Problem | None
+        self,
+        attempt: Attempt,
+        state: AttemptState,
+        verdict: Verdict,
+        now: datetime,
+        error: Problem | None,
+        duration_ms: float,
     ) -> None:
         step, was_lost = attempt.step, attempt.state is AttemptState.LOST
+        if attempt.started_at is not None and duration_ms > 0:
+            # Start and end of a short step arrive together: the worker's own measure tells how long it took.
+            began = max(attempt.dispatched_at, now - timedelta(milliseconds=min(duration_ms, MAX_DURATION_MS)))
+            attempt.started_at = step.started_at = min(attempt.started_at, began)
         self.snapshot.end_attempt(attempt, state, now, error)
         if was_lost and state is AttemptState.LOST:
             return

@@ -20,7 +20,7 @@ def read_catalog(connection: Connection) -> Catalog:
 def read_accepted(connection: Connection) -> list[PublishedManifest]:
     """The manifests that are in force or served by a known worker, in the order in which they were accepted."""
     served = select(t.workers.c.manifest_hash)
-    in_force = select(t.locations.c.manifest_hash)
+    in_force = select(t.locations.c.manifest_hash).where(t.locations.c.manifest_hash.is_not(None))  # NULL sorts last
     rows = connection.execute(
         select(t.manifests.c.hash, t.manifests.c.body)
         .where(

@@ -10,9 +10,10 @@ from sqlalchemy import Connection
 from hedgerow.protocol.references import Reference
 
 _CURRENT = """
-SELECT u.asset, u.partition, m.reference::text,
-       m.attempt_id IS NULL AND EXISTS (
-         SELECT FROM materializations h WHERE h.asset = u.asset AND h.partition = u.partition AND h.state IN ('candidate', 'rejected')
+SELECT u.asset, u.partition, m.reference::text, EXISTS (
+         SELECT FROM materializations h
+         WHERE h.asset = u.asset AND h.partition = u.partition AND h.state IN ('candidate', 'rejected')
+           AND h.dispatch_seq > coalesce(c.dispatch_seq, 0)
        ) AS held_back
 FROM unnest(%(asset)s::text[], %(partition)s::text[]) AS u(asset, partition)
 LEFT JOIN current_materializations c USING (asset, partition)
@@ -23,10 +24,10 @@ _reference = msgspec.json.Decoder(Reference)
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """What is there of (asset, partition) pairs: the current references, and the assets with something that a check holds back."""
+    """What is there of (asset, partition) pairs: the current references, and those of which a newer output is held back by a check."""
 
     current: dict[tuple[str, str], Reference]
-    held_back: frozenset[str]
+    held_back: frozenset[tuple[str, str]]
 
 
 def read_stored(connection: Connection, pairs: Sequence[tuple[str, str]]) -> Stored:
@@ -37,8 +38,8 @@ def read_stored(connection: Connection, pairs: Sequence[tuple[str, str]]) -> Sto
     for asset, partition, reference, is_held_back in connection.exec_driver_sql(_CURRENT, columns):
         if reference is not None:
             current[asset, partition] = _reference.decode(reference)
-        elif is_held_back:
-            held_back.add(asset)
+        if is_held_back:
+            held_back.add((asset, partition))
     return Stored(current, frozenset(held_back))
 
 

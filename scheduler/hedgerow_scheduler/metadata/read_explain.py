@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ARRAY, Connection, Text, cast, func, select, text, tuple_
+from sqlalchemy import ARRAY, ColumnElement, Connection, Text, cast, func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from hedgerow_scheduler.admission.waiting_facts import (
@@ -46,35 +47,17 @@ def read_step_facts(connection: Connection, catalog: Catalog, step: Step, within
     assert run is not None  # steps refer to their run
     now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
     leader = get_leader(connection)
-    in_queue = _holder.where(steps.c.team == step.team, steps.c.queue == step.queue)
+    queue = (steps.c.team == step.team, steps.c.location == step.location, steps.c.queue == step.queue)
+    in_queue = _holder.where(*queue)
     holding = in_queue.order_by(steps.c.started_at.nulls_last(), steps.c.run_id, steps.c.number)
-    in_use = connection.execute(
-        select(func.count())
-        .select_from(steps)
-        .where(_LIVE, _OUT, steps.c.team == step.team, steps.c.queue == step.queue)
-    ).scalar_one()
+    in_use = connection.execute(select(func.count()).select_from(steps).where(_LIVE, _OUT, *queue)).scalar_one()
     same_output = _holder.where(
         steps.c.team == step.team,
         steps.c.partition == step.partition,
         steps.c.assets.op("&&")(cast(list(step.assets), ARRAY(Text))),
         (steps.c.run_id != step.run_id) | (steps.c.number != step.number),
     )
-    ahead = (
-        connection.execute(
-            select(func.count())
-            .select_from(steps)
-            .where(
-                _LIVE,
-                steps.c.state == "ready",
-                steps.c.team == step.team,
-                steps.c.queue == step.queue,
-                (steps.c.priority > step.priority)
-                | ((steps.c.priority == step.priority) & (steps.c.ready_at < step.ready_at)),
-            )
-        ).scalar_one()
-        if step.state == "ready" and step.ready_at is not None
-        else 0
-    )
+    ahead = _ready_before(connection, step, queue) if step.state == "ready" and step.ready_at is not None else 0
     limits = catalog.queue(step.team, step.location, step.queue)
     return StepFacts(
         now=now,
@@ -98,7 +81,7 @@ def read_step_facts(connection: Connection, catalog: Catalog, step: Step, within
         ),
         same_output=all_rows(connection, same_output.limit(MAX_HOLDERS), Holder),
         workers=tuple(
-            WorkerFact(w.id, w.location, w.state, w.slots, w.busy, w.manifest_hash, w.queues, w.silent_s)
+            WorkerFact(w.id, w.location, w.state, w.slots, w.busy, w.manifest_hash, w.queues, w.silent_s, w.accepted)
             for w in list_workers(connection, within_s, step.team)
         ),
         locations=tuple(
@@ -109,6 +92,13 @@ def read_step_facts(connection: Connection, catalog: Catalog, step: Step, within
         unresolved=_unresolved(catalog, step),
         blocked=_blocked(connection, catalog, step, now),
     )
+
+
+def _ready_before(connection: Connection, step: Step, queue: Sequence[ColumnElement[bool]]) -> int:
+    """How many ready steps of the queue come before this one."""
+    earlier = (steps.c.priority == step.priority) & (steps.c.ready_at < step.ready_at)
+    found = select(func.count()).select_from(steps).where(_LIVE, steps.c.state == "ready", *queue)
+    return int(connection.execute(found.where((steps.c.priority > step.priority) | earlier)).scalar_one())
 
 
 def _upstream(connection: Connection, step: Step) -> tuple[UpstreamStep, ...]:

@@ -25,7 +25,7 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Worker(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker incarnation, as it last described itself. `silent_s` is how long ago that was."""
+    """A worker incarnation, as it last described itself, `silent_s` ago. Without an `accepted` manifest it gets no orders."""
 
     id: str
     team: str
@@ -40,6 +40,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     first_seen_at: datetime
     last_seen_at: datetime
     silent_s: float
+    accepted: bool
 
 
 class QueueSteps(msgspec.Struct, frozen=True):
@@ -71,7 +72,8 @@ def list_workers(connection: Connection, within_s: float, team: str | None = Non
     """The workers heard of within the last `within_s` seconds of PostgreSQL's clock, by team and id; stopped ones left out."""
     silent = func.extract("epoch", func.now() - workers.c.last_seen_at)
     found = (
-        select(workers, silent.cast(Double()).label("silent_s"))
+        select(workers, silent.cast(Double()).label("silent_s"), manifests.c.accepted_at.is_not(None).label("accepted"))
+        .outerjoin(manifests, manifests.c.hash == workers.c.manifest_hash)
         .where(silent < within_s, workers.c.state != "stopped")
         .order_by(workers.c.team, workers.c.id)
     )

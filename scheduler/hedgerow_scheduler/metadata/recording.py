@@ -91,13 +91,18 @@ def _attempts(writes: Writes, changes: Changes) -> None:
 
 
 def _outputs(writes: Writes, outputs: list[Materialization], now: datetime) -> None:
-    writes.rows(sql.UPSERT_OUTPUTS, [rows.output(found) for found in outputs], now=now)
     newest: dict[tuple[str, str], Materialization] = {}
     for found in outputs:
         if found.state is MaterializationState.CURRENT:
             known = newest.get((found.asset, found.partition))
             if known is None or known.dispatch_seq < found.dispatch_seq:
                 newest[found.asset, found.partition] = found
+    for found in outputs:
+        if found.state is MaterializationState.CURRENT and newest[found.asset, found.partition] is not found:
+            found.state = (
+                MaterializationState.SUPERSEDED
+            )  # one that was lost, and the one after it, ended in the same cycle
+    writes.rows(sql.UPSERT_OUTPUTS, [rows.output(found) for found in outputs], now=now)
     writes.rows(
         sql.MOVE_POINTERS,
         [rows.PointerRow(m.asset, m.partition, m.attempt_id, m.dispatch_seq) for m in newest.values()],

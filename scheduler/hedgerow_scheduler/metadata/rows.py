@@ -264,7 +264,12 @@ def check(record: CheckRecord) -> CheckRow:
 def event(accepted: AcceptedEvent) -> EventRow:
     """An event's row."""
     return EventRow(
-        accepted.team, accepted.worker, accepted.seq, accepted.kind, accepted.attempt_id, accepted.body.decode()
+        accepted.team,
+        accepted.worker,
+        accepted.seq,
+        accepted.kind,
+        accepted.attempt_id,
+        accepted.body.decode(errors="replace"),  # an unknown field may hold anything
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -16,11 +16,15 @@ from hedgerow_scheduler.planning.catalog import Catalog, looks_back
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """An upstream asset whose value the function takes, with the partitions to read in their order ('' when it has none)."""
+    """An upstream asset whose value the function takes, with the partitions to read in their order ('' when it has none).
+
+    `in_place`: its io overwrites, so that what a check holds back has replaced what was current.
+    """
 
     asset: str
     team: str
     optional: bool
+    in_place: bool
     partitions: tuple[str, ...]
 
 
@@ -35,25 +39,39 @@ def wanted_inputs(
         if dep.parameter is None or asset is None or not asset.definition.stored or made_here:
             continue
         keys = upstream_keys(dep.mapping, computation.partitions, asset.definition.partitions, partition, now)
-        found.append(Wanted(dep.key, asset.team, dep.optional, tuple(key or "" for key in keys)))
+        found.append(
+            Wanted(dep.key, asset.team, dep.optional, not asset.definition.immutable, tuple(key or "" for key in keys))
+        )
     return tuple(found)
 
 
-def choose_inputs(
-    wanted: Sequence[Wanted], current: Mapping[tuple[str, str], Reference]
-) -> tuple[tuple[Input, ...], tuple[str, ...]]:
-    """The inputs of an order from the current references by (asset, partition), and the assets of which nothing at all is there.
+class Choice(msgspec.Struct, frozen=True):
+    """The inputs of an order; the assets of which nothing at all is there; and those that a check holds back, for which the step waits."""
 
-    Of several partitions some may be missing: the input says which. Optional assets are never counted as missing.
+    inputs: tuple[Input, ...]
+    lacking: tuple[str, ...]
+    held_back: tuple[str, ...]
+
+
+def choose_inputs(
+    wanted: Sequence[Wanted], current: Mapping[tuple[str, str], Reference], held_back: Container[tuple[str, str]]
+) -> Choice:
+    """What a step reads, from the current references by (asset, partition) and the pairs of which a check holds a newer output back.
+
+    Of several partitions some may be missing: the input says which. Nothing at all of an asset is lacking, unless it is
+    optional or a check holds it back. What was overwritten in place is never read while its check has not passed.
     """
-    inputs, nothing = [], []
+    inputs, lacking, waiting = [], [], []
     for want in wanted:
         references = tuple(current[want.asset, key] for key in want.partitions if (want.asset, key) in current)
         missing = tuple(key for key in want.partitions if (want.asset, key) not in current)
-        if not references and not want.optional and want.partitions:
-            nothing.append(want.asset)
+        nothing = not references and not want.optional and bool(want.partitions)
+        if (nothing or want.in_place) and any((want.asset, key) in held_back for key in want.partitions):
+            waiting.append(want.asset)
+        elif nothing:
+            lacking.append(want.asset)
         inputs.append(Input(want.asset, references, missing, want.team))
-    return tuple(inputs), tuple(nothing)
+    return Choice(tuple(inputs), tuple(lacking), tuple(waiting))
 
 
 def missing_input(asset: str, partition: str | None, external: bool) -> Problem:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -19,6 +19,7 @@ from hedgerow_scheduler.planning.request import RunRequest
 from hedgerow_scheduler.planning.selection import resolve
 
 MAX_STEPS = 200_000
+MAX_EDGES = 2_000_000
 
 
 class PlannedStep(msgspec.Struct, frozen=True):
@@ -57,12 +58,13 @@ def plan_steps(catalog: Catalog, request: RunRequest, now: datetime) -> tuple[Pl
         for key in keys[computation.name]:
             numbers[computation.name, key] = len(numbers)
     wanted = set(chosen)
-    planned = []
+    planned: list[PlannedStep] = []
+    total_edges = 0
     for computation in computations:
         team, location = catalog.home(computation.name)
         whole = not computation.subset
         assets = tuple(key for key in computation.assets if whole or key in wanted)
-        edges = _Edges(catalog, computation, numbers, now)
+        edges = _Edges(catalog, computation, keys, numbers, now)
         for key in keys[computation.name]:
             planned.append(
                 PlannedStep(
@@ -70,18 +72,29 @@ def plan_steps(catalog: Catalog, request: RunRequest, now: datetime) -> tuple[Pl
                     computation.name, assets, key, edges.of(key),
                 )
             )  # fmt: skip
+            total_edges += len(planned[-1].upstream)
+            if total_edges > MAX_EDGES:
+                raise RequestError.of(
+                    "HR-Q006",
+                    f"The request comes to over {MAX_EDGES:,} dependencies between its {total:,} steps.",
+                    "Split it into several runs, or read fewer partitions of each upstream at once.",
+                )
     return tuple(planned)
 
 
 class _Edges:
-    """The edges of one computation's steps to the steps of the same run."""
+    """The edges of one computation's steps to the steps of the same run, which are of the computations `planned`."""
 
     def __init__(
-        self, catalog: Catalog, computation: Computation, numbers: Mapping[tuple[str, str | None], int], now: datetime
+        self,
+        catalog: Catalog,
+        computation: Computation,
+        planned: Collection[str],
+        numbers: Mapping[tuple[str, str | None], int],
+        now: datetime,
     ) -> None:
         self._computation, self._numbers, self._now = computation, numbers, now
         self._above = []
-        planned = {name for name, _ in numbers}
         for dep in computation.deps:
             asset = catalog.assets.get(dep.key)
             if asset is None or asset.computation is None or asset.computation.name not in planned:
@@ -205,7 +218,7 @@ class _Choice:
         complete = [key for key in wanted if algebra.contains(partitions, key, self._now)]
         if not complete:
             algebra.check_key(partitions, wanted[0] if wanted else self._first_key(), self._now)
-        return tuple(sorted(complete, key=lambda key: _place(partitions, key)))
+        return _in_order(partitions, complete)
 
     def _first_key(self) -> str:
         chosen = self._request.partition_range
@@ -244,10 +257,16 @@ def _related(one: Partitions, other: Partitions) -> bool:
     return (alone or bool(shared)) and validate_mapping(None, one, other) is None
 
 
-def _place(partitions: Partitions, key: str) -> tuple[int | str, ...]:
-    """Where a key stands in the order of its definition. The keys of windows sort as text."""
-    parts = algebra.split_key(partitions, key)
-    return tuple(
-        dim.keys.index(parts[dim.dim]) if isinstance(dim, StaticPartitions) else parts[dim.dim]
+def _in_order(partitions: Partitions, keys: Iterable[str]) -> tuple[str, ...]:
+    """Keys in the order of their definition. The keys of windows sort as text."""
+    places = {
+        dim.dim: {key: number for number, key in enumerate(dim.keys)}
         for dim in dimensions(partitions)
-    )
+        if isinstance(dim, StaticPartitions)
+    }
+
+    def place(key: str) -> tuple[int | str, ...]:
+        parts = algebra.split_key(partitions, key).items()
+        return tuple(places[dim][part] if dim in places else part for dim, part in parts)
+
+    return tuple(sorted(keys, key=place))

@@ -35,11 +35,16 @@ class Dispatcher:
         stored = read(pairs) if pairs else _NOTHING
         messages = []
         for grant, wanted in bound:
-            inputs, lacking = choose_inputs(wanted, stored.current)
-            if lacking:
-                self._hold_or_fail(snapshot, grant, lacking, stored.held_back, now)
+            choice = choose_inputs(wanted, stored.current, stored.held_back)
+            if choice.held_back:
+                snapshot.backlog.park_on_asset(grant.step, choice.held_back[0])
+                _free_locks(snapshot, grant)
+            elif choice.lacking:
+                asset = snapshot.catalog.assets[choice.lacking[0]]
+                external = asset.computation is None
+                _give_up(snapshot, grant, missing_input(asset.key, grant.step.partition, external), now)
             else:
-                messages.append(self._attempt(snapshot, grant, inputs, now))
+                messages.append(self._attempt(snapshot, grant, choice.inputs, now))
         return messages
 
     @staticmethod
@@ -68,22 +73,13 @@ class Dispatcher:
         snapshot.measure("step_dispatches", (step.team, step.queue))
         return publication([order_of(attempt, grant, inputs, self._deployment, self._storage)], self._storage)
 
-    @staticmethod
-    def _hold_or_fail(
-        snapshot: Snapshot, grant: Grant, assets: tuple[str, ...], held_back: frozenset[str], now: datetime
-    ) -> None:
-        step = grant.step
-        waiting = [asset for asset in assets if asset in held_back]
-        if waiting:
-            snapshot.backlog.park_on_asset(step, waiting[0])
-            for lock in step.locks():
-                snapshot.backlog.unlocked(lock)
-            return
-        asset = snapshot.catalog.assets[assets[0]]
-        _give_up(snapshot, grant, missing_input(assets[0], step.partition, asset.computation is None), now)
-
 
 def _give_up(snapshot: Snapshot, grant: Grant, problem: Problem, now: datetime) -> None:
     snapshot.move(grant.step, StepState.FAILED, now, problem)
+    _free_locks(snapshot, grant)
+
+
+def _free_locks(snapshot: Snapshot, grant: Grant) -> None:
+    """The grant comes to nothing: steps that were parked because of it in the same cycle are looked at again."""
     for lock in grant.step.locks():
         snapshot.backlog.unlocked(lock)

@@ -12,8 +12,10 @@ import threading
 from pathlib import Path
 
 from prometheus_client import start_http_server
+from sqlalchemy.exc import SQLAlchemyError
 
-from hedgerow.errors import HedgerowError
+from hedgerow.console import BAD_INPUT, UNREACHABLE, is_unreachable
+from hedgerow.errors import HedgerowError, Problem
 from hedgerow.lifeline import end_with_parent
 from hedgerow.settings.platform import find_root, read_platform
 from hedgerow_scheduler.metadata import migrate, teams
@@ -24,7 +26,7 @@ from hedgerow_scheduler.service.leading import serve
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the scheduler in the foreground. Returns 0 after SIGTERM or SIGINT, 2 when the settings are wrong, 3 when the
-    database can't be used.
+    database can't be used or reached.
     """
     parser = argparse.ArgumentParser(
         prog="hedgerow scheduler", description="Plan, admit and dispatch; one of any number leads."
@@ -41,7 +43,14 @@ def main(argv: list[str] | None = None) -> int:
         behind = migrate.current(settings.database) != migrate.head(settings.database)
     except HedgerowError as error:
         print(error, file=sys.stderr)
-        return 2
+        return UNREACHABLE if is_unreachable(error) else BAD_INPUT
+    except SQLAlchemyError as error:
+        said = str(getattr(error, "orig", error)).strip().splitlines()[0]
+        problem = Problem(
+            "HR-P351", f"The database does not answer: {said}.", "Check HEDGEROW_DATABASE and the server."
+        )
+        print(problem, file=sys.stderr)
+        return UNREACHABLE
     if behind:
         print(
             "HR-P303  The database's schema is not the one this program needs.\n         Run `hedgerow db upgrade` first.",

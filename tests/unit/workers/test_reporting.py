@@ -30,7 +30,7 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
     outbox = Outbox(connect(NOBODY), "d", "sales", "me", tmp_path)
     outbox.start()
     yield outbox
-    outbox.close(2.0)
+    outbox.close(0.1)
 
 
 def _kept(outbox: Outbox, number: int) -> list[tuple[str, Any]]:
@@ -38,7 +38,7 @@ def _kept(outbox: Outbox, number: int) -> list[tuple[str, Any]]:
     deadline = time.monotonic() + 5
     while outbox._own.journal.last < number and time.monotonic() < deadline:
         time.sleep(0.01)
-    outbox.close(0.5)
+    outbox.close(0.1)
     journal = Journal(outbox.directory, -1)
     envelopes = [decode_envelope(data) for data in journal.read(0, 10**9, 10**9)]
     assert [envelope.seq for envelope in envelopes] == list(range(1, number + 1))

@@ -204,7 +204,7 @@ def test_an_input_that_a_check_holds_back_is_waited_for_until_it_is_current() ->
     world = World(manifest("sales", asset("raw"), asset("a", Dependency("raw", parameter="raw"))))
     world.beat("sales", slots=9)
     run = world.start("a")
-    world.held_back = frozenset({"raw"})
+    world.held_back = frozenset({("raw", "")})
     assert world.cycle() == []
     assert world.cycle() == []
     assert states(run) == ["ready"]

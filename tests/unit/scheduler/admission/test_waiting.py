@@ -91,6 +91,14 @@ def test_workers_that_are_not_warm_take_nothing_yet() -> None:
     assert "(starting)" in told(facts(workers=(starting,)))["workers_starting"]
 
 
+def test_workers_with_code_that_was_refused_are_told_apart_from_none() -> None:
+    refused = WorkerFact("w1", "sales", "ready", 2, 0, "1" * 64, ("default",), 1.0, accepted=False)
+    text = told(facts(workers=(refused,)))["refused_code"]
+    assert "The code that the worker of queue sales/default has loaded is not in force." in text
+    assert "hedgerow team show sales" in text
+    assert list(told(facts(workers=(refused, WORKER)))) == ["next"]
+
+
 def test_busy_slots_say_who_has_them() -> None:
     busy = WorkerFact("w1", "sales", "ready", 1, 1, "0" * 64, ("default",), 1.0)
     text = told(facts(workers=(busy,), queue_fact=QueueFact(None, 1, 0, (HOLDER,))))["slots_busy"]

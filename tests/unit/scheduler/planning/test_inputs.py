@@ -8,7 +8,7 @@ from hedgerow.manifest.model import Dependency
 from hedgerow.partitions.model import All, TimePartitions, Window
 from hedgerow.protocol.orders import Input
 from hedgerow.protocol.references import Reference
-from hedgerow_scheduler.planning.inputs import Wanted, choose_inputs, missing_input, wanted_inputs
+from hedgerow_scheduler.planning.inputs import Choice, Wanted, choose_inputs, missing_input, wanted_inputs
 
 DAILY = TimePartitions("day", "2024-01-01", end="2024-01-05")
 ONE, TWO = (Reference(f"file:///{name}", "json") for name in ("one", "two"))
@@ -34,7 +34,7 @@ def value(key: str, **more: object) -> Dependency:
 
 
 def test_a_parameter_wants_the_value_and_an_order_only_dependency_wants_none() -> None:
-    assert wanted(value("plain"), Dependency("days")) == [Wanted("plain", "a", False, ("",))]
+    assert wanted(value("plain"), Dependency("days")) == [Wanted("plain", "a", False, False, ("",))]
 
 
 def test_inputs_come_in_the_order_of_the_dependencies() -> None:
@@ -68,28 +68,43 @@ def test_what_the_step_makes_itself_is_not_wanted_except_its_earlier_partitions(
     assert wanted_inputs(catalog_of(manifest("a", both)), both[1], None, NOW) == ()
     total = asset("total", value("total", mapping=Window(-1, -1)), partitions=DAILY)
     found = wanted_inputs(catalog_of(manifest("a", total)), total[1], "2024-01-03", NOW)
-    assert found == (Wanted("total", "a", False, ("2024-01-02",)),)
+    assert found == (want("total", "2024-01-02"),)
+
+
+def want(asset: str, *partitions: str, optional: bool = False, in_place: bool = False) -> Wanted:
+    return Wanted(asset, "a", optional, in_place, partitions)
 
 
 def test_references_come_in_the_order_of_the_partitions_and_gaps_are_named() -> None:
-    want = Wanted("days", "a", False, ("d1", "d2", "d3"))
-    inputs, nothing = choose_inputs([want], {("days", "d3"): TWO, ("days", "d1"): ONE})
-    assert inputs == (Input("days", (ONE, TWO), ("d2",), "a"),)
-    assert nothing == ()
+    choice = choose_inputs([want("days", "d1", "d2", "d3")], {("days", "d3"): TWO, ("days", "d1"): ONE}, ())
+    assert choice == Choice((Input("days", (ONE, TWO), ("d2",), "a"),), (), ())
 
 
 def test_an_upstream_of_which_nothing_is_there_is_reported() -> None:
-    _, nothing = choose_inputs([Wanted("a", "a", False, ("",)), Wanted("b", "a", False, ("d1", "d2"))], {})
-    assert nothing == ("a", "b")
+    assert choose_inputs([want("a", ""), want("b", "d1", "d2")], {}, ()).lacking == ("a", "b")
 
 
 def test_an_optional_upstream_may_be_missing() -> None:
-    inputs, nothing = choose_inputs([Wanted("a", "a", True, ("",))], {})
-    assert (inputs, nothing) == ((Input("a", (), ("",), "a"),), ())
+    assert choose_inputs([want("a", "", optional=True)], {}, ()) == Choice((Input("a", (), ("",), "a"),), (), ())
 
 
 def test_nothing_is_missing_where_no_partition_is_wanted() -> None:
-    assert choose_inputs([Wanted("days", "a", False, ())], {})[1] == ()
+    assert choose_inputs([want("days")], {}, ()).lacking == ()
+
+
+def test_an_upstream_of_which_a_check_holds_the_first_output_back_is_waited_for() -> None:
+    choice = choose_inputs([want("a", "d1")], {}, {("a", "d1")})
+    assert (choice.lacking, choice.held_back) == ((), ("a",))
+
+
+def test_what_is_current_is_read_while_a_check_holds_a_newer_output_back() -> None:
+    choice = choose_inputs([want("a", "d1")], {("a", "d1"): ONE}, {("a", "d1")})
+    assert (choice.inputs[0].references, choice.held_back) == ((ONE,), ())
+
+
+def test_what_was_overwritten_in_place_is_not_read_while_a_check_holds_it_back() -> None:
+    choice = choose_inputs([want("a", "d1", in_place=True)], {("a", "d1"): ONE}, {("a", "d1")})
+    assert choice.held_back == ("a",)
 
 
 def test_the_remedy_for_a_missing_input_depends_on_whether_it_can_be_materialized() -> None:

@@ -244,6 +244,23 @@ def test_more_steps_than_a_run_takes_are_refused_before_they_are_made(monkeypatc
     assert len(planned(FLIGHTS, "raw", partition_range=PartitionRange("2024-01-01", "2024-01-03"))) == 3
 
 
+def test_more_edges_than_a_run_takes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    everything = asset("x", Dependency("raw", mapping=All()), partitions=DAILY)
+    catalog = catalog_of(manifest("a", asset("raw", partitions=DAILY), everything))
+    monkeypatch.setattr(steps_module, "MAX_EDGES", 9)
+    three_days = PartitionRange("2024-01-01", "2024-01-03")
+    assert len(planned(catalog, "*", partition_range=three_days)) == 6
+    error = refusal("*", catalog=catalog, partition_range=PartitionRange("2024-01-01", "2024-01-04"))
+    assert error.code == "HR-Q006"
+
+
+def test_thousands_of_keys_are_planned_in_a_time_that_grows_with_their_number() -> None:
+    many = StaticPartitions(tuple(f"k{number}" for number in range(20_000)))
+    catalog = catalog_of(manifest("a", asset("x", partitions=many), asset("y", "x", partitions=many)))
+    plan = planned(catalog, "*", all_partitions=True)
+    assert [step.upstream for step in plan[20_000:20_002]] == [(0,), (1,)]
+
+
 # -- any graph ---------------------------------------------------------------------------------------------------------
 
 KINDS = st.sampled_from([None, DAILY, WEEKLY, MONTHLY])

@@ -1,0 +1,640 @@
+"""Recording against a real PostgreSQL: what was decided comes back as it was, and nothing stale is ever committed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, Engine, select, text
+from support.scheduling import (
+    LEASE,
+    START_TIMEOUT,
+    World,
+    asset,
+    chunks,
+    envelope,
+    manifest,
+    multi,
+    picture,
+    published,
+    success,
+    token_of,
+)
+
+from hedgerow.errors import HedgerowError, Problem, RequestError
+from hedgerow.manifest.model import Column, Retry
+from hedgerow.partitions.model import StaticPartitions
+from hedgerow.protocol import events as ev
+from hedgerow.protocol.references import Reference
+from hedgerow_scheduler.lifecycle.changes import Changes, Effects
+from hedgerow_scheduler.lifecycle.model import Attempt, Materialization, Run
+from hedgerow_scheduler.lifecycle.states import AttemptState, MaterializationState, RunState, StepState
+from hedgerow_scheduler.metadata import catalogs, commands, leadership, migrate, runs
+from hedgerow_scheduler.metadata import tables as t
+from hedgerow_scheduler.metadata.database import open_engine
+from hedgerow_scheduler.metadata.inputs import read_stored
+from hedgerow_scheduler.metadata.leadership import Leadership
+from hedgerow_scheduler.metadata.recording import record
+from hedgerow_scheduler.metadata.writes import StaleWriteError, Writes
+from hedgerow_scheduler.planning.request import PartitionRange, RunRequest
+from hedgerow_scheduler.planning.snapshot import Snapshot
+from hedgerow_scheduler.recovery.leases import lose
+from hedgerow_scheduler.service.requests import take_commands, take_requested_runs
+from hedgerow_scheduler.service.takeover import read_cursors, read_snapshot
+
+pytestmark = pytest.mark.servers
+
+SALES = manifest(
+    "sales",
+    asset("a", retry=Retry(1, delay_ms=60_000, jitter=False)),
+    asset("b", "a"),
+    multi(("x", "y")),
+    asset("p", config_schema={"type": "object"}),
+    asset("q"),
+)
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    found = open_engine(database_url)
+    yield found
+    found.dispose()
+
+
+class Recorded(World):
+    """A world whose cycles are recorded, as the leader records them."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self.engine = engine
+        with engine.begin() as connection:
+            self.now = leadership.read_time(connection)
+
+    def cycle_recorded(self) -> list[Attempt]:
+        """A whole cycle, recorded in one transaction."""
+        with self.engine.begin() as connection:
+            take_requested_runs(connection, self.snapshot, self.now)
+            take_commands(connection, self.snapshot, self.now)
+            fresh = self.cycle()
+            self.record(connection)
+        return fresh
+
+    def record(self, connection: Connection) -> None:
+        """What changed."""
+        self.snapshot.effects = Effects()
+        changes, self.snapshot.changes = self.snapshot.changes, Changes()
+        record(connection, changes, self.now)
+
+    def request(self, *selection: str, **more: Any) -> Run:
+        """A run as the API asks for it."""
+        with self.engine.begin() as connection:
+            run_id, _ = runs.request_run(connection, RunRequest(selection, **more), {}, "ann")
+        self.cycle_recorded()
+        return self.snapshot.runs[run_id]
+
+    def command(self, kind: str, run: Run, **body: Any) -> None:
+        """A command as the API writes it."""
+        with self.engine.begin() as connection:
+            commands.write(connection, kind, {"run_id": run.id, **body}, "ann")
+        self.cycle_recorded()
+
+    def read_again(self) -> Snapshot:
+        """What the next leader would read."""
+        with self.engine.begin() as connection:
+            return read_snapshot(connection, self.now, START_TIMEOUT, LEASE)
+
+
+@pytest.fixture
+def world(engine: Engine) -> Recorded:
+    found = Recorded(engine)
+    found.send("sales", *chunks(SALES))
+    found.beat("sales", slots=9)
+    found.cycle_recorded()
+    return found
+
+
+def rows(engine: Engine, statement: str) -> list[tuple[Any, ...]]:
+    with engine.begin() as connection:
+        return [tuple(row) for row in connection.execute(text(statement))]
+
+
+# -- reading back ------------------------------------------------------------------------------------------------------
+
+
+def alike(here: Snapshot, there: Snapshot) -> None:
+    """Both say the same, but for what a takeover changes on purpose: leases, and queues of what has ended."""
+
+    def comparable(snapshot: Snapshot) -> dict[str, Any]:
+        found = picture(snapshot)
+        for run in snapshot.runs.values():
+            state, steps, counts = found["runs"][run.id]
+            # `waiting_on` is only kept right while a step waits; `cancelling` is taken from the run.
+            found["runs"][run.id] = (
+                state,
+                [(*step[:11], step[11] if step[9] is StepState.WAITING else 0, *step[12:-1]) for step in steps],
+                counts,
+            )
+        found["attempts"] = {
+            key: (state, worker, token, outputs)
+            for key, (state, worker, token, _, outputs) in found["attempts"].items()
+        }
+        return found
+
+    assert comparable(there) == comparable(here)
+    assert there.dispatch_seq == here.dispatch_seq
+    assert set(there.workers) == set(here.workers)
+    assert {key: (w.slots, w.queues, w.state, w.manifest_hash) for key, w in there.workers.items()} == {
+        key: (w.slots, w.queues, w.state, w.manifest_hash) for key, w in here.workers.items()
+    }
+
+
+def test_what_was_recorded_is_what_the_next_leader_reads(world: Recorded) -> None:
+    world.request("a b p x", config={"p": {"n": 1}})
+    alike(world.snapshot, world.read_again())
+    by_name = {attempt.step.computation: attempt for attempt in world.orders}
+    world.begin(by_name["a"], by_name["x"])
+    world.send("sales", ev.AssetMaterialized(by_name["x"].id, "x", token_of(by_name["x"]), metadata={"rows": 3}))
+    world.send("sales", ev.CheckEvaluated(by_name["x"].id, "x", "rows", False, token_of(by_name["x"]), blocking=True))
+    world.cycle_recorded()
+    alike(world.snapshot, world.read_again())
+    again = world.read_again().attempts[by_name["x"].id]
+    assert again.rejected == {"x"}
+    assert again.outputs["x"].metadata == {"rows": 3}
+    world.fail(by_name["a"])
+    world.cycle_recorded()
+    there = world.read_again()
+    alike(world.snapshot, there)
+    assert there.next_timer() == world.now + timedelta(seconds=60)
+    assert next(iter(there.runs.values())).config == {"p": {"n": 1}}
+
+
+def test_a_lost_attempt_is_still_known_to_the_next_leader_and_its_outcome_counts(world: Recorded) -> None:
+    run = world.request("a")
+    (attempt,) = world.orders
+    world.begin(attempt)
+    world.cycle_recorded()
+    lose(world.snapshot, attempt, world.now)
+    with world.engine.begin() as connection:
+        world.record(connection)
+    world.snapshot = world.read_again()
+    world.fold.snapshot = world.fold.outcomes.snapshot = world.snapshot
+    again = world.snapshot.attempts[attempt.id]
+    assert (again.state, again.token) == (AttemptState.LOST, token_of(attempt))
+    world.finish(again)
+    with world.engine.begin() as connection:
+        world.record(connection)
+    assert rows(world.engine, "SELECT state FROM runs") == [("succeeded",)]
+    assert world.snapshot.runs.get(run.id) is None
+
+
+def test_orders_that_may_never_have_been_published_are_taken_back_by_the_next_leader(world: Recorded) -> None:
+    world.request("a x")
+    first, second = world.orders
+    world.begin(first)
+    world.cycle_recorded()
+    there = world.read_again()
+    assert [attempt.id for attempt in there.effects.revoke] == [second.id]
+    assert there.attempts[first.id].lease_until == world.now + 2 * LEASE
+
+
+def test_a_cancellation_goes_on_under_the_next_leader(world: Recorded) -> None:
+    run = world.request("a b")
+    (attempt,) = world.orders
+    world.begin(attempt)
+    world.cycle_recorded()
+    world.command("cancel_run", run)
+    there = world.read_again()
+    (again,) = there.runs.values()
+    assert [step.state.value for step in again.steps] == ["running", "cancelled"]
+    assert again.cancel_requested
+    assert again.steps[0].cancelling
+
+
+def test_an_ended_run_is_not_read_again_but_can_be_retried(world: Recorded) -> None:
+    run = world.request("p q")
+    first, second = world.orders
+    world.begin(first, second)
+    world.finish(first)
+    world.fail(second)
+    world.cycle_recorded()
+    assert world.read_again().runs == {}
+    assert rows(world.engine, "SELECT state, steps, ended_at IS NOT NULL FROM runs") == [("failed", 2, True)]
+    world.command("retry_run", run)
+    (again,) = world.snapshot.runs.values()
+    assert sorted(step.state.value for step in again.steps) == ["dispatched", "succeeded"]
+    assert rows(world.engine, "SELECT state, ended_at FROM runs") == [("running", None)]
+    assert rows(world.engine, "SELECT outcome FROM commands") == [({"retried": 1},)]
+    alike(world.snapshot, world.read_again())
+
+
+def test_a_retry_right_after_a_cancellation_takes_up_the_run_as_it_is_then(world: Recorded) -> None:
+    world.beat("sales", state="draining")
+    run = world.request("a b")
+    with world.engine.begin() as connection:
+        commands.write(connection, "cancel_run", {"run_id": run.id}, "")
+        commands.write(connection, "retry_run", {"run_id": run.id}, "")
+    world.cycle_recorded()
+    assert rows(world.engine, "SELECT outcome FROM commands ORDER BY id") == [({"cancelled": 2},), ({"retried": 2},)]
+    alike(world.snapshot, world.read_again())
+    assert [step.state.value for step in world.snapshot.runs[run.id].steps] == ["ready", "waiting"]
+
+
+def test_a_command_for_a_run_that_is_not_planned_yet_waits_for_it(world: Recorded) -> None:
+    with world.engine.begin() as connection:
+        ids = [runs.request_run(connection, RunRequest(("a",)), {}, "")[0] for _ in range(25)]
+        commands.write(connection, "cancel_run", {"run_id": ids[-1]}, "")
+    world.cycle_recorded()
+    assert rows(world.engine, "SELECT applied_at FROM commands") == [(None,)]
+    world.cycle_recorded()
+    assert rows(world.engine, "SELECT outcome FROM commands") == [({"cancelled": 1},)]
+    assert rows(world.engine, f"SELECT state FROM runs WHERE id = '{ids[-1]}'") == [("cancelled",)]
+
+
+def test_a_command_for_no_run_is_answered(world: Recorded) -> None:
+    run = world.request("a")
+    run_id = run.id
+    run.id = "00000000-0000-7000-8000-000000000000"
+    world.command("cancel_run", run)
+    run.id = run_id
+    ((outcome,),) = rows(world.engine, "SELECT outcome FROM commands")
+    assert "no run" in outcome["refused"]
+
+
+def test_a_request_that_can_not_be_planned_fails_with_its_reason_and_the_others_go_on(world: Recorded) -> None:
+    with world.engine.begin() as connection:
+        bad, _ = runs.request_run(connection, RunRequest(("nothing",)), {}, "")
+        good, _ = runs.request_run(connection, RunRequest(("a",)), {}, "")
+    world.cycle_recorded()
+    assert set(world.snapshot.runs) == {good}
+    ((state, error),) = rows(world.engine, f"SELECT state, error FROM runs WHERE id = '{bad}'")
+    assert (state, error["code"]) == ("failed", "HR-Q001")
+
+
+def test_the_catalog_ownership_and_accepted_manifests_come_back(world: Recorded) -> None:
+    second = manifest("sales", asset("a"), asset("new"))
+    thief = manifest("ml", asset("a"), asset("mine"))
+    world.send("sales", *chunks(second), worker="w2")
+    world.beat("sales", "w2", slots=1)
+    world.send("ml", *chunks(thief))
+    world.cycle_recorded()
+    there = world.read_again()
+    alike(world.snapshot, there)
+    assert list(there.accepted) == [published(SALES).hash, published(second).hash]
+    assert there.owners["a"] == ("sales", "sales")
+    assert "mine" not in there.owners
+    assert there.broken == {("ml", "ml")}
+    with world.engine.begin() as connection:
+        assert set(catalogs.read_catalog(connection).assets) == {"a", "new"}
+
+
+def test_cursors_come_back_with_their_epochs(world: Recorded) -> None:
+    world.snapshot.changes.cursors["sales"] = ("17-3", "epoch-1")
+    world.cycle_recorded()
+    world.snapshot.changes.cursors["sales"] = ("18-0", "epoch-1")
+    world.cycle_recorded()
+    with world.engine.begin() as connection:
+        assert read_cursors(connection) == {"sales": ("18-0", "epoch-1")}
+
+
+# -- guards ------------------------------------------------------------------------------------------------------------
+
+
+def tamper(engine: Engine, statement: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE steps SET state = 'cancelled'",
+        "UPDATE steps SET attempt = 7",
+        "UPDATE attempts SET state = 'superseded'",
+    ],
+)
+def test_a_write_over_another_state_than_the_known_one_is_refused_and_nothing_of_it_is_kept(
+    world: Recorded, statement: str
+) -> None:
+    world.request("a")
+    (attempt,) = world.orders
+    tamper(world.engine, statement)
+    world.begin(attempt)
+    world.finish(attempt)
+    with pytest.raises(StaleWriteError), world.engine.begin() as connection:
+        world.record(connection)
+    assert rows(world.engine, "SELECT count(*) FROM materializations") == [(0,)]
+    assert rows(world.engine, "SELECT count(*) FROM events WHERE kind LIKE 'attempt%'") == [(0,)]
+    assert rows(world.engine, "SELECT state FROM runs") == [("running",)]
+
+
+def test_a_run_that_someone_else_planned_meanwhile_is_not_planned_again(world: Recorded) -> None:
+    with world.engine.begin() as connection:
+        runs.request_run(connection, RunRequest(("a",)), {}, "")
+        take_requested_runs(connection, world.snapshot, world.now)
+    tamper(world.engine, "UPDATE runs SET state = 'running'")
+    with pytest.raises(StaleWriteError), world.engine.begin() as connection:
+        world.record(connection)
+    assert rows(world.engine, "SELECT count(*) FROM steps") == [(0,)]
+
+
+# -- the lead ----------------------------------------------------------------------------------------------------------
+
+
+def lead(engine: Engine, holder: str) -> Leadership | None:
+    with engine.begin() as connection:
+        return leadership.try_to_lead(connection, holder)
+
+
+def age(engine: Engine, seconds: float) -> None:
+    tamper(engine, f"UPDATE leader SET renewed_at = renewed_at - interval '{seconds} s'")
+
+
+def test_one_leads_and_another_only_after_three_silent_seconds(engine: Engine) -> None:
+    first = lead(engine, "one")
+    assert first is not None
+    assert lead(engine, "two") is None
+    age(engine, 2)
+    assert lead(engine, "two") is None
+    age(engine, 1.1)
+    second = lead(engine, "two")
+    assert second is not None
+    assert second.epoch == first.epoch + 1
+
+
+def test_who_renews_goes_on_leading(engine: Engine) -> None:
+    first = lead(engine, "one")
+    assert first is not None
+    age(engine, 60)
+    with engine.begin() as connection:
+        leadership.guard(connection, first)
+    assert lead(engine, "two") is None
+
+
+def test_who_resigns_is_followed_at_once_and_a_deposed_leader_can_not_resign_for_its_successor(engine: Engine) -> None:
+    first = lead(engine, "one")
+    assert first is not None
+    with engine.begin() as connection:
+        leadership.resign(connection, first)
+    second = lead(engine, "two")
+    assert second is not None
+    with engine.begin() as connection:
+        leadership.resign(connection, first)
+    assert lead(engine, "three") is None
+
+
+def in_two_steps(connection: Connection, first: Leadership) -> None:
+    leadership.guard(connection, first)
+
+
+def with_the_writes(connection: Connection, first: Leadership) -> None:
+    writes = Writes()
+    leadership.add_guard(writes, first)
+    writes.flush(connection)
+
+
+@pytest.mark.parametrize("guard", [in_two_steps, with_the_writes])
+def test_a_deposed_leader_commits_nothing(world: Recorded, guard: Callable[[Connection, Leadership], None]) -> None:
+    first = lead(world.engine, "one")
+    assert first is not None
+    world.request("a")
+    (attempt,) = world.orders
+    world.begin(attempt)
+    world.finish(attempt)
+    age(world.engine, 4)
+    assert lead(world.engine, "two") is not None
+    with pytest.raises(HedgerowError), world.engine.begin() as connection:  # noqa: PT012
+        world.record(connection)
+        guard(connection, first)
+    assert rows(world.engine, "SELECT state FROM steps") == [("dispatched",)]
+    assert rows(world.engine, "SELECT count(*) FROM materializations") == [(0,)]
+
+
+# -- materializations --------------------------------------------------------------------------------------------------
+
+UUIDS = (f"00000000-0000-7000-8000-{number:012}" for number in count(1))
+
+
+def output(dispatch_seq: int, state: MaterializationState = MaterializationState.CURRENT, **more: Any) -> Changes:
+    attempt_id, run_id = next(UUIDS), next(UUIDS)
+    reference = Reference(f"file:///{dispatch_seq}", "json")
+    changes = Changes()
+    changes.outputs[attempt_id, "a"] = Materialization(
+        attempt_id, "a", more.get("partition", ""), run_id, 0, dispatch_seq, state, more.get("reference", reference),
+        "d", "c", {}, (Column("n", "int"),),
+    )  # fmt: skip
+    return changes
+
+
+def kept(engine: Engine) -> dict[int, str]:
+    return dict(rows(engine, "SELECT dispatch_seq, state FROM materializations"))
+
+
+def current(engine: Engine, partition: str = "") -> str | None:
+    with engine.begin() as connection:
+        found = read_stored(connection, [("a", partition)]).current.get(("a", partition))
+        return found.uri if found else None
+
+
+def write(engine: Engine, *several: Changes) -> None:
+    for changes in several:
+        with engine.begin() as connection:
+            record(connection, changes, leadership.read_time(connection))
+
+
+def test_a_later_materialization_supersedes_the_current_one(engine: Engine) -> None:
+    write(engine, output(1), output(2))
+    assert current(engine) == "file:///2"
+    assert kept(engine) == {1: "superseded", 2: "current"}
+
+
+def test_an_earlier_one_that_comes_late_does_not_move_the_pointer_back(engine: Engine) -> None:
+    write(engine, output(2), output(1))
+    assert current(engine) == "file:///2"
+    assert kept(engine) == {1: "superseded", 2: "current"}
+
+
+def test_of_several_in_one_transaction_the_last_dispatched_is_current(engine: Engine) -> None:
+    together = Changes()
+    for changes in (output(2), output(3), output(1)):
+        together.outputs |= changes.outputs
+    write(engine, together)
+    assert current(engine) == "file:///3"
+    assert kept(engine) == {1: "superseded", 2: "superseded", 3: "current"}
+
+
+def test_partitions_have_pointers_of_their_own(engine: Engine) -> None:
+    write(engine, output(1, partition="p1"), output(2, partition="p2"))
+    assert (current(engine, "p1"), current(engine, "p2"), current(engine)) == ("file:///1", "file:///2", None)
+
+
+@pytest.mark.parametrize("state", [MaterializationState.CANDIDATE, MaterializationState.REJECTED])
+def test_what_a_check_holds_back_is_not_read_and_is_known_to_be_there(
+    engine: Engine, state: MaterializationState
+) -> None:
+    write(engine, output(1, state))
+    with engine.begin() as connection:
+        stored = read_stored(connection, [("a", ""), ("never", "")])
+    assert (stored.current, stored.held_back) == ({}, frozenset({("a", "")}))
+
+
+def test_a_rejected_one_leaves_the_current_one_in_place(engine: Engine) -> None:
+    write(engine, output(1), output(2, MaterializationState.REJECTED))
+    assert current(engine) == "file:///1"
+    assert kept(engine) == {1: "current", 2: "rejected"}
+
+
+# -- what people and teams write ---------------------------------------------------------------------------------------
+
+NUL = "a\x00b"
+
+
+def test_nul_characters_anywhere_do_not_spoil_the_transaction(world: Recorded) -> None:
+    world.request("a x")
+    a, x = world.orders
+    world.begin(a, x)
+    token = token_of(x)
+    reference = Reference(f"file:///{NUL}", NUL, extra={NUL: NUL})
+    world.send(
+        "sales",
+        ev.AssetMaterialized(x.id, "x", token, None, reference, NUL, NUL, {NUL: [NUL, {"deep": NUL}]}, (Column(NUL, NUL, NUL),)),
+        ev.CheckEvaluated(x.id, "x", NUL, True, token, NUL, description=NUL, metadata={NUL: NUL}, error=NUL),
+        ev.AttemptSucceeded(x.id, token, 1.0, NUL),
+        ev.AttemptFailed(a.id, "user_error", Problem(NUL, NUL, NUL, NUL, 1, NUL), token_of(a), False, 1.0, NUL),
+        ev.LocationFailed("sales", "sales", (Problem("HR-D001", NUL, NUL),)),
+        ev.AttemptStarted(NUL, NUL),
+    )  # fmt: skip
+    world.beat("sales", "w2", manifest=NUL, host=NUL)
+    world.receive("sales", b'{"id":"i","kind":"a\\u0000b","v":1,"body":{},"worker":"w3","seq":1}')
+    world.cycle_recorded()
+    assert rows(world.engine, "SELECT state FROM steps ORDER BY assets") == [("failed",), ("succeeded",)]
+    assert rows(world.engine, "SELECT reference ->> 'format' FROM materializations WHERE asset = 'x'") == [
+        ("a\ufffdb",)
+    ]
+    assert rows(world.engine, "SELECT count(*) FROM quarantine") == [(1,)]
+    assert len(rows(world.engine, "SELECT 1 FROM workers WHERE host = 'a\ufffdb'")) == 1
+
+
+def test_a_worker_whose_text_is_no_utf8_where_nobody_looks_does_not_spoil_the_transaction(world: Recorded) -> None:
+    world.request("a")
+    (attempt,) = world.orders
+    body = f'{{"attempt_id":"{attempt.id}","token":"{token_of(attempt)}"}}'.encode()
+    world.receive(
+        "sales", b'{"id":"i","kind":"attempt_started","v":1,"x":"\xff","body":' + body + b',"worker":"w5","seq":1}'
+    )
+    world.cycle_recorded()
+    assert rows(world.engine, "SELECT state FROM steps") == [("running",)]
+
+
+def test_all_signs_and_numbers_come_back_as_they_were(world: Recorded) -> None:
+    world.request("x")
+    (attempt,) = world.orders
+    metadata = {
+        "text": "Ærø 🦔 \\u0041 \\ \" ' \n\t\x7f\u2028", "huge": 10**300, "small": 1e-300, "yes": True, "none": None,
+        "": {"": []}, "list": [1, -0.5, [[]]],
+    }  # fmt: skip
+    world.begin(attempt)
+    world.send("sales", ev.AssetMaterialized(attempt.id, "x", token_of(attempt), metadata=metadata))
+    world.cycle_recorded()
+    assert world.read_again().attempts[attempt.id].outputs["x"].metadata == metadata
+
+
+def test_events_are_kept_as_they_were_received(world: Recorded) -> None:
+    sent = envelope(ev.WorkerStopped("Ærø 🦔 \\u0041 \\"), "w9", 1)
+    world.receive("sales", sent)
+    world.cycle_recorded()
+    ((body,),) = rows(world.engine, "SELECT body FROM events WHERE worker = 'w9'")
+    assert bytes(body) == sent
+
+
+def test_thousands_of_steps_are_recorded_at_once(world: Recorded) -> None:
+    keys = StaticPartitions(tuple(f"k{number}" for number in range(3000)))
+    world.send("ml", *chunks(manifest("ml", asset("m", partitions=keys), asset("n", "m", partitions=keys)), 100_000))
+    run = world.request("m n", all_partitions=True)
+    assert rows(world.engine, "SELECT count(*), count(DISTINCT partition) FROM steps") == [(6000, 3000)]
+    world.command("cancel_run", run)
+    assert rows(world.engine, "SELECT DISTINCT state FROM steps") == [("cancelled",)]
+
+
+# -- requests ----------------------------------------------------------------------------------------------------------
+
+
+def ask(
+    engine: Engine, key: str | None, *selection: str, tags: dict[str, str] | None = None, **more: Any
+) -> tuple[str, bool]:
+    with engine.begin() as connection:
+        return runs.request_run(connection, RunRequest(selection, **more), tags or {}, "ann", key)
+
+
+def test_the_same_idempotency_key_gives_the_same_run(engine: Engine) -> None:
+    days = PartitionRange("2024-01-01", "2024-01-02")
+    first, new = ask(engine, "k1", "a", partition_range=days, config={"a": {"n": [1]}}, tags={"t": "1"})
+    assert new
+    assert ask(engine, "k1", "a", partition_range=days, config={"a": {"n": [1]}}, tags={"t": "1"}) == (first, False)
+    other, new = ask(engine, "k2", "a")
+    assert (new, other == first) == (True, False)
+    assert ask(engine, None, "a")[1]
+    assert ask(engine, None, "a")[1]
+
+
+@pytest.mark.parametrize(("selection", "tags"), [("b", {}), ("a", {"t": "1"})])
+def test_an_idempotency_key_is_good_for_one_request_only(engine: Engine, selection: str, tags: dict[str, str]) -> None:
+    ask(engine, "k1", "a")
+    with pytest.raises(RequestError) as caught:
+        ask(engine, "k1", selection, tags=tags)
+    assert caught.value.code == "HR-Q030"
+    assert rows(engine, "SELECT count(*) FROM runs") == [(1,)]
+
+
+def test_a_request_comes_back_as_it_was_asked(engine: Engine) -> None:
+    request = RunRequest(("a", "b+"), ("p",), PartitionRange("x", "y"), True, {"a": {"n": None}})
+    with engine.begin() as connection:
+        runs.request_run(connection, request, {"t": "1"}, "ann")
+        (found,) = runs.read_requested(connection)
+    assert found.request == request
+    assert (found.run.state, found.run.author, found.run.tags, found.run.config) == (
+        RunState.REQUESTED, "ann", {"t": "1"}, {"a": {"n": None}},
+    )  # fmt: skip
+
+
+# -- the schema --------------------------------------------------------------------------------------------------------
+
+
+def test_the_migrations_make_exactly_the_tables_that_the_code_declares(engine: Engine) -> None:
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, t.metadata) == []
+
+
+def test_migrating_again_changes_nothing(database_url: str) -> None:
+    assert migrate.upgrade(database_url) == migrate.head(database_url) == migrate.current(database_url)
+
+
+def test_an_empty_database_has_no_revision(postgres_url: str) -> None:
+    assert migrate.current(postgres_url) is None
+
+
+def test_every_state_that_is_written_is_one_of_the_table(world: Recorded) -> None:
+    world.request("a b x")
+    for attempt in list(world.orders):
+        world.begin(attempt)
+        world.send("sales", *success(attempt))
+    world.cycle_recorded()
+    with world.engine.begin() as connection:
+        for column, kind in (
+            (t.steps.c.state, StepState), (t.attempts.c.state, AttemptState), (t.runs.c.state, RunState),
+            (t.materializations.c.state, MaterializationState),
+        ):  # fmt: skip
+            assert {kind(value) for value in connection.execute(select(column)).scalars()}
+
+
+def test_times_come_back_with_their_zone(world: Recorded) -> None:
+    world.request("a")
+    (found,) = world.read_again().runs.values()
+    assert isinstance(found.started_at, datetime)
+    assert found.started_at == world.now
+    assert found.started_at.utcoffset() is not None

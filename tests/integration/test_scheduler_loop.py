@@ -1,0 +1,463 @@
+"""The scheduler as a whole against a real PostgreSQL and Valkey, with workers played by the test."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+import msgspec
+import pytest
+import redis
+from sqlalchemy import Engine, text
+from support.processes import eventually
+from support.scheduling import HOUR_MS, Stream, asset, chunks, envelope, manifest, published
+
+from hedgerow.errors import Problem
+from hedgerow.manifest import model
+from hedgerow.manifest.model import Dependency
+from hedgerow.protocol import control, names
+from hedgerow.protocol import events as ev
+from hedgerow.protocol.envelope import decode_envelope, encode_batch
+from hedgerow.protocol.orders import OrderMessage, StepOrder
+from hedgerow.protocol.references import Reference
+from hedgerow.settings.platform import PlatformSettings, read_platform
+from hedgerow_scheduler.ingest.inbox import Inbox
+from hedgerow_scheduler.metadata import commands, runs, teams
+from hedgerow_scheduler.metadata.database import open_engine
+from hedgerow_scheduler.observe.metrics import SchedulerMetrics
+from hedgerow_scheduler.planning.request import RunRequest
+from hedgerow_scheduler.service.leading import Listener, serve
+
+pytestmark = pytest.mark.servers
+
+RAW = manifest("raw", asset("raw/x"))
+SALES = manifest(
+    "sales",
+    asset("clean", Dependency("raw/x", parameter="x")),
+    asset("report", Dependency("clean", parameter="clean")),
+    asset("alone"),
+)
+BROKEN = Problem("HR-X001", "It broke.", "Mend it.")
+
+
+@pytest.fixture
+def settings(database_url: str, broker_url: str) -> PlatformSettings:
+    return read_platform(
+        None,
+        {
+            "HEDGEROW_NAME": "test",
+            "HEDGEROW_DATABASE": database_url,
+            "HEDGEROW_BROKER": broker_url,
+            "HEDGEROW_STORAGE": "/nowhere",
+            "HEDGEROW_HEARTBEAT_S": "0.2",
+            "HEDGEROW_LEASE_S": "1",
+            "HEDGEROW_START_TIMEOUT_S": "1",
+        },
+    )
+
+
+class Worker:
+    """What a worker says and does on the broker, one call at a time."""
+
+    def __init__(self, broker: redis.Redis, serves: model.Manifest, name: str = "w1") -> None:
+        self.broker, self.serves, self.name, self.team = broker, serves, name, serves.team
+        self.outbox = Stream(serves.team, name)
+        self.hash = published(serves).hash
+        self.holds: dict[str, str] = {}
+        self.told: list[control.Control] = []
+        self.everyone = [self]
+        self._heard = "0-0"
+        self._tokens = count(1)
+        self.report(ev.ManifestPublished(self.team, serves.location, self.hash, 1))
+
+    def report(self, *bodies: ev.Event) -> None:
+        """Events go into the outbox and onto the stream."""
+        self._write(*self.outbox.add(*bodies))
+
+    def attend(self) -> None:
+        """A heartbeat, and an answer to whatever the scheduler asks."""
+        holds = tuple(ev.Held(attempt, token) for attempt, token in self.holds.items())
+        beat = ev.WorkerHeartbeat(self.serves.location, self.hash, ("default",), 4, len(holds), holds=holds)
+        self._write(envelope(beat, self.name, 0))
+        key = names.control_stream("test", self.team)
+        for _, entries in self._read(key):
+            for entry_id, fields in entries:
+                self._heard = entry_id.decode()
+                sent = decode_envelope(fields[b"b"])
+                message = msgspec.json.decode(sent.body, type=control.KINDS[sent.kind])
+                self.told.append(message)
+                if isinstance(message, control.SendManifest) and message.hash == self.hash:
+                    self.report(*chunks(self.serves))
+                elif isinstance(message, control.ResendEvents) and message.worker in (self.name, "*"):
+                    self._write(*self.outbox.sent[message.after_seq :])
+
+    def take(self) -> StepOrder | None:
+        """The next order, as Celery's consumer would pop it; None when there is none."""
+        queue = names.celery_key_prefix("test", self.team) + names.celery_queue(
+            self.serves.location, "default", self.hash
+        )
+        message = self.broker.rpop(queue)
+        if message is None:
+            return None
+        decoded = json.loads(message)  # type: ignore[arg-type]
+        assert decoded["headers"]["task"] == names.CELERY_TASK
+        ((body,), _, _) = json.loads(base64.b64decode(decoded["body"]))
+        (order,) = msgspec.json.decode(body, type=OrderMessage).orders
+        return order
+
+    def awaited(self, step: str = "") -> StepOrder:
+        """The next order once it is there, which is that for the computation `step` if one is named."""
+
+        def look() -> StepOrder | None:
+            for worker in self.everyone:
+                worker.attend()
+            return self.take()
+
+        order = eventually(look, what=f"an order for {step or self.team}")
+        assert order is not None
+        assert order.computation == step or not step
+        return order
+
+    def begin(self, order: StepOrder) -> bool:
+        """Takes the claim and says so; False when the scheduler was quicker."""
+        token = f"{self.name}:{next(self._tokens)}"
+        key = names.claim_key("test", self.team, order.attempt_id)
+        if self.broker.set(key, token, nx=True, get=True, px=60_000) not in (None, token.encode()):
+            return False
+        self.holds[order.attempt_id] = token
+        self.report(ev.AttemptStarted(order.attempt_id, token))
+        return True
+
+    def finish(self, order: StepOrder) -> None:
+        """Everything was written."""
+        token = self.holds.pop(order.attempt_id)
+        made = [
+            ev.AssetMaterialized(
+                order.attempt_id, key, token, None, Reference(f"{order.output}/{key}/{order.attempt_id}", "json")
+            )
+            for key in order.assets
+        ]
+        self.report(*made, ev.AttemptSucceeded(order.attempt_id, token, HOUR_MS))
+
+    def do(self, step: str) -> StepOrder:
+        """Waits for a step and makes it."""
+        order = self.awaited(step)
+        assert self.begin(order)
+        self.finish(order)
+        return order
+
+    def _write(self, *envelopes: bytes) -> None:
+        if envelopes:
+            self.broker.xadd(names.events_stream("test", self.team), {b"b": encode_batch(list(envelopes))})
+
+    def _read(self, key: str) -> list[Any]:
+        answer: Any = self.broker.xread({key: self._heard})
+        return list(answer.items()) if isinstance(answer, dict) else list(answer or ())
+
+
+class Platform:
+    """Servers, a scheduler that can be started and stopped, and the workers of two teams."""
+
+    def __init__(self, settings: PlatformSettings, engine: Engine, broker: redis.Redis) -> None:
+        self.settings, self.engine, self.broker = settings, engine, broker
+        with engine.begin() as connection:
+            teams.register(connection, ["raw", "sales"])
+        self.raw, self.sales = Worker(broker, RAW), Worker(broker, SALES)
+        self.raw.everyone = self.sales.everyone = [self.raw, self.sales]
+
+    @contextmanager
+    def scheduling(self, holder: str = "one") -> Iterator[SchedulerMetrics]:
+        """A scheduler for the length of the block."""
+        stopping, metrics = threading.Event(), SchedulerMetrics()
+        engine = open_engine(self.settings.database, pool_size=2, leader=True, name=holder)
+        thread = threading.Thread(target=serve, args=(engine, self.settings, metrics, holder, stopping), daemon=True)
+        thread.start()
+        try:
+            yield metrics
+        finally:
+            stopping.set()
+            thread.join(20)
+            engine.dispose()
+        assert not thread.is_alive()
+
+    def attend(self) -> None:
+        """All workers attend."""
+        for worker in (self.raw, self.sales):
+            worker.attend()
+
+    def deployed(self) -> None:
+        """Waits until both manifests are in force."""
+
+        def all_in_force() -> bool:
+            self.attend()
+            return len(self.rows("SELECT 1 FROM locations WHERE manifest_hash IS NOT NULL")) == 2
+
+        eventually(all_in_force, what="both manifests are in force")
+
+    def launch(self, *selection: str) -> str:
+        with self.engine.begin() as connection:
+            return runs.request_run(connection, RunRequest(selection), {}, "ann")[0]
+
+    def command(self, kind: str, run_id: str) -> None:
+        with self.engine.begin() as connection:
+            commands.write(connection, kind, {"run_id": run_id}, "ann")
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        with self.engine.begin() as connection:
+            return [tuple(row) for row in connection.execute(text(statement))]
+
+    def ended(self, run_id: str) -> str:
+        """The state in which a run has ended, while its workers attend."""
+
+        def look() -> str:
+            self.attend()
+            ((state,),) = self.rows(f"SELECT state FROM runs WHERE id = '{run_id}'")
+            return state if state not in ("requested", "running") else ""
+
+        return eventually(look, what="the run has ended")
+
+    def until(self, statement: str, *expected: tuple[Any, ...]) -> None:
+        """Waits until a query answers so, while the workers attend."""
+
+        def look() -> bool:
+            self.attend()
+            return self.rows(statement) == list(expected)
+
+        eventually(look, what=f"{statement} gives {expected}")
+
+
+@pytest.fixture
+def platform(settings: PlatformSettings) -> Iterator[Platform]:
+    engine = open_engine(settings.database)
+    with redis.Redis.from_url(settings.broker) as broker:
+        yield Platform(settings, engine, broker)
+    engine.dispose()
+
+
+def test_a_chain_of_three_steps_runs_across_two_teams_and_each_reads_what_the_one_before_wrote(
+    platform: Platform,
+) -> None:
+    with platform.scheduling():
+        platform.deployed()
+        run_id = platform.launch("+report")
+        first = platform.raw.do("raw/x")
+        second = platform.sales.do("clean")
+        third = platform.sales.do("report")
+        assert platform.ended(run_id) == "succeeded"
+    assert [order.run_id for order in (first, second, third)] == [run_id] * 3
+    assert [each.asset for each in second.inputs] == ["raw/x"]
+    assert second.inputs[0].references[0].uri == f"/nowhere/raw/raw/x/{first.attempt_id}"
+    assert second.inputs[0].team == "raw"
+    assert third.inputs[0].references[0].uri == f"/nowhere/sales/clean/{second.attempt_id}"
+    assert platform.rows("SELECT state, count(*) FROM materializations GROUP BY 1") == [("current", 3)]
+    assert platform.rows("SELECT count(*) FROM quarantine") == [(0,)]
+
+
+def test_what_is_recorded_is_acknowledged(platform: Platform) -> None:
+    with platform.scheduling():
+        platform.deployed()
+        run_id = platform.launch("alone")
+        platform.sales.do("alone")
+        assert platform.ended(run_id) == "succeeded"
+        expected = str(len(platform.sales.outbox.sent)).encode()
+        eventually(lambda: platform.broker.hget(names.ack_hash("test", "sales"), "w1") == expected)
+    assert platform.rows("SELECT acked FROM worker_sequences WHERE team = 'sales'") == [(int(expected),)]
+
+
+def test_work_goes_on_after_the_broker_has_lost_everything(platform: Platform) -> None:
+    with platform.scheduling():
+        platform.deployed()
+        run_id = platform.launch("+report")
+        order = platform.raw.awaited("raw/x")
+        assert platform.raw.begin(order)
+        platform.until("SELECT state FROM attempts", ("running",))
+        platform.broker.flushall()
+        platform.raw.finish(order)
+        platform.broker.flushall()  # the end of the step is lost, too: the worker has to send it again
+        waiting = platform.sales.awaited("clean")
+        assert not platform.sales.holds
+        platform.broker.flushall()  # and now the claims and orders of a step that nobody has started
+        assert platform.sales.begin(waiting)
+        platform.sales.finish(waiting)
+        platform.sales.do("report")
+        assert platform.ended(run_id) == "succeeded"
+    assert any(isinstance(message, control.ResendEvents) for message in platform.raw.told)
+    assert platform.rows("SELECT step_number, count(*) FROM attempts GROUP BY 1 ORDER BY 1") == [(0, 1), (1, 1), (2, 1)]
+
+
+def test_an_order_that_the_broker_lost_is_taken_back_and_dispatched_again(platform: Platform) -> None:
+    with platform.scheduling():
+        platform.deployed()
+        run_id = platform.launch("alone")
+        lost = platform.sales.awaited("alone")
+        again = platform.sales.do("alone")
+        assert platform.ended(run_id) == "succeeded"
+        assert not platform.sales.begin(lost)
+    assert again.attempt == 2
+    assert platform.rows("SELECT number, state FROM attempts ORDER BY number") == [(1, "refused"), (2, "succeeded")]
+    assert platform.rows("SELECT failures, losses, deaths FROM steps") == [(0, 0, 0)]
+
+
+def test_a_silent_workers_attempt_is_lost_and_the_step_is_tried_again(platform: Platform) -> None:
+    with platform.scheduling():
+        platform.deployed()
+        run_id = platform.launch("alone")
+        order = platform.sales.awaited("alone")
+        assert platform.sales.begin(order)
+        platform.sales.holds.clear()  # its runner hangs, and the worker has forgotten it
+        platform.sales.do("alone")
+        assert platform.ended(run_id) == "succeeded"
+    assert platform.rows("SELECT number, state FROM attempts ORDER BY number") == [(1, "lost"), (2, "succeeded")]
+    assert platform.rows("SELECT losses FROM steps") == [(1,)]
+
+
+def test_the_next_scheduler_goes_on_where_the_former_stopped(platform: Platform) -> None:
+    with platform.scheduling("one"):
+        platform.deployed()
+        run_id = platform.launch("+report")
+        order = platform.raw.awaited("raw/x")
+        assert platform.raw.begin(order)
+        platform.until("SELECT state FROM attempts", ("running",))
+    platform.raw.finish(order)
+    with platform.scheduling("two"):
+        platform.sales.do("clean")
+        platform.sales.do("report")
+        assert platform.ended(run_id) == "succeeded"
+    assert platform.rows("SELECT epoch, holder FROM leader") == [(2, "")]
+    assert platform.rows("SELECT step_number, count(*) FROM attempts GROUP BY 1 ORDER BY 1") == [(0, 1), (1, 1), (2, 1)]
+
+
+def test_of_two_schedulers_one_leads_and_the_other_takes_over_when_the_first_resigns(platform: Platform) -> None:
+    def leads(metrics: SchedulerMetrics) -> bool:
+        return metrics.registry.get_sample_value("hedgerow_scheduler_is_leader") == 1
+
+    with platform.scheduling("two") as second:
+        with platform.scheduling("one") as first:
+            eventually(lambda: leads(first) != leads(second), what="one of them leads")
+            if leads(first):
+                platform.deployed()
+                assert not leads(second)
+        eventually(lambda: leads(second), what="the other leads")
+        platform.deployed()
+        run_id = platform.launch("alone")
+        platform.sales.do("alone")
+        assert platform.ended(run_id) == "succeeded"
+
+
+def test_a_run_is_cancelled_before_and_while_its_steps_are_with_a_worker(platform: Platform) -> None:
+    with platform.scheduling():
+        platform.deployed()
+        unstarted = platform.launch("alone")
+        order = platform.sales.awaited("alone")
+        platform.command("cancel_run", unstarted)
+        assert platform.ended(unstarted) == "cancelled"
+        assert not platform.sales.begin(order)
+
+        started = platform.launch("alone")
+        order = platform.sales.awaited("alone")
+        assert platform.sales.begin(order)
+        platform.until("SELECT state FROM attempts WHERE state = 'running'", ("running",))
+        platform.command("cancel_run", started)
+
+        def told() -> bool:
+            platform.sales.attend()
+            return control.CancelAttempt(order.attempt_id, "cancelled") in platform.sales.told
+
+        eventually(told, what="the worker is told")
+        token = platform.sales.holds.pop(order.attempt_id)
+        platform.sales.report(ev.AttemptFailed(order.attempt_id, "cancelled", BROKEN, token))
+        assert platform.ended(started) == "cancelled"
+
+
+def test_a_failed_run_is_taken_up_again_by_a_retry(platform: Platform) -> None:
+    with platform.scheduling():
+        platform.deployed()
+        run_id = platform.launch("+report")
+        order = platform.raw.awaited("raw/x")
+        assert platform.raw.begin(order)
+        token = platform.raw.holds.pop(order.attempt_id)
+        platform.raw.report(ev.AttemptFailed(order.attempt_id, "user_error", BROKEN, token))
+        assert platform.ended(run_id) == "failed"
+        platform.command("retry_run", run_id)
+        platform.raw.do("raw/x")
+        platform.sales.do("clean")
+        platform.sales.do("report")
+        platform.until(f"SELECT state FROM runs WHERE id = '{run_id}'", ("succeeded",))
+
+
+def test_what_a_team_writes_into_its_stream_does_not_stop_the_others(platform: Platform) -> None:
+    hostile: list[dict[bytes, bytes]] = [
+        {b"b": b"nonsense"},
+        {b"other": b"field"},
+        {b"b": b"[" * 200_000},
+        {b"b": encode_batch([b'{"id":"i","kind":"k","v":1,"body":{},"worker":"' + b"w" * 5000 + b'","seq":1}'])},
+        {b"b": encode_batch([envelope(ev.LocationFailed("raw", "\x00", ()), "evil", 1)])},
+        {b"b": encode_batch([envelope(ev.WorkerHeartbeat("raw", "m", ("q",), 1 << 60), "evil", 0)])},
+        {
+            b"b": encode_batch(
+                [envelope(chunk, "evil", number + 2) for number, chunk in enumerate(chunks(STRANGE, 10_000))]
+            )
+        },
+    ]
+    with platform.scheduling():
+        platform.deployed()
+        for fields in hostile:
+            platform.broker.xadd(names.events_stream("test", "raw"), fields)  # type: ignore[arg-type]
+        run_id = platform.launch("+report")
+        platform.raw.do("raw/x")
+        platform.sales.do("clean")
+        platform.sales.do("report")
+        assert platform.ended(run_id) == "succeeded"
+    assert platform.rows("SELECT epoch FROM leader") == [(1,)]  # no term was ended by it
+    ((put_aside,),) = platform.rows("SELECT count(*) FROM quarantine WHERE team = 'raw'")
+    assert put_aside == 6
+    assert platform.rows("SELECT problems -> 0 ->> 'code' FROM locations WHERE location = 'strange'") == [("HR-Q013",)]
+
+
+STRANGE = model.Manifest("raw", "strange", (model.Asset("e\x00"),))
+
+
+def test_the_api_wakes_the_scheduler_by_the_bell(platform: Platform, settings: PlatformSettings) -> None:
+    inbox, stopping = Inbox(), threading.Event()
+    listener = Listener(settings.database, inbox, stopping)
+    listener.start()
+    try:
+        writers: list[Callable[[], object]] = [
+            lambda: platform.launch("alone"),
+            lambda: platform.command("cancel_run", "x"),
+        ]
+        assert inbox.bell.wait(10)  # once when it has begun to listen, for what was written before
+        for write in writers:
+            inbox.bell.clear()
+            listener.heard.clear()
+            assert not inbox.bell.is_set()
+            write()
+            assert inbox.bell.wait(10)
+            assert listener.heard.is_set()
+    finally:
+        stopping.set()
+
+
+def test_a_transaction_that_is_rolled_back_wakes_no_one_and_leaves_no_run(
+    platform: Platform, settings: PlatformSettings
+) -> None:
+    inbox, stopping = Inbox(), threading.Event()
+    listener = Listener(settings.database, inbox, stopping)
+    listener.start()
+    try:
+        assert inbox.bell.wait(10)
+        inbox.bell.clear()
+        with pytest.raises(ZeroDivisionError), platform.engine.begin() as connection:  # noqa: PT012
+            runs.request_run(connection, RunRequest(("alone",)), {}, "")
+            raise ZeroDivisionError
+        with platform.engine.begin() as connection:
+            connection.execute(text("NOTIFY hedgerow_wake, 'after it'"))
+        assert inbox.bell.wait(10)
+        assert platform.rows("SELECT count(*) FROM runs") == [(0,)]
+    finally:
+        stopping.set()
