@@ -88,6 +88,7 @@ CODES: dict[str, str] = {
     "HR-C009": "An environment variable of Hedgerow has a value of the wrong type.",
     "HR-C010": "The file in which `hedgerow dev` says what it runs can't be read.",
     "HR-C011": "Two entries of platform.toml contradict each other.",
+    "HR-C012": "Two directories are the same code location.",
     # D: definitions
     "HR-D001": "A module of the code location can't be imported.",
     "HR-D002": "A name or key breaks the grammar of names.",
@@ -144,6 +145,7 @@ CODES: dict[str, str] = {
     "HR-Q102": "A partition's window is not complete yet.",
     "HR-Q103": "A range of partitions runs backwards.",
     "HR-Q104": "A step's partition mapping does not fit the partitions of its upstream.",
+    "HR-Q105": "A request chooses partitions in more than one way.",
     "HR-Q301": "The body of a request is not as it must be.",
     "HR-Q302": "The body of a request is too large.",
     "HR-Q303": "The API has no such path.",

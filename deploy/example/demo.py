@@ -108,7 +108,7 @@ def _cancel_leftovers(api: httpx.Client) -> None:
     """Ends the runs of demos that were interrupted: the platform has just taken them up again."""
     for run in api.get("/runs", params={"state": ["requested", "running"]}).raise_for_status().json()["items"]:
         if "demo" in run["tags"]:
-            api.post(f"/runs/{run['id']}/cancel").raise_for_status()
+            api.post(f"/runs/{run['id']}/cancel")  # refused if it has ended in the meantime
 
 
 def _current(api: httpx.Client, asset: str) -> Iterator[dict[str, Any]]:

@@ -46,7 +46,10 @@ def show_checks(database: str, run: str, console: Console) -> None:
 
 def show_model(api: httpx.Client, console: Console) -> None:
     """The delay model's figures beside the baseline's, on the days that it has not seen."""
-    figures = api.get("/assets/flights/ml/delay_model").raise_for_status().json()["last"]["metadata"]
+    last = api.get("/assets/flights/ml/delay_model").raise_for_status().json()["last"]
+    if last is None:
+        return
+    figures = last["metadata"]
     console.print(
         f"Delay model, trained on {figures['train_flights']:,} flights, judged on {figures['test_flights']:,} unseen ones: "
         f"AUC {figures['auc']:.3f} (baseline {figures['auc_baseline']:.3f}), "

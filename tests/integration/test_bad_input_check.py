@@ -98,6 +98,16 @@ def test_cycles_keys_and_upstream_over_several_teams_are_checked_when_the_teams_
     assert all(not check(tmp_path / team).returncode for team in ("north", "south", "thief"))
 
 
+def test_two_directories_that_are_the_same_location_are_told(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_location(tmp_path / name, "sales", TWO_ASSETS)
+    done = check(tmp_path, "--json")
+    assert done.returncode == 2
+    ((problem,),) = [told for told in problems(done).values() if told]
+    assert problem["code"] == "HR-C012"
+    assert "location =" in problem["remedy"]
+
+
 @pytest.mark.parametrize(
     ("text", "code", "told", "line"),
     [

@@ -7,11 +7,13 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from support.locations import write_location
 from support.processes import eventually, running
@@ -22,6 +24,7 @@ pytestmark = [pytest.mark.servers, pytest.mark.processes]
 GOOD = """
     import dataclasses
     import datetime
+    import time
     import hedgerow as hr
 
     class Thing:
@@ -58,6 +61,11 @@ GOOD = """
         return hr.Result(1, asset="small"), hr.Result(2, asset="wordy", metadata={"text": "a" * 70_000})
 
     TITLE = "\\x1b]0;" + "now" * 3 + "\\x07"  # sets a terminal's title
+
+    @hr.asset
+    def patient() -> int:
+        time.sleep(2)
+        return 1
 
     @hr.asset
     def rude() -> hr.Result:
@@ -137,6 +145,13 @@ REQUESTS: dict[str, tuple[dict[str, Any], list[str], str, str, str]] = {
         "'se'",
         "",
     ),
+    "partitions chosen in two ways": (
+        {"selection": ["country"], "partitions": ["no"], "all_partitions": True},
+        [],
+        "HR-Q105",
+        "more than one way",
+        "only one",
+    ),
     "a config of the wrong type": (
         {"selection": ["limited"], "config": {"limited": {"limit": "many"}}},
         ["limited", "--config", '{"limited": {"limit": "many"}}'],
@@ -199,6 +214,68 @@ def test_a_bad_request_is_refused_with_code_and_remedy_and_leaves_no_trace(place
         assert told in done.stderr
         assert remedy in done.stderr
     assert place.counts() == before
+
+
+# What a hostile or broken program sends: method, path, body, status, code.
+ODD: list[tuple[str, str, Any, int, str]] = [
+    ("GET", "/runs/..%2f..%2f..%2fetc%2fpasswd/logs", None, 404, "HR-Q303"),
+    ("GET", "/runs/%00", None, 404, "HR-Q304"),
+    ("GET", "/runs/%25", None, 404, "HR-Q304"),
+    ("GET", "/runs?author=%00", None, 400, "HR-Q324"),
+    ("GET", "/runs?state=odd", None, 400, "HR-Q310"),
+    ("GET", "/runs?stat=failed", None, 400, "HR-Q310"),
+    ("GET", "/runs?limit=0", None, 400, "HR-Q310"),
+    ("GET", "/assets/..%2f..%2fetc%2fpasswd", None, 404, "HR-Q307"),
+    ("GET", "/assets?select=%2B", None, 400, "HR-Q003"),
+    ("GET", "/teams/..%2f", None, 404, "HR-Q308"),
+    ("GET", "/materializations", None, 400, "HR-Q310"),
+    ("GET", "/materializations?asset=numbers&cursor=99999999999999999999", None, 400, "HR-Q324"),
+    ("GET", "/explain?asset=numbers&step=0/0", None, 400, "HR-Q317"),
+    ("GET", "/explain?asset=country&partition=nx", None, 400, "HR-Q101"),
+    ("GET", "/nothing", None, 404, "HR-Q303"),
+    ("DELETE", "/runs", None, 405, "HR-Q318"),
+    ("POST", "/teams", {"name": "../odd"}, 400, "HR-Q315"),
+    ("POST", "/runs", {"selection": ["numbers"], "tags": {"a": " " * (1 << 20)}}, 413, "HR-Q302"),
+    ("POST", "/runs/0/retry", {"steps": list(range(20_000))}, 400, "HR-Q301"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "status", "code"), ODD)
+def test_whatever_a_program_sends_the_answer_is_a_problem_of_its_own_making(
+    place: Town, method: str, path: str, body: Any, status: int, code: str
+) -> None:
+    before = place.counts()
+    answered, answer = place.ask(method, path, body)
+    assert (answered, answer["problems"][0]["code"]) == (status, code), answer
+    assert answer["problems"][0]["remedy"]
+    assert place.counts() == before
+
+
+def test_a_body_nested_without_end_is_refused(place: Town) -> None:
+    deep = b'{"selection":["numbers"],"config":{"numbers":' + b"[" * 200_000 + b"]" * 200_000 + b"}}"
+    answer = httpx.post(f"{place.platform.api_url}/api/v1/runs", content=deep, timeout=20, trust_env=False)
+    assert (answer.status_code, answer.json()["problems"][0]["code"]) == (400, "HR-Q301")
+
+
+@pytest.mark.parametrize(
+    "words", ["run show ..", "asset show a?b", "team show .", "run list --limit 0", "run frobnicate"]
+)
+def test_odd_words_on_the_command_line_are_answered_with_a_code(place: Town, words: str) -> None:
+    done = place.cli(*words.split())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("HR-Q"), done.stderr
+
+
+def test_a_run_that_was_left_with_ctrl_c_goes_on(place: Town) -> None:
+    with subprocess.Popen(
+        place.command("materialize", "patient"), cwd=place.root, env=place.environ, stderr=subprocess.PIPE, text=True
+    ) as left:
+        assert left.stderr is not None
+        run = left.stderr.readline().split()[1]
+        left.send_signal(signal.SIGINT)
+        assert left.wait(20) == 130
+        assert f"Run {run} goes on" in left.stderr.read()
+    assert place.finished(run)["state"] == "succeeded"
 
 
 def test_refusals_are_data_when_data_is_asked_for(place: Town) -> None:

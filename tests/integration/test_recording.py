@@ -1,62 +1,41 @@
-"""Recording against a real PostgreSQL: what was decided comes back as it was, and nothing stale is ever committed."""
+"""Recording against a real PostgreSQL: what was decided comes back as it was, and nothing over a stale state."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
-from itertools import count
 from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, Engine, select, text
+from sqlalchemy import Engine, select
+from support.recorded import SALES, Recorded, rows, tamper
 from support.scheduling import (
     LEASE,
-    START_TIMEOUT,
-    World,
     asset,
     chunks,
-    envelope,
     manifest,
-    multi,
     picture,
     published,
     success,
     token_of,
 )
 
-from hedgerow.errors import HedgerowError, Problem, RequestError
-from hedgerow.manifest.model import Column, Retry
-from hedgerow.partitions.model import StaticPartitions
+from hedgerow.errors import RequestError
 from hedgerow.protocol import events as ev
-from hedgerow.protocol.references import Reference
-from hedgerow_scheduler.lifecycle.changes import Changes, Effects
-from hedgerow_scheduler.lifecycle.model import Attempt, Materialization, Run
 from hedgerow_scheduler.lifecycle.states import AttemptState, MaterializationState, RunState, StepState
-from hedgerow_scheduler.metadata import catalogs, commands, leadership, migrate, runs
+from hedgerow_scheduler.metadata import catalogs, commands, migrate, runs
 from hedgerow_scheduler.metadata import tables as t
 from hedgerow_scheduler.metadata.database import open_engine
-from hedgerow_scheduler.metadata.inputs import read_stored
-from hedgerow_scheduler.metadata.leadership import Leadership
-from hedgerow_scheduler.metadata.recording import record
-from hedgerow_scheduler.metadata.writes import StaleWriteError, Writes
+from hedgerow_scheduler.metadata.writes import StaleWriteError
 from hedgerow_scheduler.planning.request import PartitionRange, RunRequest
 from hedgerow_scheduler.planning.snapshot import Snapshot
 from hedgerow_scheduler.recovery.leases import lose
-from hedgerow_scheduler.service.requests import take_commands, take_requested_runs
-from hedgerow_scheduler.service.takeover import read_cursors, read_snapshot
+from hedgerow_scheduler.service.requests import take_requested_runs
+from hedgerow_scheduler.service.takeover import read_cursors
 
 pytestmark = pytest.mark.servers
-
-SALES = manifest(
-    "sales",
-    asset("a", retry=Retry(1, delay_ms=60_000, jitter=False)),
-    asset("b", "a"),
-    multi(("x", "y")),
-    asset("p", config_schema={"type": "object"}),
-    asset("q"),
-)
 
 
 @pytest.fixture
@@ -66,49 +45,6 @@ def engine(database_url: str) -> Iterator[Engine]:
     found.dispose()
 
 
-class Recorded(World):
-    """A world whose cycles are recorded, as the leader records them."""
-
-    def __init__(self, engine: Engine) -> None:
-        super().__init__()
-        self.engine = engine
-        with engine.begin() as connection:
-            self.now = leadership.read_time(connection)
-
-    def cycle_recorded(self) -> list[Attempt]:
-        """A whole cycle, recorded in one transaction."""
-        with self.engine.begin() as connection:
-            take_requested_runs(connection, self.snapshot, self.now)
-            take_commands(connection, self.snapshot, self.now)
-            fresh = self.cycle()
-            self.record(connection)
-        return fresh
-
-    def record(self, connection: Connection) -> None:
-        """What changed."""
-        self.snapshot.effects = Effects()
-        changes, self.snapshot.changes = self.snapshot.changes, Changes()
-        record(connection, changes, self.now)
-
-    def request(self, *selection: str, **more: Any) -> Run:
-        """A run as the API asks for it."""
-        with self.engine.begin() as connection:
-            run_id, _ = runs.request_run(connection, RunRequest(selection, **more), {}, "ann")
-        self.cycle_recorded()
-        return self.snapshot.runs[run_id]
-
-    def command(self, kind: str, run: Run, **body: Any) -> None:
-        """A command as the API writes it."""
-        with self.engine.begin() as connection:
-            commands.write(connection, kind, {"run_id": run.id, **body}, "ann")
-        self.cycle_recorded()
-
-    def read_again(self) -> Snapshot:
-        """What the next leader would read."""
-        with self.engine.begin() as connection:
-            return read_snapshot(connection, self.now, START_TIMEOUT, LEASE)
-
-
 @pytest.fixture
 def world(engine: Engine) -> Recorded:
     found = Recorded(engine)
@@ -116,14 +52,6 @@ def world(engine: Engine) -> Recorded:
     found.beat("sales", slots=9)
     found.cycle_recorded()
     return found
-
-
-def rows(engine: Engine, statement: str) -> list[tuple[Any, ...]]:
-    with engine.begin() as connection:
-        return [tuple(row) for row in connection.execute(text(statement))]
-
-
-# -- reading back ------------------------------------------------------------------------------------------------------
 
 
 def alike(here: Snapshot, there: Snapshot) -> None:
@@ -304,11 +232,6 @@ def test_cursors_come_back_with_their_epochs(world: Recorded) -> None:
 # -- guards ------------------------------------------------------------------------------------------------------------
 
 
-def tamper(engine: Engine, statement: str) -> None:
-    with engine.begin() as connection:
-        connection.execute(text(statement))
-
-
 @pytest.mark.parametrize(
     "statement",
     [
@@ -340,224 +263,6 @@ def test_a_run_that_someone_else_planned_meanwhile_is_not_planned_again(world: R
     with pytest.raises(StaleWriteError), world.engine.begin() as connection:
         world.record(connection)
     assert rows(world.engine, "SELECT count(*) FROM steps") == [(0,)]
-
-
-# -- the lead ----------------------------------------------------------------------------------------------------------
-
-
-def lead(engine: Engine, holder: str) -> Leadership | None:
-    with engine.begin() as connection:
-        return leadership.try_to_lead(connection, holder)
-
-
-def age(engine: Engine, seconds: float) -> None:
-    tamper(engine, f"UPDATE leader SET renewed_at = renewed_at - interval '{seconds} s'")
-
-
-def test_one_leads_and_another_only_after_three_silent_seconds(engine: Engine) -> None:
-    first = lead(engine, "one")
-    assert first is not None
-    assert lead(engine, "two") is None
-    age(engine, 2)
-    assert lead(engine, "two") is None
-    age(engine, 1.1)
-    second = lead(engine, "two")
-    assert second is not None
-    assert second.epoch == first.epoch + 1
-
-
-def test_who_renews_goes_on_leading(engine: Engine) -> None:
-    first = lead(engine, "one")
-    assert first is not None
-    age(engine, 60)
-    with engine.begin() as connection:
-        leadership.guard(connection, first)
-    assert lead(engine, "two") is None
-
-
-def test_who_resigns_is_followed_at_once_and_a_deposed_leader_can_not_resign_for_its_successor(engine: Engine) -> None:
-    first = lead(engine, "one")
-    assert first is not None
-    with engine.begin() as connection:
-        leadership.resign(connection, first)
-    second = lead(engine, "two")
-    assert second is not None
-    with engine.begin() as connection:
-        leadership.resign(connection, first)
-    assert lead(engine, "three") is None
-
-
-def in_two_steps(connection: Connection, first: Leadership) -> None:
-    leadership.guard(connection, first)
-
-
-def with_the_writes(connection: Connection, first: Leadership) -> None:
-    writes = Writes()
-    leadership.add_guard(writes, first)
-    writes.flush(connection)
-
-
-@pytest.mark.parametrize("guard", [in_two_steps, with_the_writes])
-def test_a_deposed_leader_commits_nothing(world: Recorded, guard: Callable[[Connection, Leadership], None]) -> None:
-    first = lead(world.engine, "one")
-    assert first is not None
-    world.request("a")
-    (attempt,) = world.orders
-    world.begin(attempt)
-    world.finish(attempt)
-    age(world.engine, 4)
-    assert lead(world.engine, "two") is not None
-    with pytest.raises(HedgerowError), world.engine.begin() as connection:  # noqa: PT012
-        world.record(connection)
-        guard(connection, first)
-    assert rows(world.engine, "SELECT state FROM steps") == [("dispatched",)]
-    assert rows(world.engine, "SELECT count(*) FROM materializations") == [(0,)]
-
-
-# -- materializations --------------------------------------------------------------------------------------------------
-
-UUIDS = (f"00000000-0000-7000-8000-{number:012}" for number in count(1))
-
-
-def output(dispatch_seq: int, state: MaterializationState = MaterializationState.CURRENT, **more: Any) -> Changes:
-    attempt_id, run_id = next(UUIDS), next(UUIDS)
-    reference = Reference(f"file:///{dispatch_seq}", "json")
-    changes = Changes()
-    changes.outputs[attempt_id, "a"] = Materialization(
-        attempt_id, "a", more.get("partition", ""), run_id, 0, dispatch_seq, state, more.get("reference", reference),
-        "d", "c", {}, (Column("n", "int"),),
-    )  # fmt: skip
-    return changes
-
-
-def kept(engine: Engine) -> dict[int, str]:
-    return dict(rows(engine, "SELECT dispatch_seq, state FROM materializations"))
-
-
-def current(engine: Engine, partition: str = "") -> str | None:
-    with engine.begin() as connection:
-        found = read_stored(connection, [("a", partition)]).current.get(("a", partition))
-        return found.uri if found else None
-
-
-def write(engine: Engine, *several: Changes) -> None:
-    for changes in several:
-        with engine.begin() as connection:
-            record(connection, changes, leadership.read_time(connection))
-
-
-def test_a_later_materialization_supersedes_the_current_one(engine: Engine) -> None:
-    write(engine, output(1), output(2))
-    assert current(engine) == "file:///2"
-    assert kept(engine) == {1: "superseded", 2: "current"}
-
-
-def test_an_earlier_one_that_comes_late_does_not_move_the_pointer_back(engine: Engine) -> None:
-    write(engine, output(2), output(1))
-    assert current(engine) == "file:///2"
-    assert kept(engine) == {1: "superseded", 2: "current"}
-
-
-def test_of_several_in_one_transaction_the_last_dispatched_is_current(engine: Engine) -> None:
-    together = Changes()
-    for changes in (output(2), output(3), output(1)):
-        together.outputs |= changes.outputs
-    write(engine, together)
-    assert current(engine) == "file:///3"
-    assert kept(engine) == {1: "superseded", 2: "superseded", 3: "current"}
-
-
-def test_partitions_have_pointers_of_their_own(engine: Engine) -> None:
-    write(engine, output(1, partition="p1"), output(2, partition="p2"))
-    assert (current(engine, "p1"), current(engine, "p2"), current(engine)) == ("file:///1", "file:///2", None)
-
-
-@pytest.mark.parametrize("state", [MaterializationState.CANDIDATE, MaterializationState.REJECTED])
-def test_what_a_check_holds_back_is_not_read_and_is_known_to_be_there(
-    engine: Engine, state: MaterializationState
-) -> None:
-    write(engine, output(1, state))
-    with engine.begin() as connection:
-        stored = read_stored(connection, [("a", ""), ("never", "")])
-    assert (stored.current, stored.held_back) == ({}, frozenset({("a", "")}))
-
-
-def test_a_rejected_one_leaves_the_current_one_in_place(engine: Engine) -> None:
-    write(engine, output(1), output(2, MaterializationState.REJECTED))
-    assert current(engine) == "file:///1"
-    assert kept(engine) == {1: "current", 2: "rejected"}
-
-
-# -- what people and teams write ---------------------------------------------------------------------------------------
-
-NUL = "a\x00b"
-
-
-def test_nul_characters_anywhere_do_not_spoil_the_transaction(world: Recorded) -> None:
-    world.request("a x")
-    a, x = world.orders
-    world.begin(a, x)
-    token = token_of(x)
-    reference = Reference(f"file:///{NUL}", NUL, extra={NUL: NUL})
-    world.send(
-        "sales",
-        ev.AssetMaterialized(x.id, "x", token, None, reference, NUL, NUL, {NUL: [NUL, {"deep": NUL}]}, (Column(NUL, NUL, NUL),)),
-        ev.CheckEvaluated(x.id, "x", NUL, True, token, NUL, description=NUL, metadata={NUL: NUL}, error=NUL),
-        ev.AttemptSucceeded(x.id, token, 1.0, NUL),
-        ev.AttemptFailed(a.id, "user_error", Problem(NUL, NUL, NUL, NUL, 1, NUL), token_of(a), False, 1.0, NUL),
-        ev.LocationFailed("sales", "sales", (Problem("HR-D001", NUL, NUL),)),
-        ev.AttemptStarted(NUL, NUL),
-    )  # fmt: skip
-    world.beat("sales", "w2", manifest=NUL, host=NUL)
-    world.receive("sales", b'{"id":"i","kind":"a\\u0000b","v":1,"body":{},"worker":"w3","seq":1}')
-    world.cycle_recorded()
-    assert rows(world.engine, "SELECT state FROM steps ORDER BY assets") == [("failed",), ("succeeded",)]
-    assert rows(world.engine, "SELECT reference ->> 'format' FROM materializations WHERE asset = 'x'") == [
-        ("a\ufffdb",)
-    ]
-    assert rows(world.engine, "SELECT count(*) FROM quarantine") == [(1,)]
-    assert len(rows(world.engine, "SELECT 1 FROM workers WHERE host = 'a\ufffdb'")) == 1
-
-
-def test_a_worker_whose_text_is_no_utf8_where_nobody_looks_does_not_spoil_the_transaction(world: Recorded) -> None:
-    world.request("a")
-    (attempt,) = world.orders
-    body = f'{{"attempt_id":"{attempt.id}","token":"{token_of(attempt)}"}}'.encode()
-    world.receive(
-        "sales", b'{"id":"i","kind":"attempt_started","v":1,"x":"\xff","body":' + body + b',"worker":"w5","seq":1}'
-    )
-    world.cycle_recorded()
-    assert rows(world.engine, "SELECT state FROM steps") == [("running",)]
-
-
-def test_all_signs_and_numbers_come_back_as_they_were(world: Recorded) -> None:
-    world.request("x")
-    (attempt,) = world.orders
-    metadata = {
-        "text": "Ærø 🦔 \\u0041 \\ \" ' \n\t\x7f\u2028", "huge": 10**300, "small": 1e-300, "yes": True, "none": None,
-        "": {"": []}, "list": [1, -0.5, [[]]],
-    }  # fmt: skip
-    world.begin(attempt)
-    world.send("sales", ev.AssetMaterialized(attempt.id, "x", token_of(attempt), metadata=metadata))
-    world.cycle_recorded()
-    assert world.read_again().attempts[attempt.id].outputs["x"].metadata == metadata
-
-
-def test_events_are_kept_as_they_were_received(world: Recorded) -> None:
-    sent = envelope(ev.WorkerStopped("Ærø 🦔 \\u0041 \\"), "w9", 1)
-    world.receive("sales", sent)
-    world.cycle_recorded()
-    ((body,),) = rows(world.engine, "SELECT body FROM events WHERE worker = 'w9'")
-    assert bytes(body) == sent
-
-
-def test_thousands_of_steps_are_recorded_at_once(world: Recorded) -> None:
-    keys = StaticPartitions(tuple(f"k{number}" for number in range(3000)))
-    world.send("ml", *chunks(manifest("ml", asset("m", partitions=keys), asset("n", "m", partitions=keys)), 100_000))
-    run = world.request("m n", all_partitions=True)
-    assert rows(world.engine, "SELECT count(*), count(DISTINCT partition) FROM steps") == [(6000, 3000)]
-    world.command("cancel_run", run)
-    assert rows(world.engine, "SELECT DISTINCT state FROM steps") == [("cancelled",)]
 
 
 # -- requests ----------------------------------------------------------------------------------------------------------

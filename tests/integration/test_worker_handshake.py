@@ -44,8 +44,9 @@ def test_five_workers_of_new_teams_are_heard_each_at_once(metadata: Metadata, br
     for number in range(5):
         location = write_location(tmp_path / f"team{number}", f"team{number}", _assets_of(number))
         metadata.register([f"team{number}"])
-        # With the default time between heartbeats: no second one comes before it must have been heard.
-        with running_worker(location, broker_url, environ={"HEDGEROW_HEARTBEAT_S": "9"}) as worker:
+        # No second heartbeat comes before it must have been heard.
+        seldom = {"HEDGEROW_HEARTBEAT_S": "9", "HEDGEROW_LEASE_S": "20"}
+        with running_worker(location, broker_url, environ=seldom) as worker:
             eventually(lambda location=location: "ready:" in log_of(location), within=20)
             eventually(lambda pid=worker.pid: metadata.hears([pid]), within=SOON_S, what=f"worker {number} is heard")
 

@@ -170,7 +170,7 @@ def test_a_worker_whose_code_on_disk_is_broken_serves_on_until_its_last_runner_i
 ) -> None:
     with running_worker(location, broker_url, slots=1) as worker:
         manifest = scheduler.await_manifest()
-        eventually(lambda: len(descendants(worker.pid)) == 2)
+        eventually(lambda: len((location / "loads").read_text().splitlines()) == 2)
         (location / "broken").touch()
         first = [scheduler.order(manifest, name) for name in ("die", "noop")]
         scheduler.send(*first)
@@ -352,7 +352,8 @@ def test_a_worker_with_a_full_disk_takes_no_orders_until_there_is_room(
         process = psutil.Process(worker.pid)
         before = process.rlimit(psutil.RLIMIT_FSIZE)
         file = next((location / ".hedgerow" / "outbox" / TEAM).glob("*/*.events"))
-        process.rlimit(psutil.RLIMIT_FSIZE, (file.stat().st_size, before[1]))
+        used = len(file.read_bytes().rstrip(b"\0"))
+        process.rlimit(psutil.RLIMIT_FSIZE, (used, before[1]))
         eventually(lambda: "HR-P103" in log_of(location))
         waiting = scheduler.run(manifest, "noop")
         assert scheduler.kinds_of(running_one.attempt_id) == ["attempt_started"]
@@ -381,6 +382,20 @@ def test_a_consumer_that_asks_for_nothing_any_more_ends_the_worker(
     assert worker.returncode == 70
     assert "HR-P107" in log_of(location)
     assert scheduler.find("worker_stopped")
+
+
+def test_a_worker_of_which_a_thread_has_failed_does_not_look_alive(
+    scheduler: FakeScheduler, location: Path, broker_url: str
+) -> None:
+    defect = (
+        "import sys; from hedgerow_workers.cli import main; from hedgerow_workers.outbox import Outbox;"
+        "setattr(Outbox, '_read_acks', lambda *_: 1 / 0); sys.exit(main(sys.argv[1:]))"
+    )
+    environ = worker_environment(location, broker_url)
+    with running([sys.executable, "-c", defect, location], log=location / "worker.log", environ=environ) as worker:
+        eventually(lambda: worker.poll() is not None, within=20)
+    assert worker.returncode == 70
+    assert "thread outbox of the worker failed" in log_of(location)
 
 
 def test_a_worker_can_be_stopped_while_it_loads(scheduler: FakeScheduler, location: Path, broker_url: str) -> None:

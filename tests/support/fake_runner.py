@@ -2,7 +2,8 @@
 
 `noop`, `slow` (2 s), `forever`, `deaf` (for ever, and it ignores SIGTERM), `die` (SIGKILL to itself), `print`, `large`
 (metadata over the cap), `fail`, `wrong` (not a message), `touch` (creates the file named by the partition, then waits).
-Its manifest declares one computation of each name; a file `broken` beside hedgerow.toml makes it fail to load.
+Its manifest declares one computation of each name; a file `broken` beside hedgerow.toml makes it fail to load, and each one
+that has loaded adds a line to the file `loads` there.
 """
 
 import hashlib
@@ -44,6 +45,8 @@ def load(path):
     text = json.dumps(
         {"assets": assets, "computations": computations, "location": team, "team": team}, separators=(",", ":")
     )
+    with open(os.path.join(path, "loads"), "a") as file:
+        file.write(f"{os.getpid()}\n")
     return frame("loaded", {"hash": hashlib.sha256(text.encode()).hexdigest(), "manifest": text})
 
 

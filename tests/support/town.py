@@ -104,7 +104,10 @@ class Town:
             part = self.platform.reports()[name].part
             return part if holds(part) else None
 
-        return eventually(look, what=f"{name}: {what}")
+        try:
+            return eventually(look, what=f"{name}: {what}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it is {self.platform.reports()[name]}") from None
 
 
 @contextmanager

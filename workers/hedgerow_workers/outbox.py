@@ -28,6 +28,8 @@ BATCH_BYTES = 512 * 1024
 BATCH_EVENTS = 500
 ACK_POLL_S = 0.5
 CLOSING_POLL_S = 0.05
+# Under load events are gathered for so long after a batch: fewer syncs, entries and reads, and no wait for an event that comes alone.
+GATHER_S = 0.002
 RESEND_S = 10.0
 RETRY_S = 0.25
 DISK_RETRY_S = 1.0
@@ -116,6 +118,8 @@ class Outbox:
         self._next_adoption = 0.0
         self._next_ack = 0.0
         self._asked_at = 0.0
+        self._kept_at = 0.0
+        self._gather = threading.Event()  # never set
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
 
     def start(self) -> None:
@@ -173,6 +177,10 @@ class Outbox:
                 if not self._queue and not self._rewinds:
                     pause = self._pause(now)
                     self._changed.wait(min(pause, CLOSING_POLL_S) if self._closing else pause)
+            gathering = self._kept_at + GATHER_S - clock.monotonic()
+            if gathering > 0:
+                self._gather.wait(gathering)
+            with self._changed:
                 batch, self._queue = self._queue, []
                 rewinds, self._rewinds = self._rewinds, []
                 closing = self._closing
@@ -213,6 +221,7 @@ class Outbox:
                 self._changed.wait_for(lambda: False, DISK_RETRY_S)
             return False
         self._set_trouble(False, None)
+        self._kept_at = now
         if shipment.sent == shipment.journal.last - len(encoded):
             start = 0
             while start < len(encoded):

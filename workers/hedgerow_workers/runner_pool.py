@@ -35,7 +35,7 @@ class RunnerPool:
 
     All have the same code, that of the first one. When the code on disk can't be loaded any more, those that are warm serve on.
     `on_code_changed(why)` is called once when a new runner loaded other code, or when none is left and none can be started.
-    `on_exit()` is called for every runner that ended unasked.
+    `on_exit()` is called for every runner that ended unasked, `on_failing()` when `failing` has changed.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class RunnerPool:
         load_timeout_s: float,
         on_code_changed: Callable[[str], None],
         on_exit: Callable[[], None],
+        on_failing: Callable[[], None],
         retry_s: Sequence[float] = RETRY_S,
     ) -> None:
         self._start = start
@@ -54,6 +55,7 @@ class RunnerPool:
         self._load_timeout_s = load_timeout_s
         self._on_code_changed = on_code_changed
         self._on_exit = on_exit
+        self._on_failing = on_failing
         self._retry_s = retry_s
         self._lock = threading.RLock()
         # Two conditions of one lock: a slot that takes or returns a runner, a thousand times a second, wakes nobody in vain.
@@ -219,15 +221,17 @@ class RunnerPool:
             self._end(runner)
             self._stop_for("the code on disk has changed since this worker started")
             return
-        if self._failures:
-            log.info("runners can be started again")
         with self._lock:
-            self._failures = 0
-            if not self._draining:
+            failed, self._failures = self._failures, 0
+            kept = not self._draining
+            if kept:
                 self._idle.append(runner)
                 self._returned.notify_all()
-                return
-        self._end(runner)
+        if not kept:
+            self._end(runner)
+        elif failed:
+            log.info("runners can be started again")
+            self._on_failing()
 
     def _failed(self, why: str, last_tries: int) -> None:
         """Notes that no runner could be started, and says so once. Without a warm one, that is the end after `last_tries`."""
@@ -239,6 +243,8 @@ class RunnerPool:
             log.warning("HR-P102  no new runner can be started; %d warm ones serve on. %s", warm, why)
         if not warm and self._failures >= last_tries:
             self._stop_for("no runner is left, and none can be started")
+        elif self._failures == 1:
+            self._on_failing()
 
     def _stop_for(self, why: str) -> None:
         with self._lock:

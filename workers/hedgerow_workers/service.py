@@ -62,6 +62,7 @@ class Service:
         self._disk_full = False
         self._hurry = False
         self._why = "asked to stop"
+        self._code = 0
         self._celery: Any = None
         self._slots: Slots | None = None
         self._stopped = False
@@ -114,6 +115,7 @@ class Service:
             settings.load_timeout_s,
             self._code_changed,
             self.metrics.runner_exited,
+            self._room_changed,
         )
         self._start_no_more = self.runners.drain
         self.heartbeat.start()
@@ -138,7 +140,7 @@ class Service:
 
     def _load(self) -> model.Manifest:
         if self._draining:
-            self._leave(0)
+            self._leave(self._code)
         try:
             answer = self.runners.load_first()
             if isinstance(answer, Loaded):
@@ -151,7 +153,7 @@ class Service:
         except PlatformError as error:
             problems = error.problems
         except PoolClosedError:
-            self._leave(0)
+            self._leave(self._code)
         for problem in problems:
             print(problem, *([problem.traceback] if problem.traceback else []), sep="\n", file=sys.stderr, flush=True)
         self.outbox.put([encode(failure(self.settings, problems))])
@@ -226,6 +228,11 @@ class Service:
         slots = self.settings.slots
         return min(slots, self.runners.warm) if self.runners.failing else slots
 
+    def _room_changed(self) -> None:
+        # Celery's loop, asleep, would not ask for messages again before its next timer is due.
+        self._celery.pool.waker.wake()
+        self.heartbeat.beat()
+
     def _cancel(self, message: control.CancelAttempt) -> None:
         attempt = self.attempts.get(message.attempt_id)
         if attempt is not None:
@@ -250,8 +257,7 @@ class Service:
     def _trouble(self, trouble: bool) -> None:
         self._disk_full = trouble
         self._celery.pool.paused = trouble
-        self._celery.pool.waker.wake()
-        self.heartbeat.beat()
+        self._room_changed()
 
     def _code_changed(self, why: str) -> None:
         log.warning("HR-P102  %s: leaving, to be started again", why)
@@ -277,6 +283,7 @@ class Service:
             return
         self._draining = True
         self._why = why
+        self._code = code
         celery_state.should_stop = code
         self._start_no_more()
         if self._celery is not None:

@@ -38,12 +38,10 @@ class Admission:
         groups: dict[tuple[str, str], list[Worker]] = defaultdict(list)
         for worker in snapshot.workers.values():
             groups[worker.team, worker.location].append(worker)
-        return {
-            place: capacity_of(
-                workers, (h for h, published in snapshot.accepted.items() if home(published) == place), now, self.lease
-            )
-            for place, workers in groups.items()
-        }
+        accepted: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for manifest_hash, published in snapshot.accepted.items():
+            accepted[home(published)].append(manifest_hash)
+        return {place: capacity_of(workers, accepted[place], now, self.lease) for place, workers in groups.items()}
 
     def grant(self, snapshot: Snapshot, now: datetime) -> list[Grant]:
         """The steps to dispatch, best first per queue. Steps whose definition has vanished fail here; a step of which an asset

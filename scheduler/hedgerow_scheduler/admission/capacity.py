@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -31,7 +31,7 @@ class LocationCapacity(msgspec.Struct, frozen=True):
 
 
 def capacity_of(
-    workers: Iterable[Worker], accepted: Iterable[str], now: datetime, lease: timedelta
+    workers: Iterable[Worker], accepted: Sequence[str], now: datetime, lease: timedelta
 ) -> LocationCapacity:
     """The capacity of one location: its ready workers, heard of within a lease, that serve the newest manifest any of them serves.
 
@@ -42,7 +42,7 @@ def capacity_of(
         if worker.state == "ready" and now - worker.last_seen <= lease:
             slots[worker.manifest_hash, frozenset(worker.queues)] += worker.slots
     served = {manifest for manifest, _ in slots}
-    newest = next((manifest for manifest in reversed(list(accepted)) if manifest in served), None)
+    newest = next((manifest for manifest in reversed(accepted) if manifest in served), None)
     classes = (
         WorkerClass(manifest, queues, count) for (manifest, queues), count in slots.items() if manifest == newest
     )

@@ -253,7 +253,7 @@ def _workers(facts: StepFacts) -> Iterable[Cause]:
         if out >= slots:
             yield Cause(
                 "slots_busy",
-                f"Every slot of {_workers_of(len(ready), facts)} is taken, {out}/{slots}, by {_holders(facts.queue_fact.holders, out)}.",
+                f"Every slot of {_workers_of(len(ready), facts)} is taken, {min(out, slots)}/{slots}, by {_holders(facts.queue_fact.holders, out)}.",
                 "More slots: start another `hedgerow worker PATH`.",
             )
 

@@ -44,6 +44,7 @@ from hedgerow_scheduler.planning.steps import PlannedStep, plan_steps
 MAX_TAGS = 50
 MAX_TEXT = 255
 MAX_PLAN_STEPS = 1000
+MAX_RETRIED = 10_000
 
 PageSize = Annotated[int, QueryParameter(ge=1, le=1000, description="How many at most.")]
 Cursor = Annotated[str | None, QueryParameter(description="`next` of the page before.")]
@@ -262,15 +263,19 @@ def cancel_run(services: NamedDependency[Services], run_id: RunId, data: JSONBod
 def retry_run(services: NamedDependency[Services], run_id: RunId, data: JSONBody[RetryRun | None] = None) -> Accepted:
     """Try steps of a run again that ended without success: those given, or all of them; each with what hangs on it."""
     wanted = data or RetryRun()
+    numbers = tuple(dict.fromkeys(wanted.steps))
+    if len(numbers) > MAX_RETRIED:
+        raise RequestError.of(
+            "HR-Q301",
+            f"{len(numbers):,} steps are given; at most {MAX_RETRIED:,} can be.",
+            "Give none to try every step again that can be.",
+        )
     with services.writing() as connection:
         full = full_run_id(connection, run_id)
         body: dict[str, Any] = {"run_id": full}
-        if wanted.steps:
-            found = {
-                step.number: step
-                for step in list_steps(connection, full, numbers=wanted.steps, limit=len(wanted.steps))
-            }
-            for number in wanted.steps:
+        if numbers:
+            found = {step.number: step for step in list_steps(connection, full, numbers=numbers, limit=len(numbers))}
+            for number in numbers:
                 if number not in found:
                     raise RequestError.of(
                         "HR-Q306", f"Run {full} has no step {number}.", f"See `hedgerow run show {full}`."
@@ -283,7 +288,7 @@ def retry_run(services: NamedDependency[Services], run_id: RunId, data: JSONBody
                         f"Step {full}/{number} {ended}: {state}.",
                         "Only steps that ended without success can be tried again.",
                     )
-            body["steps"] = list(wanted.steps)
+            body["steps"] = list(numbers)
         elif not list_steps(connection, full, states=sorted(RETRYABLE), limit=1):
             raise RequestError.of(
                 "HR-Q312",

@@ -17,6 +17,7 @@ from hedgerow.suggestion import did_you_mean
 from hedgerow_scheduler.cli.client import connect
 from hedgerow_scheduler.cli.command import BAD_INPUT, OK, Parser, add_json, execute
 from hedgerow_scheduler.cli.output import Output, clean
+from hedgerow_scheduler.embedded.locations import same_location
 from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest, refusals
 
 LOAD_S = 300.0
@@ -176,12 +177,16 @@ def _compare(checked: Sequence[Checked], published: Mapping[str, tuple[str, str]
     owners = {**{key: owner for key, owner in published.items() if owner not in here}, **local}
     known = {*owners, *published}
     catalog = Catalog()
+    places: dict[tuple[str, str], str] = {}
     for one in checked:
         manifest = one.manifest
         if manifest is None:
             yield one
             continue
         problems = list(refusals(catalog, manifest, owners | {k: v for k, v in published.items() if v not in here}))
+        first = places.setdefault((manifest.team, manifest.location), one.path)
+        if first != one.path:
+            problems.append(same_location(manifest.team, manifest.location, Path(first), Path(one.path)))
         if not problems:
             catalog = catalog.replacing(PublishedManifest("", manifest))
         if sees_all:

@@ -74,9 +74,9 @@ def run(options: argparse.Namespace, output: Output) -> int:
 def follow_to_end(client: Client, run_id: str, output: Output, stays: bool = True) -> int:
     """Follows a run, prints how it ended, and returns the exit code. After Ctrl-C it goes on, at once if the platform `stays`."""
     last: dict[str, Any] = {}
-    if not output.as_json:
-        output.note(f"run {run_id}")
     try:
+        if not output.as_json:
+            output.note(f"run {run_id}")
         with Progress(output) as progress:
             for look in follow(client, run_id):
                 last = look.run

@@ -19,6 +19,7 @@ from hedgerow.errors import Problem
 from hedgerow_scheduler.admission.waiting import duration
 
 UNBOUNDED = 10_000  # columns of text
+WIDEST_BITS = 128
 SHORT_ID = 13  # down to the millisecond of a version 7 UUID
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[@-Z\\-_])")
 # Control characters but newline and tab, and those that turn the direction of text.
@@ -57,6 +58,17 @@ def clean(text: object, lines: bool = False) -> str:
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", plain)
 
 
+def json_text(value: object, indent: int = 0) -> str:
+    r"""`value` as JSON, on one line without `indent`; no control character of a text stands in it as such.
+
+    >>> print(json_text(["\x9b2J", "ö"]))
+    ["\u009b2J","ö"]
+    """
+    body = msgspec.json.encode(value)
+    text = (msgspec.json.format(body, indent=indent) if indent else body).decode()
+    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
 class Output:
     """Standard output for what was asked for, standard error for everything else."""
 
@@ -67,7 +79,7 @@ class Output:
 
     def json(self, value: object) -> None:
         """`value` as indented JSON."""
-        print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode(), file=self.out.file, flush=True)
+        print(json_text(value, indent=2), file=self.out.file, flush=True)
 
     def line(self, text: str | Text = "", style: str | None = None) -> None:
         """One line of what was asked for, never cut or wrapped."""
@@ -182,7 +194,8 @@ def value_text(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return msgspec.json.encode(value).decode()
     if isinstance(value, int):
-        return f"{value:,}"
+        huge = value.bit_length() > WIDEST_BITS
+        return f"{'-' if value < 0 else ''}10^{value.bit_length() * 0.30103:.0f} or so" if huge else f"{value:,}"
     if isinstance(value, float):
         return f"{value:.6g}"
     return clean(value if isinstance(value, str) else msgspec.json.encode(value).decode())

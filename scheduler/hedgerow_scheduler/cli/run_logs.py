@@ -7,12 +7,10 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import msgspec
-
 from hedgerow_scheduler.cli.client import Client, connect, segment
 from hedgerow_scheduler.cli.command import INTERRUPTED, OK
 from hedgerow_scheduler.cli.following import ENDED_RUN
-from hedgerow_scheduler.cli.output import Output, clean
+from hedgerow_scheduler.cli.output import Output, clean, json_text
 from hedgerow_scheduler.cli.steps import split_target
 from hedgerow_scheduler.lifecycle.states import ATTEMPT_LIVE, ENDED
 
@@ -105,7 +103,7 @@ class _Follower:
         asked = {"step": key[0], "attempt": key[1], "offset": self._offsets.get(key, 0)}
         for log in self._client.get(self._path, **asked)["items"]:
             if log["text"] and self._output.as_json:
-                print(msgspec.json.encode(log).decode(), flush=True)
+                print(json_text(log), flush=True)
             elif log["text"]:
                 _print_log(self._output, log, head=key != self._last)
                 self._last = key

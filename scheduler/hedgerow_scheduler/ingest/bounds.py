@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 
-from hedgerow.identifiers import is_asset_key, is_name, is_partition_key
+from hedgerow.identifiers import is_name, is_partition_key
 from hedgerow.manifest.model import Manifest
-from hedgerow.partitions.algebra import count
-from hedgerow.partitions.model import Partitions, StaticPartitions, dimensions
+from hedgerow.partitions.algebra import bounds, count
+from hedgerow.partitions.model import Partitions, StaticPartitions, TimePartitions, dimensions
 from hedgerow.partitions.resolution import validate_mapping
 from hedgerow.protocol import events as ev
 from hedgerow.protocol.envelope import Envelope
@@ -18,6 +18,7 @@ MAX_ID = 200  # of a worker
 MAX_COUNT = 100_000  # of slots, in what a heartbeat says
 MAX_DEPTH = 300  # of nested lists and maps: PostgreSQL and the encoder both refuse very deep ones
 MAX_JOINED_KEY = 1_000  # bytes of a partition's key over all dimensions: it is part of an index
+MAX_PARTITIONS = 1_000_000  # of an asset
 MAX_DELAY_MS = 10 * 366 * 24 * 3_600_000
 PRIORITIES = range(-32_768, 32_768)
 
@@ -63,14 +64,12 @@ def depth(data: bytes) -> int:
 
 def manifest_defect(manifest: Manifest, now: datetime) -> str | None:
     """Why no one could plan with a manifest; None when one can. Whatever the definitions of a team's own code check at home is
-    checked here again as far as others would suffer from it.
+    checked here again as far as others would suffer from it. Names are judged by planning.catalog.refusals.
     """
     by_key = {asset.key: asset for asset in manifest.assets}
     if len(by_key) != len(manifest.assets):
         return "two assets have the same key"
     for key, asset in by_key.items():
-        if not is_asset_key(key):
-            return f"the key {key[:80]!r} breaks the grammar of names"
         if asset.partitions is not None and (why := _partitions_defect(asset.partitions, now)):
             return f"the partitions of '{key}': {why}"
     names = {computation.name for computation in manifest.computations}
@@ -85,8 +84,8 @@ def manifest_defect(manifest: Manifest, now: datetime) -> str | None:
             made = by_key.get(key)
             if made is None or made.computation != computation.name or made.partitions != computation.partitions:
                 return f"computation '{computation.name}' and asset {key[:80]!r} do not fit each other"
-        if computation.priority not in PRIORITIES or not is_name(computation.queue):
-            return f"the queue or priority of '{computation.name}' is out of bounds"
+        if computation.priority not in PRIORITIES:
+            return f"the priority of '{computation.name}' is out of bounds"
         if (
             not 0 <= computation.retry.delay_ms <= MAX_DELAY_MS
             or not 0 <= computation.retry.max_delay_ms <= MAX_DELAY_MS
@@ -107,7 +106,12 @@ def _partitions_defect(partitions: Partitions, now: datetime) -> str | None:
             return "a key is malformed or repeated"
         longest += max((len(key.encode()) for key in keys), default=32) + 1
     try:
-        count(partitions, now)
+        # Hours are judged by their span first: where clocks change, counting them means walking through all of them.
+        hourly = (dim for dim in dimensions(partitions) if isinstance(dim, TimePartitions) and dim.cadence == "hour")
+        if any((now - bounds(dim)[0]).total_seconds() / 3600 > MAX_PARTITIONS for dim in hourly):
+            return f"there are over {MAX_PARTITIONS:,}"
+        if (number := count(partitions, now)) > MAX_PARTITIONS:
+            return f"there are {number:,}, at most {MAX_PARTITIONS:,} can be planned with"
     except Exception as error:  # zones, starts and ends come from elsewhere: whatever is wrong with them, it is theirs
         return str(error).splitlines()[0] if str(error) else type(error).__name__
     return "its keys are too long together" if longest > MAX_JOINED_KEY else None

@@ -225,10 +225,12 @@ class Fold:
 
     # -- manifests ---------------------------------------------------------------------------------------------------
 
-    def _published(self, team: str, _: Envelope, body: ev.ManifestPublished, now: datetime) -> None:
+    def _published(self, team: str, envelope: Envelope, body: ev.ManifestPublished, now: datetime) -> None:
         known = self.snapshot.accepted.get(body.hash)
         if known is None or known.manifest.team != team:
-            self._ask_for(team, body.hash, now, ASK_AGAIN)  # even if it was refused: its worker has just been started
+            # Even if it was refused a moment ago: this worker has just been started, and its supervisor waits for the answer.
+            if self._may_ask(("published", f"{envelope.worker}/{body.hash}"), now):
+                self._ask_for(team, body.hash, now, timedelta(0))
             return
         in_force = self.snapshot.catalog.manifest_hash(team, known.manifest.location) == body.hash
         problems = () if in_force else refusals(self.snapshot.catalog, known.manifest, self.snapshot.owners)

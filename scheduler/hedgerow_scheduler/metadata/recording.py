@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from hedgerow.manifest.model import encode as encode_manifest
 from hedgerow_scheduler.lifecycle.changes import Changes
 from hedgerow_scheduler.lifecycle.model import Materialization
 from hedgerow_scheduler.lifecycle.states import MaterializationState
@@ -45,7 +44,7 @@ def gather(writes: Writes, changes: Changes, now: datetime) -> None:
 
 def _definitions(writes: Writes, changes: Changes, now: datetime) -> None:
     for new in changes.manifests:
-        manifest, body = new.manifest, encode_manifest(new.manifest)
+        manifest, body = new.manifest, new.body
         place: dict[str, Any] = {"team": manifest.team, "location": manifest.location, "now": now}
         accepted_at = now if new.accepted else None
         writes.add(sql.INSERT_MANIFEST, hash=new.hash, body=body, size=len(body), accepted_at=accepted_at, **place)

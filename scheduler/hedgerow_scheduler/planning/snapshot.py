@@ -283,7 +283,13 @@ def _with_neighbours(run: Run, numbers: set[int]) -> set[int]:
         fresh = set(above + below) - found
         found |= fresh
         edge.extend(fresh)
-    return found
+    # What stands below a skipped step can never start: it stays as it ended. Upstream steps have lower numbers.
+    again: set[int] = set()
+    for number in sorted(found):
+        above_states = (run.steps[other].state for other in run.steps[number].upstream if other not in again)
+        if all(state is StepState.SUCCEEDED or state not in ENDED for state in above_states):
+            again.add(number)
+    return again
 
 
 def _inherited(above: Step) -> tuple[StepState, Problem | None]:

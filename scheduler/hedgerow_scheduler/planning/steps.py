@@ -39,7 +39,7 @@ class PlannedStep(msgspec.Struct, frozen=True):
 def plan_steps(catalog: Catalog, request: RunRequest, now: datetime) -> tuple[PlannedStep, ...]:
     """The steps of a run, in an order in which each comes after what it waits for.
 
-    RequestError: HR-Q001 to HR-Q003 (selection), HR-Q101 to HR-Q103 (partitions), HR-Q004 (partitions for nothing that has
+    RequestError: HR-Q001 to HR-Q003 (selection), HR-Q101 to HR-Q105 (partitions), HR-Q004 (partitions for nothing that has
     them), HR-Q005 and HR-Q007 (config), HR-Q006 (too many steps).
     """
     chosen = resolve(catalog, request.selection)
@@ -47,12 +47,7 @@ def plan_steps(catalog: Catalog, request: RunRequest, now: datetime) -> tuple[Pl
     _check_config(catalog, request, chosen)
     keys = _partition_keys(computations, request, now)
     total = sum(len(keys[computation.name]) for computation in computations)
-    if total > MAX_STEPS:
-        raise RequestError.of(
-            "HR-Q006",
-            f"The request comes to {total:,} steps; a run takes at most {MAX_STEPS:,}.",
-            "Split it into several runs.",
-        )
+    _check_total(total)
     numbers: dict[tuple[str, str | None], int] = {}
     for computation in computations:
         for key in keys[computation.name]:
@@ -80,6 +75,15 @@ def plan_steps(catalog: Catalog, request: RunRequest, now: datetime) -> tuple[Pl
                     "Split it into several runs, or read fewer partitions of each upstream at once.",
                 )
     return tuple(planned)
+
+
+def _check_total(total: int) -> None:
+    if total > MAX_STEPS:
+        raise RequestError.of(
+            "HR-Q006",
+            f"The request comes to {total:,} steps; a run takes at most {MAX_STEPS:,}.",
+            "Split it into several runs.",
+        )
 
 
 class _Edges:
@@ -163,7 +167,14 @@ def _partition_keys(
 ) -> dict[str, tuple[str | None, ...]]:
     """Which partitions of each computation the request asks for; (None,) where there are none to choose."""
     partitioned = [computation for computation in computations if computation.partitions is not None]
-    asked = bool(request.partitions or request.partition_range or request.all_partitions)
+    ways = [bool(request.partitions), request.partition_range is not None, request.all_partitions]
+    if sum(ways) > 1:
+        raise RequestError.of(
+            "HR-Q105",
+            "Partitions are chosen in more than one way.",
+            "Give keys, a range or all partitions, only one of these.",
+        )
+    asked = any(ways)
     if asked and not partitioned and not request.all_partitions:
         raise RequestError.of(
             "HR-Q004",
@@ -227,6 +238,7 @@ class _Choice:
     def _directly(self, partitions: Partitions) -> tuple[str, ...]:
         request, now = self._request, self._now
         if request.all_partitions:
+            _check_total(algebra.count(partitions, now))
             return algebra.keys(partitions, now)
         chosen = request.partition_range
         if chosen is None:

@@ -50,11 +50,19 @@ def test_a_locked_journal_is_not_adopted_and_an_abandoned_one_is(journal: Journa
 
 
 def test_what_a_power_cut_left_of_a_record_is_ignored(journal: Journal) -> None:
-    journal.append([b"one", b"two"])
+    journal.append([b"one", b"two", b"three"])
+    used = journal.size_bytes
     journal.close(delete=False)
     file = next(journal.directory.glob("*.events"))
-    for rest in (b"\0\0\0\x09half", b"\0\0", b"\0" * 64):
-        file.write_bytes(b"\0\0\0\3one\0\0\0\3two" + rest)
+    whole = file.read_bytes()
+    assert len(whole) > used
+    for damaged in (
+        whole[: used - 1],  # the file was not grown yet
+        whole[: used - 1] + b"\0" * 64,  # of a page the end was not written
+        whole[: used - 13] + b"\0" * 8 + whole[used - 5 :],  # or the beginning
+        whole[: used - 13] + b"\xff" * 64,
+    ):
+        file.write_bytes(damaged)
         adopted = Journal.adopt(journal.directory)
         assert adopted is not None
         assert (adopted.last, adopted.read(0, MANY, MANY)) == (2, [b"one", b"two"])
@@ -105,8 +113,8 @@ def test_a_delivered_journal_is_removed(journal: Journal) -> None:
 def test_a_journal_of_small_segments_reads_like_a_list(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, int, int, bool]]
 ) -> None:
-    before = (module.SEGMENT_BYTES, module.RECYCLE_BYTES)
-    module.SEGMENT_BYTES, module.RECYCLE_BYTES = 100, 50
+    before = (module.SEGMENT_BYTES, module.RECYCLE_BYTES, module.FILL_BYTES)
+    module.SEGMENT_BYTES, module.RECYCLE_BYTES, module.FILL_BYTES = 100, 50, 30
     try:
         journal = Journal.create(tmp_path_factory.mktemp("outbox") / "worker")
         expected: list[bytes] = []
@@ -134,4 +142,4 @@ def test_a_journal_of_small_segments_reads_like_a_list(
         assert rest == expected[forgotten:]
         journal.close(delete=True)
     finally:
-        module.SEGMENT_BYTES, module.RECYCLE_BYTES = before
+        module.SEGMENT_BYTES, module.RECYCLE_BYTES, module.FILL_BYTES = before

@@ -37,7 +37,7 @@ def start(location: Path, tmp_path: Path, endings: list[str]) -> Iterator[Pools]
         def runner(number: int) -> Runner:
             return Runner(location / "python", location, dict(os.environ), tmp_path, number)
 
-        pool = RunnerPool(runner, location, size, 20.0, endings.append, lambda: None, (retry_s,))
+        pool = RunnerPool(runner, location, size, 20.0, endings.append, lambda: None, lambda: None, (retry_s,))
         pools.append(pool)
         pool.load_first()
         pool.start_rest()

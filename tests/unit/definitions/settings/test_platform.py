@@ -144,6 +144,17 @@ def test_a_secret_in_a_url_is_never_shown(tmp_path: Path) -> None:
     assert "hunter2" not in str(raised.value)
 
 
+@pytest.mark.parametrize("server", ["database", "broker", "api"])
+def test_an_address_that_can_be_none_is_refused_without_repeating_it(tmp_path: Path, server: str) -> None:
+    (tmp_path / "platform.toml").write_text(f'[platform]\n{server} = "sqlite://u:hunter2@x"\n', "utf-8")
+    with pytest.raises(PlatformError, match="must begin with") as raised:
+        read_platform(tmp_path, {})
+    assert raised.value.code == "HR-C002"
+    with pytest.raises(PlatformError, match=f"HEDGEROW_{server.upper()}") as named:
+        read_platform(None, {f"HEDGEROW_{server.upper()}": "hunter2"})
+    assert "hunter2" not in str(raised.value) + str(named.value)
+
+
 def test_the_root_is_the_nearest_directory_with_a_platform(tmp_path: Path) -> None:
     team = tmp_path / "teams" / "sales"
     team.mkdir(parents=True)

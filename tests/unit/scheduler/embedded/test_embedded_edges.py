@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import stat
 import subprocess
@@ -68,6 +69,19 @@ def test_a_location_whose_file_has_mistakes_is_found_so_that_its_worker_reports_
     write_location(tmp_path / "sales", "sales", TWO_ASSETS)
     (tmp_path / "sales" / "hedgerow.toml").write_text("[team\n")
     assert [found.name for found in find_locations(tmp_path)] == ["sales"]
+
+
+def test_two_directories_that_are_the_same_location_are_refused_and_two_teams_may_use_one_name(tmp_path: Path) -> None:
+    for name, team in (("a", "sales"), ("b", "ingest")):
+        write_location(tmp_path / name, team, TWO_ASSETS)
+        with (tmp_path / name / "hedgerow.toml").open("a") as file:
+            file.write("\n")
+        text = (tmp_path / name / "hedgerow.toml").read_text()
+        (tmp_path / name / "hedgerow.toml").write_text(text.replace("[code]", '[code]\nlocation = "main"'))
+    assert [found.name for found in find_locations(tmp_path)] == ["b", "a"]
+    shutil.copytree(tmp_path / "a", tmp_path / "copy")
+    with pytest.raises(PlatformError, match=r"HR-C012.*/a and .*/copy are both location 'main' of team 'sales'"):
+        find_locations(tmp_path)
 
 
 def test_code_is_watched_and_data_caches_and_environments_are_not(tmp_path: Path) -> None:

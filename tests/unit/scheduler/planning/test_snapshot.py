@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.scheduling import NOW, World, asset, live, manifest, multi, planned, run_of, states
+from support.scheduling import NOW, World, asset, live, manifest, multi, planned, run_of, states, token_of
 
 from hedgerow.manifest.model import Retry
+from hedgerow.protocol import events as ev
 from hedgerow_scheduler.lifecycle.model import Run
 from hedgerow_scheduler.lifecycle.states import ENDED, AttemptState, RunState, StepState
 from hedgerow_scheduler.planning.snapshot import Snapshot
@@ -235,6 +236,24 @@ def test_a_retry_with_nothing_to_take_up_leaves_an_ended_run_ended() -> None:
     assert run.state is RunState.CANCELLED
     assert world.snapshot.runs == {}
     assert world.recorded()[0].is_empty()
+
+
+def test_a_retry_leaves_what_stands_below_a_skipped_step_as_it_ended() -> None:
+    world = World(manifest("sales", asset("a"), asset("b", "a"), asset("c", "b"), asset("d")))
+    world.beat("sales")
+    run = world.start("*")
+    a, d = world.cycle()
+    for step in run.steps:
+        world.snapshot.cancel_step(step, world.now, "on request")
+    world.begin(a, d)
+    world.fail(d, "cancelled")
+    world.send("sales", ev.AttemptSkipped(a.id, "nothing new", token_of(a)))
+    by_name = {step.computation: step for step in run.steps}
+    assert {name: step.state.value for name, step in by_name.items()} == {
+        "a": "skipped", "b": "cancelled", "c": "cancelled", "d": "cancelled",
+    }  # fmt: skip
+    assert world.snapshot.retry_steps(run, {step.number for step in run.steps}, world.now) == 1
+    assert (by_name["c"].state, by_name["d"].state) == (S.CANCELLED, S.READY)
 
 
 def test_a_retry_in_a_run_that_goes_on_leaves_the_other_steps_alone() -> None:

@@ -244,6 +244,13 @@ def test_more_steps_than_a_run_takes_are_refused_before_they_are_made(monkeypatc
     assert len(planned(FLIGHTS, "raw", partition_range=PartitionRange("2024-01-01", "2024-01-03"))) == 3
 
 
+def test_a_product_of_partitions_that_is_far_too_large_is_refused_without_being_listed() -> None:
+    kilo = StaticPartitions(tuple(f"k{number}" for number in range(1000)), dim="a")
+    vast = kilo * StaticPartitions(kilo.keys, dim="b") * StaticPartitions(kilo.keys, dim="c")
+    error = refusal("x", catalog=catalog_of(manifest("a", asset("x", partitions=vast))), all_partitions=True)
+    assert (error.code, "1,000,000,000 steps" in str(error)) == ("HR-Q006", True)
+
+
 def test_more_edges_than_a_run_takes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     everything = asset("x", Dependency("raw", mapping=All()), partitions=DAILY)
     catalog = catalog_of(manifest("a", asset("raw", partitions=DAILY), everything))

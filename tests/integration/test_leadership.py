@@ -1,0 +1,105 @@
+"""Leadership against a real PostgreSQL: one leads, and who was deposed commits nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from sqlalchemy import Connection, Engine
+from support.recorded import SALES, Recorded, rows, tamper
+from support.scheduling import (
+    chunks,
+)
+
+from hedgerow.errors import HedgerowError
+from hedgerow_scheduler.metadata import leadership
+from hedgerow_scheduler.metadata.database import open_engine
+from hedgerow_scheduler.metadata.leadership import Leadership
+from hedgerow_scheduler.metadata.writes import Writes
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    found = open_engine(database_url)
+    yield found
+    found.dispose()
+
+
+@pytest.fixture
+def world(engine: Engine) -> Recorded:
+    found = Recorded(engine)
+    found.send("sales", *chunks(SALES))
+    found.beat("sales", slots=9)
+    found.cycle_recorded()
+    return found
+
+
+def lead(engine: Engine, holder: str) -> Leadership | None:
+    with engine.begin() as connection:
+        return leadership.try_to_lead(connection, holder)
+
+
+def age(engine: Engine, seconds: float) -> None:
+    tamper(engine, f"UPDATE leader SET renewed_at = renewed_at - interval '{seconds} s'")
+
+
+def test_one_leads_and_another_only_after_three_silent_seconds(engine: Engine) -> None:
+    first = lead(engine, "one")
+    assert first is not None
+    assert lead(engine, "two") is None
+    age(engine, 2)
+    assert lead(engine, "two") is None
+    age(engine, 1.1)
+    second = lead(engine, "two")
+    assert second is not None
+    assert second.epoch == first.epoch + 1
+
+
+def test_who_renews_goes_on_leading(engine: Engine) -> None:
+    first = lead(engine, "one")
+    assert first is not None
+    age(engine, 60)
+    with engine.begin() as connection:
+        leadership.guard(connection, first)
+    assert lead(engine, "two") is None
+
+
+def test_who_resigns_is_followed_at_once_and_a_deposed_leader_can_not_resign_for_its_successor(engine: Engine) -> None:
+    first = lead(engine, "one")
+    assert first is not None
+    with engine.begin() as connection:
+        leadership.resign(connection, first)
+    second = lead(engine, "two")
+    assert second is not None
+    with engine.begin() as connection:
+        leadership.resign(connection, first)
+    assert lead(engine, "three") is None
+
+
+def in_two_steps(connection: Connection, first: Leadership) -> None:
+    leadership.guard(connection, first)
+
+
+def with_the_writes(connection: Connection, first: Leadership) -> None:
+    writes = Writes()
+    leadership.add_guard(writes, first)
+    writes.flush(connection)
+
+
+@pytest.mark.parametrize("guard", [in_two_steps, with_the_writes])
+def test_a_deposed_leader_commits_nothing(world: Recorded, guard: Callable[[Connection, Leadership], None]) -> None:
+    first = lead(world.engine, "one")
+    assert first is not None
+    world.request("a")
+    (attempt,) = world.orders
+    world.begin(attempt)
+    world.finish(attempt)
+    age(world.engine, 4)
+    assert lead(world.engine, "two") is not None
+    with pytest.raises(HedgerowError), world.engine.begin() as connection:  # noqa: PT012
+        world.record(connection)
+        guard(connection, first)
+    assert rows(world.engine, "SELECT state FROM steps") == [("dispatched",)]
+    assert rows(world.engine, "SELECT count(*) FROM materializations") == [(0,)]
