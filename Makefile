@@ -25,7 +25,7 @@ dev: $(STAMP)  ## Run the example platform until Ctrl-C, reloading a team when i
 	$(BIN)/hedgerow dev deploy/example
 
 test: $(STAMP)  ## Run every test but the acceptance runs and the benchmarks.
-	$(PYTEST) $(PACKAGES) tests --ignore=tests/acceptance --ignore=tests/benchmarks
+	$(PYTEST) $(PACKAGES) tests --ignore=tests/acceptance --ignore=tests/benchmarks --ignore=tests/support
 
 check: lint types unit  ## Format, lint, types, import contracts, doctests, unit and architecture tests.
 
