@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.processes import descendants, eventually
+from support.processes import alive, descendants, eventually
 from support.worker_bench import DEPLOYMENT, TEAM, FakeScheduler, fake_location, free_port, log_of, running_worker
 
 from hedgerow import clock
@@ -116,11 +116,32 @@ def test_a_runner_killed_from_outside_is_replaced(scheduler: FakeScheduler, loca
         manifest = scheduler.await_manifest()
         order = scheduler.run(manifest, "forever")
         scheduler.await_event("attempt_started", order.attempt_id)
-        for runner in descendants(worker.pid):
+        killed = descendants(worker.pid)
+        for runner in killed:
             runner.send_signal(signal.SIGKILL)
+        eventually(lambda: not alive(killed))
         failed = scheduler.await_end(order.attempt_id)
         assert failed.reason == "runner_lost"
         assert scheduler.await_event("attempt_succeeded", scheduler.run(manifest, "noop").attempt_id)
+
+
+def test_a_worker_that_was_without_runners_for_a_moment_takes_orders_again_at_once(
+    scheduler: FakeScheduler, location: Path, broker_url: str
+) -> None:
+    interpreter = location / "python"
+    with running_worker(location, broker_url, slots=1) as worker:
+        manifest = scheduler.await_manifest()
+        eventually(lambda: len((location / "loads").read_text().splitlines()) == 2)
+        order = scheduler.run(manifest, "forever")
+        scheduler.await_event("attempt_started", order.attempt_id)
+        works = interpreter.read_text()
+        interpreter.write_text("#!/bin/sh\nexit 1\n")
+        for runner in descendants(worker.pid):
+            runner.send_signal(signal.SIGKILL)
+        eventually(lambda: "0 warm ones" in log_of(location), within=5)
+        interpreter.write_text(works)
+        order = scheduler.run(manifest, "noop")
+        assert scheduler.await_event("attempt_succeeded", order.attempt_id, within=4)
 
 
 def test_a_cancelled_step_ends_at_once(scheduler: FakeScheduler, manifest: str) -> None:
