@@ -187,7 +187,11 @@ def registries() -> list[tuple[str, str, CollectorRegistry]]:
     )
     worker.observe(idle)
     return [
-        ("Scheduler", "`hedgerow scheduler --metrics-port PORT`, at `/metrics`.", SchedulerMetrics().registry),
+        (
+            "Scheduler",
+            "`hedgerow scheduler --metrics-port PORT`, at `/metrics`. `hedgerow dev` gives it a port by itself and shows it in the scheduler's status line.",
+            SchedulerMetrics().registry,
+        ),
         ("Worker", "`hedgerow worker PATH --metrics-port PORT`, at `/metrics`.", worker.registry),
         ("API", "At `/metrics` of the API's own port.", ApiMetrics().registry),
     ]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from support.locations import write_location
 from support.mistakes import MINE, MISTAKES, Mistake, write_mistake
+from support.processes import eventually, has_idle_runners
 from support.town import Town, town
 
 from hedgerow_scheduler.embedded.parts import Part, State
@@ -56,6 +57,10 @@ def write_teams(root: Path) -> None:
 @pytest.fixture(scope="module")
 def place() -> Iterator[Town]:
     with town(write_teams) as place:
+        # A runner that is only now loading would meet the mistakes to come, and the worker would end for code that has changed.
+        worker = place.platform.reports()["worker clumsy"].pid
+        assert worker is not None
+        eventually(lambda: has_idle_runners(worker, 3), what="both runners and the spare have loaded the code")
         yield place
 
 

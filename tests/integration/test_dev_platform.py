@@ -6,13 +6,12 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
 from support.locations import TWO_ASSETS, write_location
 from support.platform import DevPlatform, dev_platform
-from support.processes import alive, descendants, eventually, python
+from support.processes import alive, descendants, eventually, has_idle_runners, python
 
 pytestmark = [pytest.mark.servers, pytest.mark.processes]
 
@@ -148,7 +147,7 @@ def test_changed_code_is_reloaded_and_broken_code_leaves_the_old_in_force(platfo
     with platform.started():
         before = platform.pid("worker sales")
         # A runner that the worker starts later than the change would see other code than the worker serves, which ends both.
-        eventually(lambda: _idle(before, 2), what="both runners have loaded the code")
+        eventually(lambda: has_idle_runners(before, 2), what="both runners have loaded the code")
         write_location(location, "sales", TWO_ASSETS + "\n    def oops(:\n")
         told = platform.shows("worker sales", "ready .*the old code stays in force")
         assert "sales_assets.py:" in told
@@ -157,16 +156,3 @@ def test_changed_code_is_reloaded_and_broken_code_leaves_the_old_in_force(platfo
         write_location(location, "sales", TWO_ASSETS + "\n    @hr.asset\n    def extra() -> int:\n        return 1\n")
         assert platform.finished(platform.launch("extra"))["state"] == "succeeded"
         assert platform.pid("worker sales") != before
-
-
-def _idle(worker: int, runners: int) -> bool:
-    """Whether the worker has so many runners, and none of them has done anything for a moment."""
-
-    def used() -> list[float]:
-        return [
-            sum(process.cpu_times()[:2]) for process in descendants(worker) if "hedgerow.runner" in process.cmdline()
-        ]
-
-    before = used()
-    time.sleep(0.5)
-    return len(before) >= runners and used() == before

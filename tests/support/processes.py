@@ -88,3 +88,16 @@ def running(
 def python(*arguments: str | Path) -> list[str]:
     """The command of this interpreter with `arguments`."""
     return [sys.executable, *(str(word) for word in arguments)]
+
+
+def has_idle_runners(worker: int, runners: int) -> bool:
+    """Whether the worker has so many runners, and none of them has done anything for a moment."""
+
+    def used() -> list[float]:
+        return [
+            sum(process.cpu_times()[:2]) for process in descendants(worker) if "hedgerow.runner" in process.cmdline()
+        ]
+
+    before = used()
+    time.sleep(0.5)
+    return len(before) >= runners and used() == before

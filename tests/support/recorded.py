@@ -46,7 +46,7 @@ class Recorded(World):
     def cycle_recorded(self) -> list[Attempt]:
         """A whole cycle, recorded in one transaction."""
         with self.engine.begin() as connection:
-            take_requested_runs(connection, self.snapshot, self.now)
+            take_requested_runs(connection, self.snapshot, self.now, lambda: None)
             take_commands(connection, self.snapshot, self.now)
             fresh = self.cycle()
             self.record(connection)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from hedgerow import clock
 from hedgerow.protocol.events import FailureReason, Held
 from hedgerow.protocol.orders import StepOrder
 
@@ -22,9 +23,12 @@ class Stop:
 
 
 class Attempt:
-    """One claimed order. `started_at` is on the monotonic clock, None until a runner has it; `log_path` is its runner's log."""
+    """One claimed order. `started_at` is on the monotonic clock, None until a runner has it; `log_path` is its runner's log.
 
-    __slots__ = ("_lock", "_on_stop", "log_path", "order", "started_at", "stop", "token")
+    `kill_at`, on the same clock, is when a stop's grace ends.
+    """
+
+    __slots__ = ("_lock", "_on_stop", "kill_at", "log_path", "order", "started_at", "stop", "token")
 
     def __init__(self, order: StepOrder, token: str) -> None:
         self.order = order
@@ -32,6 +36,7 @@ class Attempt:
         self.started_at: float | None = None
         self.log_path = ""
         self.stop: Stop | None = None
+        self.kill_at = 0.0
         self._on_stop: Callable[[], None] | None = None
         self._lock = threading.Lock()
 
@@ -40,6 +45,7 @@ class Attempt:
         with self._lock:
             if self.stop is not None:
                 return False
+            self.kill_at = clock.monotonic() + stop.grace_s  # first: who sees a stop reads it without the lock
             self.stop = stop
             if self._on_stop is not None:
                 self._on_stop()

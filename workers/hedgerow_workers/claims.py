@@ -14,7 +14,8 @@ from hedgerow_workers.broker import BrokerErrors
 TRIES = 3
 # A claim outlives its order by this much: whoever gets the order later finds it expired, and before that finds it claimed,
 # whatever the clocks of machines are; and a scheduler that was away that long still sees that the attempt was taken.
-MARGIN_MS = 3_600_000
+# As long as the scheduler keeps its own claims, those that revoke.
+MARGIN_MS = 24 * 3_600_000
 UNLIMITED_MS = MARGIN_MS
 
 log = logging.getLogger("hedgerow.worker")

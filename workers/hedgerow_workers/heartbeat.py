@@ -17,7 +17,7 @@ from hedgerow_workers.attempts import Attempts, Stop
 from hedgerow_workers.broker import BrokerErrors
 
 # What is left of a lease when a step that must not run on without contact is stopped: time for SIGTERM, SIGKILL, clocks.
-MARGIN_SHARE = 0.25
+MARGIN_SHARE = 0.4
 STOP_GRACE_SHARE = 0.15
 
 log = logging.getLogger("hedgerow.worker")

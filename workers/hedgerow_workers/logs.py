@@ -9,7 +9,6 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import redis
 
@@ -17,6 +16,7 @@ from hedgerow import clock
 from hedgerow.protocol import names
 from hedgerow.protocol.events import LOG_OFFSET_FIELD, STREAM_FIELD
 from hedgerow.protocol.orders import StepOrder
+from hedgerow.storage.files import local_path
 from hedgerow_workers.attempts import Attempts
 from hedgerow_workers.broker import BrokerErrors
 
@@ -25,8 +25,20 @@ PERIOD_S = 0.25
 CHUNK_BYTES = 16 * 1024
 MAX_ENTRIES = 1000
 EXPIRE_S = 3600
+# A finished step waits so long for the upload of its log.
+UPLOAD_S = 10.0
+# With so many uploads that have outlasted it, logs are dropped at once: each holds a thread and a file.
+MAX_LATE = 16
 
 log = logging.getLogger("hedgerow.worker")
+
+
+@dataclass(slots=True)
+class _Upload:
+    """One upload of a log: its URL once it has ended, and whether nobody waits for it any more."""
+
+    url: str | None = None
+    late: bool = False
 
 
 class LogStore:
@@ -34,18 +46,54 @@ class LogStore:
 
     def __init__(self, storage: str) -> None:
         self._storage = storage.rstrip("/")
-        self._local = local_path(self._storage)
+        path = local_path(self._storage)
+        self._local = Path(path) if path is not None else None
+        self._lock = threading.Lock()
+        self._late = 0
 
-    def keep(self, order: StepOrder, spool: Path) -> str:
+    def keep(self, order: StepOrder, spool: Path) -> str | None:
         """Moves the output of an attempt to storage and empties the spool; returns its URL, empty when nothing was printed.
 
-        A storage that fails costs the log, never the outcome: it is then empty too.
+        A storage that fails costs the log, never the outcome: it is then empty too. None when the upload takes longer than
+        `UPLOAD_S`: then the spool must not be used again, and is removed when the upload ends.
         """
         try:
             if spool.stat().st_size == 0:
                 return ""
         except OSError:
             return ""
+        upload = _Upload()
+        thread = threading.Thread(target=self._upload, args=(upload, order, spool), name="log upload", daemon=True)
+        try:
+            if self._late >= MAX_LATE:
+                raise RuntimeError(f"{self._late} uploads to {self._storage} have not ended")
+            thread.start()
+        except RuntimeError as error:
+            log.warning("the log of attempt %s can't be kept: %s", order.attempt_id, error)
+            os.truncate(spool, 0)
+            return ""
+        thread.join(UPLOAD_S)
+        with self._lock:
+            if upload.url is None:
+                upload.late = True
+                self._late += 1
+                log.warning("the log of attempt %s is not waited for: storage is slow", order.attempt_id)
+                return None
+        os.truncate(spool, 0)
+        return upload.url
+
+    def _upload(self, upload: _Upload, order: StepOrder, spool: Path) -> None:
+        url = ""
+        try:
+            url = self._copy(order, spool)
+        finally:
+            with self._lock:
+                upload.url = url
+                if upload.late:
+                    self._late -= 1
+                    spool.unlink(missing_ok=True)
+
+    def _copy(self, order: StepOrder, spool: Path) -> str:
         name = f"_logs/{order.team}/{order.run_id}/{order.attempt_id}.log"
         url = f"{self._storage}/{name}"
         try:
@@ -61,21 +109,8 @@ class LogStore:
                     shutil.copyfileobj(file, remote)
         except Exception as error:
             log.warning("the log of attempt %s can't be kept at %s: %s", order.attempt_id, url, error)
-            url = ""
-        os.truncate(spool, 0)
+            return ""
         return url
-
-
-def local_path(url: str) -> Path | None:
-    """The directory that a storage URL means on this machine; None when it is elsewhere.
-
-    >>> str(local_path("file:///data/a%20b")), str(local_path("/data")), local_path("s3://bucket")
-    ('/data/a b', '/data', None)
-    """
-    if "://" not in url:
-        return Path(url)
-    parts = urlsplit(url)
-    return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
 
 @dataclass(slots=True)

@@ -30,7 +30,9 @@ ACK_POLL_S = 0.5
 CLOSING_POLL_S = 0.05
 # Under load events are gathered for so long after a batch: fewer syncs, entries and reads, and no wait for an event that comes alone.
 GATHER_S = 0.002
+# Unacknowledged events are sent again after this time, then after twice as long each time: a stream that no one reads must not fill the broker.
 RESEND_S = 10.0
+MAX_RESEND_S = 600.0
 RETRY_S = 0.25
 DISK_RETRY_S = 1.0
 ADOPT_S = 15.0
@@ -63,6 +65,7 @@ class Shipment:
         self.sent = journal.first - 1
         self.acked = journal.first - 1
         self.progress_at = 0.0
+        self.resend_s = RESEND_S
         self.retry_at = 0.0
 
     @property
@@ -76,11 +79,25 @@ class Shipment:
             self.acked = min(upto, self.journal.last)
             self.sent = max(self.sent, self.acked)
             self.progress_at = now
+            self.resend_s = RESEND_S
             self.journal.forget(self.acked)
 
     def rewind(self, after: int) -> None:
         """Sends again what follows number `after` and is not acknowledged."""
         self.sent = max(self.acked, min(self.sent, after))
+
+    def rewind_as_asked(self, after: int, now: float) -> None:
+        """`rewind` for a scheduler that asks for it: it is there, so that the next time is near again."""
+        self.progress_at = now
+        self.resend_s = RESEND_S
+        self.rewind(after)
+
+    def rewind_if_overdue(self, now: float) -> None:
+        """Sends all again when nothing was acknowledged for `resend_s`, which then doubles, up to `MAX_RESEND_S`."""
+        if not self.settled and now - self.progress_at > self.resend_s:
+            self.progress_at = now
+            self.resend_s = min(2 * self.resend_s, MAX_RESEND_S)
+            self.rewind(self.acked)
 
 
 class Outbox:
@@ -190,7 +207,7 @@ class Outbox:
             for worker, after in rewinds:
                 for shipment in (self._own, *self._adopted):
                     if worker in ("*", shipment.worker):
-                        shipment.rewind(after)
+                        shipment.rewind_as_asked(after, now)
             for shipment in (self._own, *self._adopted):
                 self._send_rest(shipment, now)
             self._read_acks(now, CLOSING_POLL_S if closing else ACK_POLL_S)
@@ -267,9 +284,7 @@ class Outbox:
         self._next_ack = now + ACK_POLL_S
         for shipment in waiting:
             self._ask(shipment, now)
-            if not shipment.settled and now - shipment.progress_at > RESEND_S:
-                shipment.progress_at = now
-                shipment.rewind(shipment.acked)
+            shipment.rewind_if_overdue(now)
 
     def _ask(self, shipment: Shipment, now: float) -> None:
         try:

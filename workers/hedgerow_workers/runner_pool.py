@@ -30,6 +30,10 @@ class PoolClosedError(Exception):
     """There will be no runner: the worker is leaving, or none can be started."""
 
 
+class StopRequestedError(Exception):
+    """Whoever waited for a runner needs none any more."""
+
+
 class RunnerPool:
     """Starts runners with `start(number)`, in one thread of its own, and lends them out.
 
@@ -88,8 +92,10 @@ class RunnerPool:
         """Starts the others, and keeps their number from now on."""
         self._thread.start()
 
-    def acquire(self, *, fresh: bool = False) -> Runner:
-        """A warm runner, one that never ran a step if `fresh`; waits until there is one. PoolClosedError when there will be none."""
+    def acquire(self, *, fresh: bool = False, stopped: Callable[[], bool] = lambda: False) -> Runner:
+        """A warm runner, one that never ran a step if `fresh`; waits until there is one. PoolClosedError when there will be none,
+        StopRequestedError when `stopped` says, asked every second, that none is needed any more.
+        """
         with self._lock:
             if fresh:
                 self._wanted_fresh += 1
@@ -112,6 +118,8 @@ class RunnerPool:
                         self._need_one()
                     if self._draining or (self._failures and now >= give_up_at):
                         raise PoolClosedError
+                    if stopped():
+                        raise StopRequestedError
                     self._returned.wait(POLL_S)
             finally:
                 if fresh:
@@ -210,7 +218,7 @@ class RunnerPool:
             runner, answer = self._load()
         except PoolClosedError:
             return
-        except HedgerowError as error:
+        except (HedgerowError, OSError) as error:
             self._failed(str(error), LAST_TRIES)
             return
         if isinstance(answer, protocol.LoadFailed):

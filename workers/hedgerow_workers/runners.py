@@ -38,7 +38,12 @@ class Runner:
         self.hash = ""
         self._buffer = bytearray()
         orders_read, self._orders = os.pipe()
-        self._events, events_write = os.pipe()
+        try:
+            self._events, events_write = os.pipe()
+        except OSError:
+            os.close(orders_read)
+            os.close(self._orders)
+            raise
         variables = {
             **environment,
             "HEDGEROW_ORDERS_FD": str(orders_read),
@@ -148,6 +153,10 @@ class Runner:
     def tail(self) -> str:
         """The last lines that it printed, in the running attempt or outside of one."""
         return tail_of(self.spool) or tail_of(self.boot_log)
+
+    def leave_spool(self) -> None:
+        """Gives the next attempt another spool: the one until now belongs to an upload that has not ended."""
+        self.spool = self.spool.with_name(f"{self.number}.{self.steps}.log")
 
     def _closed_by_runner(self) -> bool:
         return any(event & select.POLLHUP for _, event in self._poll.poll(0))

@@ -20,7 +20,7 @@ from hedgerow_workers.claims import Claims
 from hedgerow_workers.logs import LogStore
 from hedgerow_workers.outbox import Outbox, encode
 from hedgerow_workers.report import Report
-from hedgerow_workers.runner_pool import PoolClosedError, RunnerPool
+from hedgerow_workers.runner_pool import PoolClosedError, RunnerPool, StopRequestedError
 from hedgerow_workers.runners import Runner, RunnerEndedError, describe_exit
 
 # A step that answers within this time is reported in one piece; the start of a longer one is reported at once.
@@ -140,10 +140,14 @@ class Slots:
     def _run(self, attempt: Attempt, report: Report) -> None:
         order = attempt.order
         try:
-            runner = self._runners.acquire(fresh=order.isolation == "process")
+            runner = self._runners.acquire(fresh=order.isolation == "process", stopped=lambda: attempt.stop is not None)
         except PoolClosedError:
             report.add(_started(attempt))
             report.fail("interrupted", "HR-X104", "The worker left before the step began.", _AGAIN)
+            return
+        except StopRequestedError:
+            report.add(_started(attempt))
+            self._report_stop(attempt, "", report)
             return
         reuse = False
         try:
@@ -161,7 +165,7 @@ class Slots:
         attempt.watch_stop(lambda: runner.signal_group(signal.SIGTERM))
         report.add(_started(attempt))
         if attempt.stop is not None:
-            self._report_stop(attempt, runner, report)
+            self._report_stop(attempt, self._keep_log(order, runner), report)
             return False
         attempt.started_at = report.started_at = clock.monotonic()
         deadline = attempt.started_at + order.timeout_ms / 1000 if order.timeout_ms is not None else None
@@ -174,16 +178,16 @@ class Slots:
                 if envelope.kind in TERMINAL:
                     # The order of these two matters: a stop that comes now must not hit the runner's next attempt.
                     attempt.watch_stop(None)
-                    report.end(cast(LastEvent, _read(envelope, attempt)), self._logs.keep(order, runner.spool))
+                    report.end(cast(LastEvent, _read(envelope, attempt)), self._keep_log(order, runner))
                     return True
                 report.add(_read(envelope, attempt))
         except RunnerEndedError:
             if attempt.stop is not None:
-                self._report_stop(attempt, runner, report)
+                self._report_stop(attempt, self._keep_log(order, runner), report)
             else:
                 self._report_loss(attempt, runner, report)
         except msgspec.MsgspecError as error:
-            url = self._logs.keep(order, runner.spool)
+            url = self._keep_log(order, runner)
             report.fail("runner_lost", "HR-P104", f"The runner sent what is no event: {error}.", _ASK, log=url)
         return False
 
@@ -193,15 +197,13 @@ class Slots:
         RunnerEndedError when the runner is gone.
         """
         wait = COALESCE_S if report.unsent else LIVENESS_S
-        kill_at: float | None = None
         while True:
             now = clock.monotonic()
             if attempt.stop is not None:
-                kill_at = kill_at if kill_at is not None else now + attempt.stop.grace_s
-                if now >= kill_at:
+                if now >= attempt.kill_at:
                     runner.signal_group(signal.SIGKILL)
                     raise RunnerEndedError
-                wait = min(wait, kill_at - now)
+                wait = min(wait, attempt.kill_at - now)
             elif deadline is not None:
                 if now >= deadline:
                     limit = (attempt.order.timeout_ms or 0) / 1000
@@ -221,16 +223,23 @@ class Slots:
                 return envelope
             wait = LIVENESS_S
 
-    def _report_stop(self, attempt: Attempt, runner: Runner, report: Report) -> None:
+    def _keep_log(self, order: StepOrder, runner: Runner) -> str:
+        """The URL of the attempt's log, empty when there is none or storage does not take it in time."""
+        url = self._logs.keep(order, runner.spool)
+        if url is None:
+            runner.leave_spool()
+            return ""
+        return url
+
+    def _report_stop(self, attempt: Attempt, url: str, report: Report) -> None:
         stop = attempt.stop
         assert stop is not None
-        url = self._logs.keep(attempt.order, runner.spool)
         remedy = _AGAIN if stop.reason == "interrupted" else _STOPPED[stop.reason]
         report.fail(stop.reason, stop.code, stop.message, remedy, log=url)
 
     def _report_loss(self, attempt: Attempt, runner: Runner, report: Report) -> None:
         tail = runner.tail()
-        url = self._logs.keep(attempt.order, runner.spool)
+        url = self._keep_log(attempt.order, runner)
         code = runner.wait_exit(EXIT_S)
         how = describe_exit(code) if code is not None else "it closed its pipe"
         report.fail(

@@ -1,4 +1,4 @@
-"""Capacity: how many more orders the live workers of a code location can take now, and which manifest they serve."""
+"""Capacity: how many more orders the live workers of a code location can take now, and which manifests they serve."""
 
 from __future__ import annotations
 
@@ -20,20 +20,32 @@ class WorkerClass(msgspec.Struct, frozen=True):
 
 
 class LocationCapacity(msgspec.Struct, frozen=True):
-    """What one code location's workers can take. `manifest_hash` is None when no ready worker serves an accepted manifest."""
+    """What one code location's workers can take. `served` are the hashes of the accepted manifests that its ready workers serve,
+    the newest first.
+    """
 
-    manifest_hash: str | None
+    served: tuple[str, ...]
     classes: tuple[WorkerClass, ...]
 
-    def slots(self, queue: str | None = None) -> int:
-        """Slots that serve a queue (None: any queue)."""
-        return sum(group.slots for group in self.classes if queue is None or queue in group.queues)
+    @property
+    def manifest_hash(self) -> str | None:
+        """The newest manifest served; None when no ready worker serves an accepted one."""
+        return self.served[0] if self.served else None
+
+    def slots(self, queue: str | None = None, manifest: str | None = None) -> int:
+        """Slots that serve a queue (None: any queue) with the code of one manifest (None: the newest served)."""
+        wanted = manifest or self.manifest_hash
+        return sum(
+            group.slots
+            for group in self.classes
+            if group.manifest_hash == wanted and (queue is None or queue in group.queues)
+        )
 
 
 def capacity_of(
     workers: Iterable[Worker], accepted: Sequence[str], now: datetime, lease: timedelta
 ) -> LocationCapacity:
-    """The capacity of one location: its ready workers, heard of within a lease, that serve the newest manifest any of them serves.
+    """The capacity of one location: its ready workers, heard of within a lease, that serve accepted manifests.
 
     `accepted` are the manifests' hashes in the order in which they came into force.
     """
@@ -41,9 +53,9 @@ def capacity_of(
     for worker in workers:
         if worker.state == "ready" and now - worker.last_seen <= lease:
             slots[worker.manifest_hash, frozenset(worker.queues)] += worker.slots
-    served = {manifest for manifest, _ in slots}
-    newest = next((manifest for manifest in reversed(accepted) if manifest in served), None)
-    classes = (
-        WorkerClass(manifest, queues, count) for (manifest, queues), count in slots.items() if manifest == newest
-    )
-    return LocationCapacity(newest, tuple(sorted(classes, key=lambda group: sorted(group.queues))))
+    theirs = {manifest for manifest, _ in slots}
+    served = tuple(manifest for manifest in reversed(accepted) if manifest in theirs)
+    classes = [
+        WorkerClass(manifest, queues, count) for (manifest, queues), count in slots.items() if manifest in served
+    ]
+    return LocationCapacity(served, tuple(sorted(classes, key=lambda one: (one.manifest_hash, sorted(one.queues)))))

@@ -103,8 +103,9 @@ class BrokerWriter:
         while (task := self._tasks.get()) is not None:
             try:
                 self._handlers[type(task)](task, client)
-            except (redis.RedisError, KombuError, StorageError, OSError) as error:
-                log.warning("%s failed: %s", type(task).__name__.lower(), error)
+            except Exception as error:  # a defect must not end what every team of this broker needs
+                expected = isinstance(error, redis.RedisError | KombuError | StorageError | OSError)
+                log.warning("%s failed: %s", type(task).__name__.lower(), error, exc_info=not expected)
                 if isinstance(task, Publish):
                     self._producers.clear()
                 elif isinstance(task, Revoke):
@@ -155,7 +156,7 @@ class BrokerWriter:
                 pipe.set(key, REVOKED, nx=True, get=True, px=CLAIM_LIFE_MS)
             answers = pipe.execute()
         for attempt_id, answer in zip(task.attempt_ids, answers, strict=True):
-            holder = None if answer is None or answer == REVOKED.encode() else answer.decode()
+            holder = None if answer is None or answer == REVOKED.encode() else answer.decode(errors="replace")
             self._inbox.put(ClaimAnswer(attempt_id, holder), self._stopping)
 
     def _acknowledge(self, task: Acknowledge, client: redis.Redis) -> None:

@@ -185,7 +185,10 @@ class Platform:
             api = partial(_api_answers, self._urls["api"])
             self._add_service("api", ["--port", str(port)], api, home)
         self.api_url = self._urls["api"]
-        self._add_service("scheduler", [], self._metadata.scheduler_leads, home)
+        metrics = ports.choose(home, "scheduler metrics")
+        self._urls["scheduler_metrics"] = f"http://{ports.LOOPBACK}:{metrics}/metrics"
+        arguments = ["--metrics-port", str(metrics)]
+        self._add_service("scheduler", arguments, self._metadata.scheduler_leads, home)
 
     def _add_service(self, name: str, arguments: list[str], ready: Callable[[Child], bool], home: Path) -> None:
         launch = Launch(
@@ -194,7 +197,7 @@ class Platform:
             log=home / "logs" / f"{name}.log",
             environ=self._child_environ(),
             ready=ready,
-            where=self._urls["api"] if name == "api" else "",
+            where=self._urls["api" if name == "api" else "scheduler_metrics"],
             directory=self.root,
             before=self._metadata.before_scheduler if name == "scheduler" else lambda: None,
         )

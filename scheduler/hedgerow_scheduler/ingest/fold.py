@@ -203,6 +203,7 @@ class Fold:
         if body.reason == "refused":
             attempt = self._attempt(team, body.attempt_id, body.token)
             if attempt is not None and attempt.state is AttemptState.DISPATCHED and not attempt.token:
+                attempt.error = body.error
                 self.snapshot.revoke(attempt)  # another delivery may still hold the claim: only taking it settles that
             return
         attempt = self._bound(team, body.attempt_id, body.token)

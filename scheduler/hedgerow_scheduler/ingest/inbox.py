@@ -40,6 +40,7 @@ class ClaimAnswer(msgspec.Struct, frozen=True):
 
 Message: TypeAlias = Batch | StreamLost | ClaimAnswer
 MAX_ENTRIES = 5_000
+PORTION = 1_000
 
 
 class Inbox:
@@ -62,9 +63,17 @@ class Inbox:
         if size or not isinstance(message, Batch):
             self.bell.set()
 
-    def take(self) -> list[Message]:
-        """Everything that is inside, oldest first."""
+    def take(self, entries: int = PORTION) -> list[Message]:
+        """What is inside, oldest first, up to the batch that exceeds `entries`; the bell rings again for what is left."""
+        messages = []
         with self._room:
-            messages, self._messages, self._entries = list(self._messages), deque(), 0
+            while self._messages and entries > 0:
+                message = self._messages.popleft()
+                messages.append(message)
+                if isinstance(message, Batch):
+                    entries -= len(message.entries)
+                    self._entries -= len(message.entries)
+            if self._messages:
+                self.bell.set()
             self._room.notify_all()
         return messages

@@ -56,7 +56,6 @@ class Outcomes:
     def skipped(self, attempt: Attempt, body: ev.AttemptSkipped, now: datetime) -> None:
         """The user's code declined: nothing was materialized."""
         attempt.log = body.log
-        self._discard(attempt)
         why = Problem("HR-Q022", f"Skipped: {body.why}", "Nothing to do: the asset's code asked for it.")
         self._end(attempt, AttemptState.SKIPPED, Verdict(StepState.SKIPPED), now, why, body.duration_ms)
 
@@ -65,8 +64,6 @@ class Outcomes:
         attempt.log = body.log
         if body.reason == "check_failed":
             self._settle(attempt)
-        else:
-            self._discard(attempt)
         step = attempt.step
         verdict = after_failure(body.reason, body.retryable, policy, step.failures, step.deaths, self.noise())
         if step.cancelling and verdict.state in (StepState.RETRY_WAIT, StepState.READY):
@@ -88,6 +85,7 @@ class Outcomes:
             began = max(attempt.dispatched_at, now - timedelta(milliseconds=min(duration_ms, MAX_DURATION_MS)))
             attempt.started_at = step.started_at = min(attempt.started_at, began)
         self.snapshot.end_attempt(attempt, state, now, error)
+        self.snapshot.forget_attempt(attempt.id)  # its worker has said the last word, also on a runner that died
         if was_lost and state is AttemptState.LOST:
             return
         if was_lost and verdict.state in (StepState.RETRY_WAIT, StepState.READY):
@@ -106,14 +104,5 @@ class Outcomes:
         """Each output is worth what its blocking checks say."""
         for asset, output in attempt.outputs.items():
             rejected = asset in attempt.rejected
-            output.state = MaterializationState.REJECTED if rejected else MaterializationState.CURRENT
-            self.snapshot.measure("asset_materializations", (attempt.step.team, output.state.value))
-            self.snapshot.changes.outputs[attempt.id, asset] = output
-            if not rejected:
-                self.snapshot.backlog.asset_changed(asset)
-
-    def _discard(self, attempt: Attempt) -> None:
-        for asset, output in attempt.outputs.items():
-            output.state = MaterializationState.DISCARDED
-            self.snapshot.measure("asset_materializations", (attempt.step.team, output.state.value))
-            self.snapshot.changes.outputs[attempt.id, asset] = output
+            state = MaterializationState.REJECTED if rejected else MaterializationState.CURRENT
+            self.snapshot.settle(output, state, attempt.step.team)

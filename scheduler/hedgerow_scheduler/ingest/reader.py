@@ -83,9 +83,10 @@ class StreamReader:
                 if failing:
                     log.info("the broker answers again")
                 failing = False
-            except (redis.RedisError, OSError) as error:
+            except Exception as error:  # a defect must not end what every team of this broker needs
+                expected = isinstance(error, redis.RedisError | OSError)
                 if not failing:
-                    log.warning("the broker does not answer: %s", error)
+                    log.warning("the broker can't be read: %s", error, exc_info=not expected)
                 failing = True
                 self._stopping.wait(0.2)
         client.close()
@@ -125,7 +126,7 @@ class StreamReader:
         found = {name.decode(): entries for name, entries in _pairs(answers[0])}
         drained = []
         for order, epoch in zip(followed, answers[1 : 1 + len(followed)], strict=True):
-            if epoch is None or epoch.decode() != order.epoch:
+            if epoch is None or epoch.decode(errors="replace") != order.epoch:
                 del self._followed[order.team]
                 self._inbox.put(StreamLost(order.team, order.generation), self._stopping)
                 continue

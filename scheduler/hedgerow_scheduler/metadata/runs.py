@@ -18,6 +18,8 @@ from hedgerow_scheduler.metadata import tables as t
 from hedgerow_scheduler.metadata.database import WAKE_CHANNEL
 from hedgerow_scheduler.planning.request import RunRequest
 
+REQUESTED_AT_ONCE = 20
+
 
 class RequestedRun(msgspec.Struct, frozen=True):
     """A run that waits to be planned."""
@@ -58,7 +60,7 @@ def request_run(
     return str(existing.id), False
 
 
-def read_requested(connection: Connection, limit: int = 20) -> list[RequestedRun]:
+def read_requested(connection: Connection, limit: int = REQUESTED_AT_ONCE) -> list[RequestedRun]:
     """The runs to plan, oldest first."""
     rows = connection.execute(
         select(t.runs).where(t.runs.c.state == RunState.REQUESTED).order_by(t.runs.c.created_at).limit(limit)

@@ -85,7 +85,7 @@ class SchedulerMetrics:
             ),
             "step_duration": histogram("step_duration_seconds", "From running to the end.", "team", "queue"),
         }
-        self._queues: set[QueueName] = set()
+        self._queues: set[tuple[str, str]] = set()
         self._teams: set[str] = set()
 
     def add_team(self, team: str) -> None:
@@ -154,40 +154,55 @@ class SchedulerMetrics:
             for queue in published.manifest.queues
         }
         names = declared | set(ready) | {name for name, held in snapshot.held.items() if held}
-        for gone in self._queues - names:
-            self._forget(gone)
-        for name in names:
-            self._queue(snapshot, name, capacities, ready[name], running[name], oldest.get(name), now)
-        self._queues = names
+        locations: dict[tuple[str, str], list[str]] = {}
+        for team, location, queue in names:
+            locations.setdefault((team, queue), []).append(location)
+        for gone in self._queues - set(locations):
+            self._forget(*gone)
+        for (team, queue), places in locations.items():
+            if (team, queue) not in self._queues:
+                self._at_zero(team, queue)
+            self._queue(snapshot, [(team, place, queue) for place in places], capacities, ready, running)
+            since = [oldest[name] for place in places if (name := (team, place, queue)) in oldest]
+            self._oldest.labels(team, queue).set((now - min(since)).total_seconds() if since else 0)
+        self._queues = set(locations)
 
     def _queue(
-        self, snapshot: Snapshot, name: QueueName, capacities: Mapping[tuple[str, str], LocationCapacity],
-        ready: int, running: int, oldest: datetime | None, now: datetime,
+        self, snapshot: Snapshot, names: list[QueueName], capacities: Mapping[tuple[str, str], LocationCapacity],
+        ready: Tally[QueueName], running: Tally[QueueName],
     ) -> None:  # fmt: skip
-        team, location, queue = name
-        capacity = capacities.get((team, location))
-        slots = capacity.slots(queue) if capacity else 0
-        held = snapshot.held[name]
-        limit = snapshot.catalog.queue(*name).concurrency
-        admissible = ready if limit is None else min(ready, max(0, limit - held))
-        if name not in self._queues:
-            self._at_zero(team, queue)
-        states = dict.fromkeys(QUEUE_STATES, 0)
-        states |= {"dispatched": held - running, "running": running, "concurrency_limited": ready - admissible}
-        states["ready" if slots else "no_workers"] = admissible
-        for state, value in states.items():
-            self._queue_steps.labels(team, queue, state).set(value)
-        self._oldest.labels(team, queue).set((now - oldest).total_seconds() if oldest else 0)
-        self._desired.labels(team, queue).set(held + admissible)
-        draining = sum(
+        """Sets a queue's gauges to the sums over the locations of the team that have a queue of that name."""
+        team, _, queue = names[0]
+        states, slots = dict.fromkeys(QUEUE_STATES, 0), dict.fromkeys(SLOT_STATES, 0)
+        in_use, desired, most = 0, 0, 0.0
+        for name in names:
+            capacity = capacities.get(name[:2])
+            there = capacity.slots(queue) if capacity else 0
+            held = snapshot.held[name]
+            limit = snapshot.catalog.queue(*name).concurrency
+            admissible = ready[name] if limit is None else min(ready[name], max(0, limit - held))
+            states["dispatched"] += held - running[name]
+            states["running"] += running[name]
+            states["concurrency_limited"] += ready[name] - admissible
+            states["ready" if there else "no_workers"] += admissible
+            slots["free"] += max(0, there - held)
+            slots["busy"] += min(there, held)
+            in_use += held
+            desired += held + admissible
+            most += math.inf if limit is None else limit
+        places = {name[:2] for name in names}
+        slots["draining"] = sum(
             worker.slots
             for worker in snapshot.workers.values()
-            if (worker.team, worker.location, worker.state) == (team, location, "draining") and queue in worker.queues
+            if worker.state == "draining" and (worker.team, worker.location) in places and queue in worker.queues
         )
-        for state, value in zip(SLOT_STATES, (max(0, slots - held), min(slots, held), draining), strict=True):
+        for state, value in states.items():
+            self._queue_steps.labels(team, queue, state).set(value)
+        for state, value in slots.items():
             self._slots.labels(team, queue, state).set(value)
-        self._limit.labels("queue", f"{team}.{queue}").set(math.inf if limit is None else limit)
-        self._in_use.labels("queue", f"{team}.{queue}").set(held)
+        self._desired.labels(team, queue).set(desired)
+        self._limit.labels("queue", f"{team}.{queue}").set(most)
+        self._in_use.labels("queue", f"{team}.{queue}").set(in_use)
 
     def _at_zero(self, team: str, queue: str) -> None:
         self._counters["step_dispatches"].labels(team, queue)
@@ -198,8 +213,7 @@ class SchedulerMetrics:
         for observed in self._histograms.values():
             observed.labels(team, queue)
 
-    def _forget(self, name: QueueName) -> None:
-        team, _, queue = name
+    def _forget(self, team: str, queue: str) -> None:
         for state in QUEUE_STATES:
             self._queue_steps.remove(team, queue, state)
         for state in SLOT_STATES:

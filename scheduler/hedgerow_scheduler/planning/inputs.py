@@ -9,7 +9,9 @@ import msgspec
 
 from hedgerow.errors import Problem
 from hedgerow.manifest.model import Computation
-from hedgerow.partitions.resolution import upstream_keys
+from hedgerow.partitions.model import All, ByDim, Last
+from hedgerow.partitions.model import Mapping as PartitionMapping
+from hedgerow.partitions.resolution import default_mapping, upstream_keys
 from hedgerow.protocol.orders import Input
 from hedgerow.protocol.references import Reference
 from hedgerow_scheduler.planning.catalog import Catalog, looks_back
@@ -18,7 +20,8 @@ from hedgerow_scheduler.planning.catalog import Catalog, looks_back
 class Wanted(msgspec.Struct, frozen=True):
     """An upstream asset whose value the function takes, with the partitions to read in their order ('' when it has none).
 
-    `in_place`: its io overwrites, so that what a check holds back has replaced what was current.
+    `in_place`: its io overwrites, so that what a check holds back has replaced what was current. `whole`: the partitions were
+    asked for one by one (the same, a window, a list), so that none may be missing; otherwise it is whatever there is.
     """
 
     asset: str
@@ -26,6 +29,7 @@ class Wanted(msgspec.Struct, frozen=True):
     optional: bool
     in_place: bool
     partitions: tuple[str, ...]
+    whole: bool = False
 
 
 def wanted_inputs(
@@ -39,10 +43,17 @@ def wanted_inputs(
         if dep.parameter is None or asset is None or not asset.definition.stored or made_here:
             continue
         keys = upstream_keys(dep.mapping, computation.partitions, asset.definition.partitions, partition, now)
-        found.append(
-            Wanted(dep.key, asset.team, dep.optional, not asset.definition.immutable, tuple(key or "" for key in keys))
-        )
+        mapping = dep.mapping or default_mapping(computation.partitions, asset.definition.partitions)
+        partitions, in_place = tuple(key or "" for key in keys), not asset.definition.immutable
+        found.append(Wanted(dep.key, asset.team, dep.optional, in_place, partitions, not _takes_what_there_is(mapping)))
     return tuple(found)
+
+
+def _takes_what_there_is(mapping: PartitionMapping) -> bool:
+    """Whether a mapping means whatever partitions there are, rather than certain ones."""
+    if isinstance(mapping, ByDim):
+        return any(isinstance(each, All | Last) for _, each in mapping.pairs)
+    return isinstance(mapping, All | Last)
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -58,25 +69,27 @@ def choose_inputs(
 ) -> Choice:
     """What a step reads, from the current references by (asset, partition) and the pairs of which a check holds a newer output back.
 
-    Of several partitions some may be missing: the input says which. Nothing at all of an asset is lacking, unless it is
-    optional or a check holds it back. What was overwritten in place is never read while its check has not passed.
+    Of partitions asked for one by one none may be missing; of "all" and "last" some may, but not everything: the input says
+    which. What a check holds back is waited for, and optional assets are never lacking. What was overwritten in place is never read while its check has not passed.
     """
     inputs, lacking, waiting = [], [], []
     for want in wanted:
         references = tuple(current[want.asset, key] for key in want.partitions if (want.asset, key) in current)
         missing = tuple(key for key in want.partitions if (want.asset, key) not in current)
-        nothing = not references and not want.optional and bool(want.partitions)
-        if (nothing or want.in_place) and any((want.asset, key) in held_back for key in want.partitions):
+        short = (bool(missing) if want.whole else not references) and not want.optional and bool(want.partitions)
+        if (short or want.in_place) and any((want.asset, key) in held_back for key in want.partitions):
             waiting.append(want.asset)
-        elif nothing:
+        elif short:
             lacking.append(want.asset)
         inputs.append(Input(want.asset, references, missing, want.team))
     return Choice(tuple(inputs), tuple(lacking), tuple(waiting))
 
 
-def missing_input(asset: str, partition: str | None, external: bool) -> Problem:
-    """Why a step can't start whose upstream was never materialized."""
-    of = f" for partition '{partition}'" if partition else ""
+def missing_input(asset: str, partitions: Sequence[str], external: bool) -> Problem:
+    """Why a step can't start whose upstream was never materialized: as a whole, or in some of the partitions it reads."""
+    named = [f"'{key}'" for key in partitions if key]
+    more = f" and {len(named) - 3:,} more" if len(named) > 3 else ""
+    of = f" for partition {', '.join(named[:3])}{more}" if named else ""
     if external:
         return Problem(
             "HR-Q023",

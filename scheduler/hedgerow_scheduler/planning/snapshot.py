@@ -9,7 +9,7 @@ from itertools import count
 
 from hedgerow.errors import Problem
 from hedgerow_scheduler.lifecycle.changes import Changes, Effects, Measure
-from hedgerow_scheduler.lifecycle.model import Attempt, Run, Step, Worker
+from hedgerow_scheduler.lifecycle.model import Attempt, Materialization, Run, Step, Worker
 from hedgerow_scheduler.lifecycle.service_time import ServiceTime
 from hedgerow_scheduler.lifecycle.states import (
     ATTEMPT_LIVE,
@@ -18,6 +18,7 @@ from hedgerow_scheduler.lifecycle.states import (
     RETRYABLE,
     STEP_ARROWS,
     AttemptState,
+    MaterializationState,
     RunState,
     StepState,
     run_state_of,
@@ -93,7 +94,7 @@ class Snapshot:
         del self.runs[run.id]
         for step in run.steps:
             if step.attempt_id is not None:
-                self.attempts.pop(step.attempt_id, None)
+                self.forget_attempt(step.attempt_id)
 
     # -- steps -------------------------------------------------------------------------------------------------------
 
@@ -173,6 +174,8 @@ class Snapshot:
             if attempt is not None:
                 self.press_cancellation(attempt, now)
             return
+        if step.attempt_id is not None:
+            self.forget_attempt(step.attempt_id)
         self.move(
             step,
             StepState.CANCELLED,
@@ -232,7 +235,23 @@ class Snapshot:
         if attempt.started_at is not None:
             self.measure("step_duration", labels, (now - attempt.started_at).total_seconds())
         if state is not AttemptState.LOST:
-            self.attempts.pop(attempt.id, None)
+            self.forget_attempt(attempt.id)
+
+    def forget_attempt(self, attempt_id: str) -> None:
+        """Nothing that still comes of the attempt counts: outputs that are candidates never become current, and whoever waits for
+        them is looked at again.
+        """
+        attempt = self.attempts.pop(attempt_id, None)
+        for asset, output in attempt.outputs.items() if attempt else ():
+            if output.state is MaterializationState.CANDIDATE:
+                self.settle(output, MaterializationState.DISCARDED, attempt.step.team if attempt else "")
+            self.backlog.asset_changed(asset)
+
+    def settle(self, output: Materialization, state: MaterializationState, team: str) -> None:
+        """Decides what an output is worth."""
+        output.state = state
+        self.changes.outputs[output.attempt_id, output.asset] = output
+        self.measure("asset_materializations", (team, state.value))
 
     def measure(self, metric: str, labels: tuple[str, ...], value: float = 1.0) -> None:
         """Notes something to count or observe once this cycle is recorded."""

@@ -43,8 +43,9 @@ def reap(
     """Takes back what no worker started in time, ends attempts whose lease expired, repeats cancellations, forgets silent workers."""
     for attempt in snapshot.live_attempts():
         if attempt.state is AttemptState.DISPATCHED:
-            if now > attempt.start_before:
-                snapshot.revoke(attempt)
+            listening = contacts.get(attempt.step.team)
+            if now > attempt.start_before and listening is not None and now - listening.until <= SILENCE:
+                snapshot.revoke(attempt)  # only once all was read that its worker may have said
         elif attempt.lease_until is not None and now > attempt.lease_until:
             contact = contacts.get(attempt.step.team)
             if contact is not None and contact.allows_expiry(now, lease):
@@ -73,7 +74,7 @@ def lose(snapshot: Snapshot, attempt: Attempt, now: datetime) -> None:
     snapshot.measure("leases_expired", (step.team,))
     snapshot.end_attempt(attempt, AttemptState.LOST, now, problem)
     if step.cancelling:
-        snapshot.attempts.pop(attempt.id, None)
+        snapshot.forget_attempt(attempt.id)
         snapshot.move(step, StepState.CANCELLED, now, problem)
         return
     verdict = after_loss(step.losses)
@@ -82,6 +83,7 @@ def lose(snapshot: Snapshot, attempt: Attempt, now: datetime) -> None:
         snapshot.measure("step_retries", (step.team, step.queue, "worker_lost"))
         snapshot.wait_for_retry(step, verdict.delay, now, problem)
     else:
+        snapshot.forget_attempt(attempt.id)
         snapshot.move(step, verdict.state, now, problem)
 
 

@@ -42,7 +42,8 @@ class Dispatcher:
             elif choice.lacking:
                 asset = snapshot.catalog.assets[choice.lacking[0]]
                 external = asset.computation is None
-                _give_up(snapshot, grant, missing_input(asset.key, grant.step.partition, external), now)
+                missing = next(each.missing for each in choice.inputs if each.asset == asset.key)
+                _give_up(snapshot, grant, missing_input(asset.key, missing, external), now)
             else:
                 messages.append(self._attempt(snapshot, grant, choice.inputs, now))
         return messages
@@ -58,7 +59,7 @@ class Dispatcher:
     def _attempt(self, snapshot: Snapshot, grant: Grant, inputs: tuple[Input, ...], now: datetime) -> Publication:
         step = grant.step
         if step.attempt_id is not None:
-            snapshot.attempts.pop(step.attempt_id, None)  # a lost one: its outcome no longer counts
+            snapshot.forget_attempt(step.attempt_id)  # a lost one: its outcome no longer counts
         step.attempt += 1
         step.attempt_id = self._new_id()
         snapshot.dispatch_seq += 1

@@ -7,7 +7,7 @@ import threading
 
 import psycopg
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import InternalError, OperationalError, SQLAlchemyError
 
 from hedgerow.clock import monotonic
 from hedgerow.errors import HedgerowError
@@ -21,6 +21,8 @@ from hedgerow_scheduler.service.care import Care
 from hedgerow_scheduler.service.loop import Loop
 
 STAND_BY_S = 0.5
+# The server restarted, turned read-only, or ended a session that was frozen: nothing that was read is at fault.
+OUTAGES = (OperationalError, InternalError, psycopg.OperationalError, psycopg.InternalError)
 log = logging.getLogger("hedgerow.scheduler")
 
 
@@ -79,7 +81,7 @@ def serve(
             metrics.is_leader.set(1)
             log.info("leading in epoch %d with %d live runs", lead.epoch, len(loop.snapshot.runs))
             _lead(loop, inbox, listener, stopping)
-        except (OperationalError, psycopg.OperationalError, HedgerowError) as error:
+        except (*OUTAGES, HedgerowError) as error:
             log.warning("the term of epoch %d ends: %s", lead.epoch, _brief(error))
         except Exception:
             log.exception("the term of epoch %d ends by a defect", lead.epoch)

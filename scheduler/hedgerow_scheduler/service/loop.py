@@ -223,9 +223,14 @@ class Loop:
                 self._begin_epoch(team)
             else:
                 self._brokers.follow(Follow(team, known[0], known[1], False, self._generation))
-        planned = take_requested_runs(connection, self.snapshot, self.now)
+        more_runs = take_requested_runs(connection, self.snapshot, self.now, self._renew)
         commanded = take_commands(connection, self.snapshot, self.now)
-        self._more = planned >= 20 or commanded >= 500
+        self._more = more_runs or commanded >= 500
+
+    def _renew(self) -> None:
+        """Keeps the lead in a transaction of its own, before something that takes long."""
+        with self._engine.begin() as connection:
+            leadership.guard(connection, self._lead)
 
     # -- effects -----------------------------------------------------------------------------------------------------
 

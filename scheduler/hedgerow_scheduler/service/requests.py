@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -16,13 +17,21 @@ from hedgerow_scheduler.metadata import commands, runs
 from hedgerow_scheduler.planning.snapshot import Snapshot
 from hedgerow_scheduler.planning.steps import PlannedStep, plan_steps
 
+STEPS_PER_CYCLE = 5_000
 log = logging.getLogger("hedgerow.scheduler")
 
 
-def take_requested_runs(connection: Connection, snapshot: Snapshot, now: datetime) -> int:
-    """Plans the requested runs; one that can't be planned (any more) fails with the reason. Returns how many there were."""
+def take_requested_runs(connection: Connection, snapshot: Snapshot, now: datetime, renew: Callable[[], None]) -> bool:
+    """Plans requested runs, up to about 5,000 steps of them; one that can't be planned (any more) fails with the reason.
+
+    `renew` keeps the lead before each, for a large run takes seconds. Returns whether there may be more.
+    """
     requested = runs.read_requested(connection)
+    steps = 0
     for item in requested:
+        if steps >= STEPS_PER_CYCLE:
+            return True
+        renew()
         try:
             planned = plan_steps(snapshot.catalog, item.request, now)
         except RequestError as error:
@@ -34,10 +43,11 @@ def take_requested_runs(connection: Connection, snapshot: Snapshot, now: datetim
             snapshot.changes.failed_requests.append((item.run.id, problem))
             continue
         item.run.steps = [_step(item.run, plan) for plan in planned]
+        steps += len(planned)
         snapshot.start_run(item.run, now)
         if item.run.cancel_requested:
             _cancel(snapshot, item.run, None, now, item.run.author)
-    return len(requested)
+    return len(requested) >= runs.REQUESTED_AT_ONCE
 
 
 def _step(run: Run, plan: PlannedStep) -> Step:

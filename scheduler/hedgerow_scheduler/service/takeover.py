@@ -14,7 +14,7 @@ from hedgerow_scheduler.planning.snapshot import Snapshot
 
 
 def read_snapshot(connection: Connection, now: datetime, start_timeout: timedelta, lease: timedelta) -> Snapshot:
-    """The snapshot as PostgreSQL has it. Orders that may never have been published are taken back at once; what runs gets two
+    """The snapshot as PostgreSQL has it. Orders that may never have been published are taken back as soon as the team's stream was read to its end; what runs gets two
     leases' time to be heard of.
     """
     snapshot = Snapshot(catalogs.read_catalog(connection))
@@ -42,7 +42,7 @@ def read_snapshot(connection: Connection, now: datetime, start_timeout: timedelt
         for lock in attempt.step.locks():
             snapshot.locks[lock] = attempt.id
         if attempt.state is AttemptState.DISPATCHED:
-            snapshot.revoke(attempt)
+            attempt.start_before = now
         else:
             attempt.lease_until = now + 2 * lease
     return snapshot

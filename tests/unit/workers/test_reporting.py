@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,12 @@ from hedgerow.errors import Problem
 from hedgerow.protocol import events
 from hedgerow.protocol.envelope import decode_envelope
 from hedgerow.protocol.orders import StepOrder
+from hedgerow_workers import logs
 from hedgerow_workers.attempts import Attempt
 from hedgerow_workers.broker import connect
 from hedgerow_workers.journal import Journal
 from hedgerow_workers.logs import LogStore
-from hedgerow_workers.outbox import EventTooLargeError, Outbox, encode
+from hedgerow_workers.outbox import EventTooLargeError, Outbox, Shipment, encode
 from hedgerow_workers.report import Report
 
 ORDER = StepOrder("d", "sales", "l", "q", "run", "step", "attempt", 1, "m", "c", ("c",))
@@ -116,3 +119,55 @@ def test_logs_go_to_storage_that_is_not_local(tmp_path: Path) -> None:
     url = LogStore("memory://bucket").keep(ORDER, spool)
     with fsspec.open(url, "rb") as file:
         assert file.read() == b"hello\n"
+
+
+def test_a_storage_that_hangs_is_not_waited_for_and_keeps_its_spool_until_it_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = threading.Event()
+
+    class Hanging(LogStore):
+        def _copy(self, order: StepOrder, spool: Path) -> str:
+            answers.wait(10)
+            return super()._copy(order, spool)
+
+    monkeypatch.setattr(logs, "UPLOAD_S", 0.05)
+    monkeypatch.setattr(logs, "MAX_LATE", 1)
+    spool, other = tmp_path / "spool.log", tmp_path / "other.log"
+    store = Hanging(str(tmp_path / "a%20b"))
+    for each in (spool, other):
+        each.write_text("hello\n")
+    assert store.keep(ORDER, spool) is None
+    assert spool.read_text() == "hello\n"
+    assert store.keep(ORDER, other) == ""  # one too many: not even tried
+    assert other.read_text() == ""
+
+    answers.set()
+    deadline = time.monotonic() + 5
+    while spool.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not spool.exists()
+    assert (tmp_path / "a%20b" / "_logs" / "sales" / "run" / "attempt.log").read_text() == "hello\n"
+
+
+def test_events_nobody_acknowledges_are_sent_again_ever_more_rarely_until_someone_does(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path / "me")
+    journal.append([b"{}", b"{}", b"{}"])
+    shipment = Shipment("me", journal)
+    again: list[int] = []
+    for now in range(1, 3600):
+        shipment.sent = 3
+        shipment.rewind_if_overdue(now)
+        if shipment.sent == 0:
+            again.append(now)
+    gaps = [later - sooner for sooner, later in pairwise(again)]
+    assert gaps == [21, 41, 81, 161, 321, 601, 601, 601, 601][: len(gaps)]
+    assert len(gaps) > 6
+
+    shipment.acknowledge(1, 3600)
+    assert shipment.resend_s == 10
+    shipment.rewind_if_overdue(3611)
+    assert (shipment.sent, shipment.resend_s) == (1, 20)
+    shipment.rewind_as_asked(0, 3612)
+    assert (shipment.sent, shipment.resend_s) == (1, 10)
+    journal.close(delete=True)

@@ -12,7 +12,7 @@ import pytest
 from support.processes import eventually
 from support.worker_bench import fake_location
 
-from hedgerow_workers.runner_pool import PoolClosedError, RunnerPool
+from hedgerow_workers.runner_pool import PoolClosedError, RunnerPool, StopRequestedError
 from hedgerow_workers.runners import Runner
 
 Pools = Callable[..., RunnerPool]
@@ -142,3 +142,11 @@ def test_a_pool_that_drains_starts_no_runner_and_logs_no_error(
             pool.acquire()
         eventually(lambda: not pool.pids() and not pool._thread.is_alive(), within=5)
     assert endings == []
+
+
+def test_who_needs_no_runner_any_more_does_not_wait_for_one(start: Pools) -> None:
+    pool = start(1)
+    lent = pool.acquire()
+    with pytest.raises(StopRequestedError):
+        pool.acquire(fresh=True, stopped=lambda: True)
+    pool.release(lent, reuse=True)

@@ -57,6 +57,28 @@ def test_two_queues_share_the_slots_of_workers_that_serve_both() -> None:
     assert len(world.cycle()) == 3
 
 
+def test_queues_that_share_slots_share_them_by_priority_then_age_of_the_run() -> None:
+    many, urgent = asset("a", partitions=MANY), asset("h", queue="heavy", priority=5)
+    world = World(manifest("sales", many, urgent, asset("k", queue="heavy")))
+    world.beat("sales", slots=2, queues=("default", "heavy"))
+    world.start("a", all_partitions=True)
+    world.after(seconds=1)
+    world.start("h k")
+    first = world.cycle()
+    assert sorted(names(first)) == ["a", "h"]
+    world.begin(*first)
+    world.finish(*first)
+    assert names(world.cycle()) == ["a", "a"]
+
+
+def test_a_full_queue_of_high_priority_leaves_the_slots_to_the_others() -> None:
+    made = asset("a", partitions=MANY), asset("h", partitions=MANY, queue="heavy", priority=5)
+    world = World(manifest("sales", *made, queues=(Queue("heavy", concurrency=1),)))
+    world.beat("sales", slots=3, queues=("default", "heavy"))
+    world.start("a h", all_partitions=True)
+    assert sorted(names(world.cycle())) == ["a", "a", "h"]
+
+
 def test_a_queue_that_no_worker_serves_waits_and_does_not_hold_up_the_other() -> None:
     world = World(manifest("sales", asset("a"), asset("h", queue="heavy")))
     world.beat("sales", slots=3)
@@ -170,6 +192,44 @@ def test_a_definition_that_has_vanished_fails_with_its_code() -> None:
     error = run.steps[0].error
     assert error is not None
     assert (error.code, "declares a," in error.message) == ("HR-Q012", True)
+
+
+def test_a_step_that_only_older_code_declares_runs_on_the_workers_that_still_serve_it() -> None:
+    old, new = manifest("sales", asset("a", partitions=MANY), asset("b")), manifest("sales", asset("b"))
+    world = World(old)
+    world.beat("sales", "w1", slots=2)
+    world.start("a", all_partitions=True)
+    world.after(seconds=1)
+    world.start("b")
+    world.send("sales", *chunks(new))
+    world.beat("sales", "w2", slots=9)
+    bound = [(attempt.step.computation, attempt.manifest_hash) for attempt in world.cycle()]
+    assert bound == [("a", published(old).hash)] * 2 + [("b", published(new).hash)]
+    assert world.cycle() == []
+
+
+def test_a_step_that_only_the_code_in_force_declares_waits_for_its_workers() -> None:
+    old, new = manifest("sales", asset("b")), manifest("sales", asset("a"), asset("b"))
+    world = World(old)
+    world.beat("sales", "w1")
+    world.send("sales", *chunks(new))
+    run = world.start("a")
+    assert world.cycle() == []
+    assert states(run) == ["ready"]
+    world.beat("sales", "w2")
+    assert [attempt.manifest_hash for attempt in world.cycle()] == [published(new).hash]
+
+
+def test_a_step_that_waits_for_code_fails_when_that_is_taken_back() -> None:
+    old, new = manifest("sales", asset("b")), manifest("sales", asset("a"), asset("b"))
+    world = World(old)
+    world.beat("sales", "w1")
+    world.send("sales", *chunks(new))
+    run = world.start("a")
+    world.cycle()
+    world.send("sales", *chunks(manifest("sales", asset("b"), asset("c"))))
+    world.cycle()
+    assert states(run) == ["failed"]
 
 
 def test_an_asset_that_moved_to_another_step_has_vanished_from_the_old_one() -> None:

@@ -83,6 +83,18 @@ def test_a_step_parked_on_an_asset_comes_back_when_that_changes_or_the_definitio
         assert drain(backlog) == [step]
 
 
+def test_a_step_parked_on_its_code_comes_back_when_other_code_is_served_or_the_definitions_change() -> None:
+    for release in (lambda b: b.code_changed(("a", "a")), lambda b: b.release_parked_on_assets()):
+        backlog = Backlog()
+        step = ready(1, "normal").steps[0]
+        backlog.park_on_code(step)
+        assert list(backlog) == [step]
+        backlog.code_changed(("a", "other"))
+        assert drain(backlog) == []
+        release(backlog)
+        assert drain(backlog) == [step]
+
+
 def test_a_parked_step_that_ended_meanwhile_does_not_come_back() -> None:
     backlog = Backlog()
     step = ready(1, "normal").steps[0]

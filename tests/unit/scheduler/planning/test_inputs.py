@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from support.scheduling import NOW, asset, catalog_of, external, manifest, multi
 
 from hedgerow.manifest.model import Dependency
@@ -68,7 +69,7 @@ def test_what_the_step_makes_itself_is_not_wanted_except_its_earlier_partitions(
     assert wanted_inputs(catalog_of(manifest("a", both)), both[1], None, NOW) == ()
     total = asset("total", value("total", mapping=Window(-1, -1)), partitions=DAILY)
     found = wanted_inputs(catalog_of(manifest("a", total)), total[1], "2024-01-03", NOW)
-    assert found == (want("total", "2024-01-02"),)
+    assert found == (msgspec.structs.replace(want("total", "2024-01-02"), whole=True),)
 
 
 def want(asset: str, *partitions: str, optional: bool = False, in_place: bool = False) -> Wanted:
@@ -78,6 +79,15 @@ def want(asset: str, *partitions: str, optional: bool = False, in_place: bool = 
 def test_references_come_in_the_order_of_the_partitions_and_gaps_are_named() -> None:
     choice = choose_inputs([want("days", "d1", "d2", "d3")], {("days", "d3"): TWO, ("days", "d1"): ONE}, ())
     assert choice == Choice((Input("days", (ONE, TWO), ("d2",), "a"),), (), ())
+
+
+def test_of_partitions_asked_for_one_by_one_none_may_be_missing() -> None:
+    days = msgspec.structs.replace(want("days", "d1", "d2"), whole=True)
+    current = {("days", "d1"): ONE}
+    assert choose_inputs([days], current, ()).lacking == ("days",)
+    assert choose_inputs([days], current, {("days", "d2")}).held_back == ("days",)
+    assert choose_inputs([msgspec.structs.replace(days, optional=True)], current, ()).lacking == ()
+    assert "'d2'" in missing_input("days", ("d2",), external=False).message
 
 
 def test_an_upstream_of_which_nothing_is_there_is_reported() -> None:
@@ -108,7 +118,7 @@ def test_what_was_overwritten_in_place_is_not_read_while_a_check_holds_it_back()
 
 
 def test_the_remedy_for_a_missing_input_depends_on_whether_it_can_be_materialized() -> None:
-    assert "leading '+'" in missing_input("raw", "d1", external=False).remedy
-    assert "'d1'" in missing_input("raw", "d1", external=False).message
-    assert "deps=" in missing_input("raw", None, external=True).remedy
-    assert {missing_input("raw", None, external).code for external in (True, False)} == {"HR-Q023"}
+    assert "leading '+'" in missing_input("raw", ("d1",), external=False).remedy
+    assert "'d1'" in missing_input("raw", ("d1",), external=False).message
+    assert "deps=" in missing_input("raw", (), external=True).remedy
+    assert {missing_input("raw", ("",), external).code for external in (True, False)} == {"HR-Q023"}

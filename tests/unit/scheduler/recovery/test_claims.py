@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from support.scheduling import LEASE, World, asset, manifest, states, token_of
 
+from hedgerow.errors import Problem
 from hedgerow_scheduler.lifecycle.model import Attempt, Run
 from hedgerow_scheduler.lifecycle.states import AttemptState
 from hedgerow_scheduler.recovery.claims import claim_answered, claim_unanswered
-from hedgerow_scheduler.recovery.leases import reap
+from hedgerow_scheduler.recovery.leases import Contact, broker_lost_data, reap
 
 
 def out() -> tuple[World, Run, Attempt]:
@@ -18,7 +19,14 @@ def out() -> tuple[World, Run, Attempt]:
     return world, run, attempt
 
 
+def listened(world: World) -> dict[str, Contact]:
+    """The team's stream was just read to its end."""
+    return {"sales": Contact(world.now, world.now)}
+
+
 def answered(world: World, attempt: Attempt, holder: str | None) -> None:
+    """The answer to having asked for the claim."""
+    attempt.revoking = True
     claim_answered(world.snapshot, attempt.id, holder, world.now, LEASE)
 
 
@@ -59,17 +67,17 @@ def test_the_claim_is_asked_for_once_and_again_only_after_no_answer() -> None:
     world, _, attempt = out()
     world.after(seconds=31)
     for _ in range(3):
-        reap(world.snapshot, {}, world.now, LEASE, LEASE)
+        reap(world.snapshot, listened(world), world.now, LEASE, LEASE)
     assert world.recorded()[1].revoke == [attempt]
     claim_unanswered(world.snapshot, attempt.id)
-    reap(world.snapshot, {}, world.now, LEASE, LEASE)
+    reap(world.snapshot, listened(world), world.now, LEASE, LEASE)
     assert world.recorded()[1].revoke == [attempt]
 
 
 def test_an_order_is_not_taken_back_before_its_time() -> None:
     world, _, _ = out()
     world.after(seconds=30)
-    reap(world.snapshot, {}, world.now, LEASE, LEASE)
+    reap(world.snapshot, listened(world), world.now, LEASE, LEASE)
     assert world.recorded()[1].revoke == []
 
 
@@ -91,3 +99,39 @@ def test_what_is_being_cancelled_and_was_started_meanwhile_is_cancelled_at_its_w
     assert world.recorded()[1].cancel == [attempt]
     world.fail(attempt, "cancelled")
     assert states(run) == ["cancelled"]
+
+
+def test_nothing_is_taken_back_before_the_stream_was_read_to_its_end() -> None:
+    world, _, _ = out()
+    world.after(seconds=31)
+    silent = listened(world)
+    world.after(seconds=6)
+    for contacts in ({}, silent):
+        reap(world.snapshot, contacts, world.now, LEASE, LEASE)
+        assert world.recorded()[1].revoke == []
+
+
+def test_an_answer_from_before_the_broker_lost_data_means_nothing() -> None:
+    world, run, attempt = out()
+    world.snapshot.revoke(attempt)
+    broker_lost_data(world.snapshot, "sales", world.now, LEASE)
+    claim_answered(world.snapshot, attempt.id, None, world.now, LEASE)
+    assert (attempt.state, states(run)) == (AttemptState.DISPATCHED, ["dispatched"])
+
+
+def test_an_order_that_a_worker_refuses_is_tried_again_slower_each_time_and_says_why() -> None:
+    world, run, attempt = out()
+    why = Problem("HR-X101", "The order came too late.", "Set the worker's clock.")
+    waits = []
+    for _ in range(7):
+        attempt.error = why
+        answered(world, attempt, None)
+        step = run.steps[0]
+        assert (step.state.value, step.error, step.failures) == ("retry_wait", why, 0)
+        assert step.not_before is not None
+        waits.append((step.not_before - world.now).total_seconds())
+        world.now = step.not_before
+        world.beat("sales")
+        world.snapshot.fire_timers(world.now)
+        (attempt,) = world.cycle()
+    assert waits == [1, 2, 4, 8, 16, 30, 30]
