@@ -1,7 +1,7 @@
 """The tables of the metadata database (PostgreSQL 15 or newer). States are those of hedgerow_scheduler.lifecycle.states.
 
-The scheduler's leader is the only writer of everything but `runs` in state `requested`, `commands` and `teams`, which the
-API inserts. Times are `timestamptz` on PostgreSQL's clock. An unpartitioned asset or step has the partition `''`.
+The scheduler's leader is the only writer of everything but `runs` in state `requested`, `commands`, `teams`, `limit_overrides`
+and `audit`, which the API writes. Times are `timestamptz` on PostgreSQL's clock. An unpartitioned asset or step has the partition `''`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Double,
     ForeignKey,
     Identity,
     Index,
@@ -96,7 +97,7 @@ asset_owners = Table(
     _now(),
 )
 
-# `request` is a RunRequest (planning.request); `error` a Problem.
+# `request` is a RunRequest (planning.request); `error` a Problem. `priority` is set by operators and counts across teams.
 runs = Table(
     "runs",
     metadata,
@@ -105,6 +106,7 @@ runs = Table(
     Column("request", JSONB, nullable=False),
     Column("tags", JSONB, nullable=False, server_default=text("'{}'")),
     Column("author", Text, nullable=False, server_default=""),
+    Column("priority", SmallInteger, nullable=False, server_default="0"),
     Column("idempotency_key", Text, unique=True),
     Column("steps", Integer, nullable=False, server_default="0"),
     Column("error", JSONB),
@@ -118,7 +120,7 @@ runs = Table(
 
 # `upstream` are the numbers of the steps of the same run that must succeed first. `attempt` counts all attempts;
 # `failures` (user's), `losses` (infrastructure's) and `deaths` (runners that died) are the spent budgets.
-# `error` is a Problem. `not_before` is set in retry_wait.
+# `error` is a Problem. `not_before` is set in retry_wait. `waits` are the seconds that it waited, by cause (limits.causes).
 steps = Table(
     "steps",
     metadata,
@@ -143,6 +145,7 @@ steps = Table(
     Column("started_at", _Time),
     Column("ended_at", _Time),
     Column("error", JSONB),
+    Column("waits", JSONB),
     Index(
         "ix_steps_live",
         "team",
@@ -154,7 +157,8 @@ steps = Table(
 )
 
 # One try of a step. `dispatch_seq` orders attempts over the whole deployment: the current materialization only moves forward in it.
-# `token` is that of the claim, bound by attempt_started; later events must carry it.
+# `token` is that of the claim, bound by attempt_started; later events must carry it. Attempts of one `batch` (the dispatch_seq of its
+# first) hold one slot of each limit together; `holds` lists them, beyond queue, team and run, as [[kind, name, slots], ...].
 attempts = Table(
     "attempts",
     metadata,
@@ -175,6 +179,8 @@ attempts = Table(
     Column("ended_at", _Time),
     Column("error", JSONB),
     Column("log", Text, nullable=False, server_default=""),
+    Column("batch", BigInteger, nullable=False, server_default="0"),
+    Column("holds", JSONB),
     Index("ix_attempts_run_id_step_number", "run_id", "step_number"),
     Index("ix_attempts_dispatch_seq", "dispatch_seq"),
     Index("ix_attempts_live", "id", postgresql_where=text("state in ('dispatched', 'running')")),
@@ -289,6 +295,46 @@ commands = Table(
     Column("applied_at", _Time),
     Column("outcome", JSONB),
     Index("ix_commands_pending", "id", postgresql_where=text("applied_at is null")),
+)
+
+# What operators set in place of what is declared: one row per field of a limit. `kind` and `name` are those of limits.limit, `value`
+# null means without limit; pauses and weights are fields too. An expired row counts no more, and the leader removes it.
+limit_overrides = Table(
+    "limit_overrides",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("field", Text, primary_key=True),
+    Column("value", Double),
+    Column("author", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("set_at", _Time, nullable=False, server_default=text("clock_timestamp()")),
+    Column("expires_at", _Time),
+)
+
+# What is left in the token bucket of a limit with a rate, as of `at`: committed with the dispatches that took the tokens.
+token_buckets = Table(
+    "token_buckets",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("tokens", Double, nullable=False),
+    Column("at", _Time, nullable=False),
+)
+
+# Who changed what of the platform, and why. `subject` is such as "queue sales/default" or "run 0190aa11-...".
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("at", _Time, nullable=False, server_default=text("clock_timestamp()")),
+    Column("author", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("before", JSONB),
+    Column("after", JSONB),
+    Column("reason", Text, nullable=False, server_default=""),
+    Index("ix_audit_subject", "subject", "id"),
 )
 
 # The workers that were heard of lately, for people; leases are decided from the heartbeats themselves.
