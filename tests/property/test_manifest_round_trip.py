@@ -90,6 +90,9 @@ computations = st.builds(
     queue=names,
     priority=numbers,
     pools=st.lists(st.builds(model.PoolUse, pool=names, slots=st.integers(1, 9)), max_size=2).map(tuple),
+    limits=st.lists(st.builds(model.KeyLimit, name=texts, per=texts, concurrency=st.integers(1, 9)), max_size=2).map(
+        tuple
+    ),
     retry=retries,
     timeout_ms=st.none() | st.integers(0, 10**12),
     isolation=st.sampled_from(["warm", "process"]),
@@ -127,7 +130,16 @@ manifests = st.builds(
         max_size=2,
     ).map(tuple),
     jobs=st.lists(
-        st.builds(model.Job, name=names, selection=texts, description=texts, tags=text_maps, source=sources), max_size=2
+        st.builds(
+            model.Job,
+            name=names,
+            selection=texts,
+            description=texts,
+            tags=text_maps,
+            source=sources,
+            max_concurrent=st.none() | st.integers(1, 99),
+        ),
+        max_size=2,
     ).map(tuple),
     environment=st.builds(model.Environment, python=texts, packages=text_maps, commit=texts),
 )

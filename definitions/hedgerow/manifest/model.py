@@ -66,6 +66,17 @@ class PoolUse(msgspec.Struct, frozen=True, omit_defaults=True):
     slots: int = 1
 
 
+class KeyLimit(msgspec.Struct, frozen=True, omit_defaults=True):
+    """At most `concurrency` steps at once for each value of `per` (see hedgerow.manifest.keys).
+
+    Limits of one name in a team are one limit. `name` is the declared one, or `{computation}:{per}` for a limit of its own.
+    """
+
+    name: str
+    per: str
+    concurrency: int
+
+
 class Asset(msgspec.Struct, frozen=True, omit_defaults=True):
     """One data asset. `computation` is None for an external asset, which Hedgerow never materializes.
 
@@ -96,7 +107,7 @@ class Computation(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Named by its first asset's key. `subset` says whether a step may compute only some of the assets. `code_version` is the
     declared one or, for `"auto"`, the hash of the normalised source. `config_schema` is the JSON schema of its config, None
-    when it takes none. `resources` are the type names it asks for.
+    when it takes none. `resources` are the type names it asks for. `pools` and `limits` are sorted by name.
     """
 
     name: str
@@ -107,6 +118,7 @@ class Computation(msgspec.Struct, frozen=True, omit_defaults=True):
     queue: str = "default"
     priority: int = 0
     pools: tuple[PoolUse, ...] = ()
+    limits: tuple[KeyLimit, ...] = ()
     retry: Retry = Retry()
     timeout_ms: int | None = None
     isolation: Literal["warm", "process"] = "warm"
@@ -147,13 +159,14 @@ class Queue(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Job(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A named selection."""
+    """A named selection. `max_concurrent` caps the steps at once of a run of it; None means without that cap."""
 
     name: str
     selection: str
     description: str = ""
     tags: dict[str, str] = {}
     source: Source | None = None
+    max_concurrent: int | None = None
 
 
 class Environment(msgspec.Struct, frozen=True, omit_defaults=True):
