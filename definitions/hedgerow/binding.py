@@ -148,7 +148,12 @@ class _Binder:
             if job.name in self.bound.jobs:
                 self.refuse("HR-D018", f"Job {job.name!r} is declared twice.", "Give each a name of its own.", job.site)
             self.bound.jobs[job.name] = model.Job(
-                job.name, job.selection, job.description, dict(job.tags), self.sources.of(job.site, job.name)
+                job.name,
+                job.selection,
+                job.description,
+                dict(job.tags),
+                self.sources.of(job.site, job.name),
+                job.max_concurrent,
             )
 
     def _keys(self) -> list[AssetDefinition[..., Any]]:

@@ -19,13 +19,23 @@ class JobDefinition:
     site: Site
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    max_concurrent: int | None = None
     problems: tuple[Problem, ...] = ()
 
 
-def job(name: str, selection: str, *, description: str = "", tags: Mapping[str, str] | None = None) -> JobDefinition:
-    """Give a selection a name; runs of the job carry `tags`.
+def job(
+    name: str,
+    selection: str,
+    *,
+    description: str = "",
+    tags: Mapping[str, str] | None = None,
+    max_concurrent: int | None = None,
+) -> JobDefinition:
+    """Give a selection a name; runs of the job carry `tags` and have at most `max_concurrent` steps at once.
 
-    >>> job("nightly", "group:sales+").selection
+    A run of exactly `job:NAME` takes the cap over unless it is launched with one of its own.
+
+    >>> job("nightly", "group:sales+", max_concurrent=4).selection
     'group:sales+'
     """
     arguments = Arguments(f"Job {name!r}", of_caller())
@@ -37,5 +47,6 @@ def job(name: str, selection: str, *, description: str = "", tags: Mapping[str, 
         arguments.site,
         arguments.text("description", description),
         arguments.text_map("tags", tags or {}),
+        None if max_concurrent is None else arguments.whole("max_concurrent", max_concurrent, 1, least=1),
         tuple(arguments.problems),
     )

@@ -194,6 +194,14 @@ REQUESTS: dict[str, tuple[dict[str, Any], list[str], str, str, str]] = {
         "can't hold",
         "NUL",
     ),
+    "no room for a step": (
+        {"selection": ["numbers"], "max_concurrent": 0},
+        [],
+        "HR-Q008",
+        "0 steps at once",
+        "from 1 on",
+    ),
+    "a cap that is no number": ({"selection": ["numbers"], "max_concurrent": "many"}, [], "HR-Q301", "int", "openapi"),
     "a body of another form": ({"selection": "numbers"}, [], "HR-Q301", "'selection'", "openapi"),
     "an unknown field": ({"selecton": ["numbers"]}, [], "HR-Q301", "'selecton'", "openapi"),
 }

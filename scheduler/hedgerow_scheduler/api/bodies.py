@@ -23,7 +23,14 @@ class LaunchRun(RunRequest, frozen=True, omit_defaults=True, forbid_unknown_fiel
 
     def request(self) -> RunRequest:
         """The request alone."""
-        return RunRequest(self.selection, self.partitions, self.partition_range, self.all_partitions, self.config)
+        return RunRequest(
+            self.selection,
+            self.partitions,
+            self.partition_range,
+            self.all_partitions,
+            self.config,
+            self.max_concurrent,
+        )
 
 
 class RetryRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

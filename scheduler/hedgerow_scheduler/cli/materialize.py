@@ -13,7 +13,17 @@ import msgspec
 from hedgerow import clock
 from hedgerow.errors import RequestError
 from hedgerow_scheduler.cli.client import Client, connect
-from hedgerow_scheduler.cli.command import FAILED, INTERRUPTED, OK, Parser, add_author, add_json, author_of, execute
+from hedgerow_scheduler.cli.command import (
+    FAILED,
+    INTERRUPTED,
+    OK,
+    Parser,
+    add_author,
+    add_json,
+    author_of,
+    execute,
+    whole_number,
+)
 from hedgerow_scheduler.cli.following import follow
 from hedgerow_scheduler.cli.output import Output, output_name, short
 from hedgerow_scheduler.cli.progress import Progress, show_summary
@@ -41,6 +51,12 @@ def parser() -> Parser:
     parser.add_argument("--config", metavar="JSON|@FILE", help="configuration by asset key, as JSON or in a file")
     parser.add_argument(
         "--tag", metavar="NAME=VALUE", action="append", default=[], help="a tag of the run; may be repeated"
+    )
+    parser.add_argument(
+        "--max-concurrent",
+        metavar="N",
+        type=whole_number(1),
+        help="steps of the run at once (default: what the job says, otherwise no cap of its own)",
     )
     add_author(parser)
     parser.add_argument("--no-wait", action="store_true", help="launch only, and print the run's id")
@@ -108,7 +124,12 @@ def request_of(options: argparse.Namespace) -> RunRequest:
             )
         chosen = PartitionRange(first, last)
     return RunRequest(
-        tuple(options.selection), tuple(options.partition), chosen, options.all_partitions, _config(options.config)
+        tuple(options.selection),
+        tuple(options.partition),
+        chosen,
+        options.all_partitions,
+        _config(options.config),
+        options.max_concurrent,
     )
 
 

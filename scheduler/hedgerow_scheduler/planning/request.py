@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+
+from hedgerow.errors import RequestError
+from hedgerow.manifest.model import Job
 
 
 class PartitionRange(msgspec.Struct, frozen=True):
@@ -17,7 +21,8 @@ class PartitionRange(msgspec.Struct, frozen=True):
 class RunRequest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A selection of assets and, for the partitioned ones, which partitions: keys, a range, or all of them.
 
-    `config` gives the configuration of computations by the key of one of their assets.
+    `config` gives the configuration of computations by the key of one of their assets. `max_concurrent` is how many steps of
+    the run may run at once; None leaves that to the job (see `run_cap`).
     """
 
     selection: tuple[str, ...]
@@ -25,3 +30,31 @@ class RunRequest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown
     partition_range: PartitionRange | None = None
     all_partitions: bool = False
     config: dict[str, Any] = {}
+    max_concurrent: int | None = None
+
+
+def check_cap(request: RunRequest) -> None:
+    """RequestError HR-Q008 when the request's `max_concurrent` is below 1."""
+    cap = request.max_concurrent
+    if cap is not None and cap < 1:
+        raise RequestError.of(
+            "HR-Q008",
+            f"A run can't have {cap} steps at once.",
+            "Give max_concurrent from 1 on, or leave it out for no cap.",
+        )
+
+
+def run_cap(request: RunRequest, jobs: Mapping[str, Job]) -> int | None:
+    """How many steps of the run may run at once: what the request says, else what its job does, else None for no cap.
+
+    A request is of a job when its selection is exactly that job, `("job:nightly",)`; `jobs` are those of the catalog by name.
+
+    >>> nightly = {"nightly": Job("nightly", "group:sales", max_concurrent=4)}
+    >>> run_cap(RunRequest(("job:nightly",)), nightly), run_cap(RunRequest(("job:nightly", "extra")), nightly)
+    (4, None)
+    """
+    if request.max_concurrent is not None:
+        return request.max_concurrent
+    words = " ".join(request.selection).replace(",", " ").split()
+    job = jobs.get(words[0].removeprefix("job:")) if len(words) == 1 and words[0].startswith("job:") else None
+    return job.max_concurrent if job is not None else None

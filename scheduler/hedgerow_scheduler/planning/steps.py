@@ -15,7 +15,7 @@ from hedgerow.partitions.resolution import upstream_keys, validate_mapping
 from hedgerow.suggestion import did_you_mean
 from hedgerow_scheduler.planning.catalog import Catalog, looks_back
 from hedgerow_scheduler.planning.config import config_problems
-from hedgerow_scheduler.planning.request import RunRequest
+from hedgerow_scheduler.planning.request import RunRequest, check_cap
 from hedgerow_scheduler.planning.selection import resolve
 
 MAX_STEPS = 200_000
@@ -40,8 +40,9 @@ def plan_steps(catalog: Catalog, request: RunRequest, now: datetime) -> tuple[Pl
     """The steps of a run, in an order in which each comes after what it waits for.
 
     RequestError: HR-Q001 to HR-Q003 (selection), HR-Q101 to HR-Q105 (partitions), HR-Q004 (partitions for nothing that has
-    them), HR-Q005 and HR-Q007 (config), HR-Q006 (too many steps).
+    them), HR-Q005 and HR-Q007 (config), HR-Q006 (too many steps), HR-Q008 (max_concurrent).
     """
+    check_cap(request)
     chosen = resolve(catalog, request.selection)
     computations = _in_dependency_order(catalog, chosen)
     _check_config(catalog, request, chosen)

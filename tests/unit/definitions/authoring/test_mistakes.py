@@ -212,6 +212,7 @@ CASES = {
         "Keep one",
     ),
     "a job declared twice": ("HR-D018", "a = hr.job('n', 'x')\nb = hr.job('n', 'y')", 3, "twice", "name of its own"),
+    "a job without room for a step": ("HR-D012", "a = hr.job('n', 'x', max_concurrent=0)", 2, "=0", "from 1 on"),
     "an unknown queue": ("HR-D019", "@hr.asset(queue='hevy')\ndef a(): ...", 2, "'hevy'", "[queues.hevy]"),
     "a generator": ("HR-D020", "@hr.asset\ndef a():\n    yield 1", 2, "generator", "multi_asset"),
     "an upstream named twice": ("HR-D021", "@hr.asset(deps=['x', hr.dep('x')])\ndef a(): ...", 2, "twice", "once"),

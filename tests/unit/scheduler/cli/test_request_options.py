@@ -24,6 +24,11 @@ def test_partitions_ranges_and_all_are_passed_on() -> None:
     assert request("a", "--all-partitions").all_partitions
 
 
+def test_a_cap_on_steps_at_once_is_passed_on() -> None:
+    assert request("a", "--max-concurrent", "4").max_concurrent == 4
+    assert request("a").max_concurrent is None
+
+
 def test_config_comes_as_json_or_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"a": {"limit": 2}}')
     assert request("a", "--config", '{"a": {"limit": 1}}').config == {"a": {"limit": 1}}
@@ -41,6 +46,8 @@ def test_config_comes_as_json_or_from_a_file(tmp_path: Path) -> None:
         ([], "HR-Q320"),
         (["a", "--partition", "x", "--all-partitions"], "HR-Q320"),
         (["a", "--part", "x"], "HR-Q320"),
+        (["a", "--max-concurrent", "0"], "HR-Q320"),
+        (["a", "--max-concurrent", "many"], "HR-Q320"),
     ],
 )
 def test_what_can_not_be_read_is_refused_with_a_remedy(arguments: list[str], code: str) -> None:
