@@ -24,6 +24,7 @@ from hedgerow.partitions.model import (
     TimePartitions,
     dimensions,
 )
+from hedgerow.partitions.remembering import remembered
 from hedgerow.suggestion import did_you_mean
 
 
@@ -48,7 +49,7 @@ def count(partitions: Partitions, now: datetime) -> int:
 def contains(partitions: Partitions, key: str, now: datetime) -> bool:
     """Whether the partition `key` exists at `now`."""
     if isinstance(partitions, StaticPartitions):
-        return key in partitions.keys
+        return key in static_keys(partitions)
     if isinstance(partitions, TimePartitions):
         span = span_in(partitions, key)
         return span is not None and span.end <= now
@@ -158,6 +159,12 @@ def span_in(partitions: TimePartitions, key: str) -> Span | None:
         return None
     start, end = bounds(partitions)
     return span if start <= span.start and (end is None or span.start < end) else None
+
+
+@remembered
+def static_keys(partitions: StaticPartitions) -> frozenset[str]:
+    """The keys as a set."""
+    return frozenset(partitions.keys)
 
 
 @lru_cache(maxsize=1024)

@@ -12,7 +12,7 @@ from itertools import islice, product, takewhile
 
 from hedgerow.errors import Problem, RequestError
 from hedgerow.identifiers import DIMENSION_SEPARATOR
-from hedgerow.partitions.algebra import bounds, keys, last_complete, span_in
+from hedgerow.partitions.algebra import bounds, keys, last_complete, span_in, static_keys
 from hedgerow.partitions.calendar import Span, day_of, span_at, spans_after, spans_before, spans_from
 from hedgerow.partitions.model import (
     All,
@@ -29,6 +29,7 @@ from hedgerow.partitions.model import (
     Window,
     dimensions,
 )
+from hedgerow.partitions.remembering import remembered
 from hedgerow.suggestion import did_you_mean
 
 ANY_OTHER = "*"
@@ -96,9 +97,9 @@ def upstream_keys(
     """
     if upstream is None:
         return (None,)
-    if key is not None and downstream == upstream and (mapping is None or isinstance(mapping, Same)):
+    if key is not None and (mapping is None or isinstance(mapping, Same)) and _are_equal(downstream, upstream):
         return (key,)  # by far the most frequent case, and large runs ask it for each step
-    problem = validate_mapping(mapping, downstream, upstream)
+    problem = _misfit_of(mapping, downstream, upstream)
     if problem is not None:
         raise RequestError(Problem("HR-Q104", problem.message, problem.remedy))
     mapping = default_mapping(downstream, upstream) if mapping is None else mapping
@@ -118,6 +119,14 @@ def upstream_keys(
             )
         )
     return tuple(DIMENSION_SEPARATOR.join(combination) for combination in product(*columns))
+
+
+@remembered
+def _are_equal(one: Partitions | None, other: Partitions) -> bool:
+    return one == other
+
+
+_misfit_of = remembered(validate_mapping)
 
 
 def _for_dim(
@@ -156,7 +165,11 @@ def _dim_keys(
         case Same() | Window():
             if isinstance(upstream, TimePartitions) and isinstance(downstream, TimePartitions) and key is not None:
                 return _overlapping(mapping, downstream, upstream, key)
-            return (key,) if key is not None and isinstance(upstream, StaticPartitions) and key in upstream.keys else ()
+            return (
+                (key,)
+                if key is not None and isinstance(upstream, StaticPartitions) and key in static_keys(upstream)
+                else ()
+            )
 
 
 def _overlapping(
@@ -263,7 +276,7 @@ def _validate_keys(mapping: Keys, downstream: Partitions | None, upstream: Parti
 def _may_be_key(partitions: Partitions, key: str) -> bool:
     """Whether `key` is a partition at some time."""
     if isinstance(partitions, StaticPartitions):
-        return key in partitions.keys
+        return key in static_keys(partitions)
     if isinstance(partitions, TimePartitions):
         return span_in(partitions, key) is not None
     parts = key.split(DIMENSION_SEPARATOR)
