@@ -202,7 +202,7 @@ def _metrics(registry: CollectorRegistry) -> list[tuple[str, str, tuple[str, ...
     found = []
     for collector in list(registry._collector_to_names):
         for family in collector.collect():
-            labels = getattr(collector, "_labelnames", ())
+            labels = getattr(collector, "_labelnames", None) or getattr(family, "_labelnames", ())
             name = f"{family.name}_total" if family.type == "counter" else family.name
             found.append((name, family.type, tuple(labels), family.documentation))
     return found

@@ -29,7 +29,15 @@ def main(argv: Sequence[str]) -> int:
     from hedgerow_workers import settings as reading
 
     options = _parser().parse_args(argv)
-    overrides = reading.Overrides(options.slots, options.metrics_port, options.state, options.log_format)
+    overrides = reading.Overrides(
+        slots=options.slots,
+        queues=options.queues,
+        memory_limit=options.memory_limit,
+        recycle_after=options.recycle_after,
+        metrics_port=options.metrics_port,
+        state=options.state,
+        log_format=options.log_format,
+    )
     try:
         settings = reading.read(options.path, os.environ, overrides)
     except HedgerowError as error:
@@ -63,10 +71,24 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="hedgerow worker", description="Runs the steps of one code location.")
     parser.add_argument("path", type=Path, help="directory of hedgerow.toml")
     parser.add_argument("--slots", type=_positive, help="steps at once (default: [worker] slots of hedgerow.toml)")
+    parser.add_argument("--queues", metavar="A,B", help="queues to serve (default: all of hedgerow.toml)")
+    parser.add_argument(
+        "--memory-limit", metavar="SIZE", help="memory of one runner and what it starts, such as 2GiB; 0: no limit"
+    )
+    parser.add_argument(
+        "--recycle-after", metavar="STEPS", type=_count, help="replace a runner after so many steps; 0: never"
+    )
     parser.add_argument("--metrics-port", type=int, help="port of /metrics and /healthz (default: none)")
     parser.add_argument("--state", type=Path, help="directory of the outbox (default: .hedgerow of the platform)")
     parser.add_argument("--log-format", choices=("plain", "json"), help="form of log lines (default: plain)")
     return parser
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError("must not be negative")
+    return value
 
 
 def _positive(text: str) -> int:

@@ -14,6 +14,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 PREFIX = "hedgerow_"
+# Why a runner that works is replaced between two steps: it has done its number of them, or has grown near the memory limit.
+REPLACED_FOR = ("recycled", "memory")
 
 
 class Observed(Protocol):
@@ -45,12 +47,17 @@ class Metrics:
         build.labels(version("hedgerow"), platform.python_version(), "worker").set(1)
         Gauge(f"{PREFIX}worker_slots", "Steps at once.", registry=self.registry).set(slots)
         self.runner_exits = 0
+        self.runner_replacements = dict.fromkeys(REPLACED_FOR, 0)
         self.watchdog_restarts = 0
         self._server: ThreadingHTTPServer | None = None
 
     def runner_exited(self) -> None:
         """Counts a runner that ended and was not meant to."""
         self.runner_exits += 1
+
+    def runner_replaced(self, why: str) -> None:
+        """Counts a runner that gave way to a fresh one between two steps."""
+        self.runner_replacements[why] += 1
 
     def observe(self, worker: Observed) -> None:
         """From now on `/metrics` tells of this worker too."""
@@ -121,6 +128,14 @@ class _Live:
             "Runners that ended in a step or by themselves.",
             value=self._counts.runner_exits,
         )
+        replacements = CounterMetricFamily(
+            f"{PREFIX}worker_runner_replacements",
+            "Runners replaced between two steps, after their number of steps or near the memory limit.",
+            labels=("reason",),
+        )
+        for reason, count in self._counts.runner_replacements.items():
+            replacements.add_metric((reason,), count)
+        yield replacements
         yield CounterMetricFamily(
             f"{PREFIX}worker_watchdog_restarts",
             "Times that the watchdog ended the worker.",

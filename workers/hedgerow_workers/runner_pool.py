@@ -1,4 +1,8 @@
-"""The warm runners of a worker: as many as slots and one spare, all with the same code, replaced as they go."""
+"""The warm runners of a worker: as many as slots and one spare, all with the same code, replaced as they go.
+
+Idle ones lie in the order in which they are the last choice: those that are worn (to be replaced), those that never ran a step,
+those that did, the last used at the end.
+"""
 
 from __future__ import annotations
 
@@ -40,6 +44,9 @@ class RunnerPool:
     All have the same code, that of the first one. When the code on disk can't be loaded any more, those that are warm serve on.
     `on_code_changed(why)` is called once when a new runner loaded other code, or when none is left and none can be started.
     `on_exit()` is called for every runner that ended unasked, `on_failing()` when `failing` has changed.
+
+    A runner is worn after `recycle_after` steps, or when `retire` says so. Once another has taken its place it ends, between two
+    steps: `on_replaced(why)` is then called.
     """
 
     def __init__(
@@ -52,6 +59,9 @@ class RunnerPool:
         on_exit: Callable[[], None],
         on_failing: Callable[[], None],
         retry_s: Sequence[float] = RETRY_S,
+        *,
+        recycle_after: int | None = None,
+        on_replaced: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._start = start
         self._path = path
@@ -61,13 +71,17 @@ class RunnerPool:
         self._on_exit = on_exit
         self._on_failing = on_failing
         self._retry_s = retry_s
+        self._recycle_after = recycle_after
+        self._on_replaced = on_replaced
         self._lock = threading.RLock()
         # Two conditions of one lock: a slot that takes or returns a runner, a thousand times a second, wakes nobody in vain.
         self._returned = threading.Condition(self._lock)
         self._work = threading.Condition(self._lock)
         self._idle: list[Runner] = []
-        self._lent = 0
+        self._lent: set[Runner] = set()
+        self._worn: dict[Runner, str] = {}
         self._wanted_fresh = 0
+        self._spare_fresh = 0
         self._numbers = 0
         self._failures = 0
         self._needed = False
@@ -95,10 +109,13 @@ class RunnerPool:
     def acquire(self, *, fresh: bool = False, stopped: Callable[[], bool] = lambda: False) -> Runner:
         """A warm runner, one that never ran a step if `fresh`; waits until there is one. PoolClosedError when there will be none,
         StopRequestedError when `stopped` says, asked every second, that none is needed any more.
+
+        From the first `fresh` on, another one is made ready beforehand each time.
         """
         with self._lock:
             if fresh:
                 self._wanted_fresh += 1
+                self._spare_fresh = 1
             give_up_at: float | None = None
             try:
                 while True:
@@ -109,8 +126,10 @@ class RunnerPool:
                         runner = self._idle[index]
                         if not (fresh and runner.steps) and runner.exit_code() is None:
                             del self._idle[index]
-                            self._lent += 1
+                            self._lent.add(runner)
                             runner.steps += 1
+                            if fresh:
+                                self._work.notify()
                             return runner
                     now = clock.monotonic()
                     if give_up_at is None:
@@ -128,20 +147,51 @@ class RunnerPool:
     def release(self, runner: Runner, *, reuse: bool) -> int | None:
         """Takes a runner back. Without `reuse` it is killed, its group too, and its exit code returned."""
         code = None if reuse else self._end(runner)
+        surplus: list[Runner] = []
         with self._lock:
-            self._lent -= 1
-            # A fresh one may have been started beyond the number.
-            reuse = reuse and not self._closed and self.warm < self._size
-            if reuse:
-                self._idle.append(runner)
+            self._lent.discard(runner)
+            if reuse and (self._closed or runner.doomed is not None):
+                surplus.append(runner)
+            elif reuse:
+                if self._recycle_after is not None and runner.steps >= self._recycle_after:
+                    self._worn.setdefault(runner, "recycled")
+                self._shelve(runner)
+                surplus += self._take_surplus(runner)
                 self._returned.notify()
-            elif self.warm:
-                self._work.notify()
             else:
+                self._worn.pop(runner, None)
+            if not self.warm:
                 self._need_one()
-        if code is None and not reuse:
-            self._end(runner)
+            elif not reuse or surplus or runner in self._worn:
+                self._work.notify()
+        for each in surplus:
+            self._end(each)
         return code
+
+    def loaded(self) -> list[Runner]:
+        """The runners that have the code loaded, idle or lent."""
+        with self._lock:
+            return [*self._idle, *self._lent]
+
+    def retire(self, runner: Runner, why: str) -> None:
+        """The runner is worn: another one takes its place, between two steps."""
+        with self._lock:
+            if runner in self._worn or not (runner in self._lent or runner in self._idle):
+                return
+            self._worn[runner] = why
+            if runner in self._idle:
+                self._idle.remove(runner)
+                self._shelve(runner)
+            self._work.notify()
+
+    def kill(self, runner: Runner, why: Problem) -> bool:
+        """Kills a runner that is lent, with its group: whoever speaks to it finds the reason in `doomed`. Returns whether it was lent."""
+        with self._lock:
+            if runner not in self._lent or runner.doomed is not None:
+                return False
+            runner.doomed = why
+            runner.signal_group(signal.SIGKILL)
+            return True
 
     def drain(self) -> None:
         """Starts no more runners: whoever waits for one learns within a second that there is none. Safe in a signal handler."""
@@ -168,7 +218,7 @@ class RunnerPool:
     @property
     def warm(self) -> int:
         """How many runners have the code loaded."""
-        return len(self._idle) + self._lent
+        return len(self._idle) + len(self._lent)
 
     @property
     def failing(self) -> bool:
@@ -191,8 +241,32 @@ class RunnerPool:
             self._add_one()
 
     def _missing(self) -> bool:
-        fresh = sum(1 for runner in self._idle if not runner.steps)
-        return self.warm < self._size or fresh < self._wanted_fresh
+        fresh = sum(1 for runner in self._idle if not runner.steps and runner not in self._worn)
+        # A worn one that is lent may yet serve for hours: its place is taken when it is back.
+        worn = sum(1 for runner in self._worn if runner not in self._lent)
+        return self.warm - worn < self._size or fresh < max(self._wanted_fresh, self._spare_fresh)
+
+    def _shelve(self, runner: Runner) -> None:
+        """Puts a runner in its place among the idle ones."""
+        if runner in self._worn:
+            self._idle.insert(0, runner)
+        elif not runner.steps:
+            self._idle.insert(sum(1 for each in self._idle if each in self._worn), runner)
+        else:
+            self._idle.append(runner)
+
+    def _take_surplus(self, last: Runner | None = None) -> list[Runner]:
+        """Takes out the worn ones if there are enough without them, and the `last` that came if there are too many all the same."""
+        worn = [runner for runner in self._idle if runner in self._worn] if self._worn else []
+        surplus = worn if self.warm - len(worn) >= self._size else []
+        for runner in surplus:
+            self._on_replaced(self._worn.pop(runner))
+        if last is not None and last not in surplus and self.warm - len(surplus) > self._size + self._spare_fresh:
+            surplus = [*surplus, last]
+            self._worn.pop(last, None)
+        if surplus:
+            self._idle = [runner for runner in self._idle if runner not in surplus]
+        return surplus
 
     def _wait_after_failures(self) -> None:
         if self._failures:
@@ -208,6 +282,7 @@ class RunnerPool:
             return
         for runner in [each for each in self._idle if each.exit_code() is not None]:
             self._idle.remove(runner)
+            self._worn.pop(runner, None)
             log.warning("runner %d ended while idle: %s", runner.pid, describe_exit(runner.exit_code() or 0))
             self._on_exit()
             self._end(runner)
@@ -232,12 +307,14 @@ class RunnerPool:
         with self._lock:
             failed, self._failures = self._failures, 0
             kept = not self._draining
+            surplus = [] if kept else [runner]
             if kept:
-                self._idle.append(runner)
+                self._shelve(runner)
+                surplus = self._take_surplus()
                 self._returned.notify_all()
-        if not kept:
-            self._end(runner)
-        elif failed:
+        for each in surplus:
+            self._end(each)
+        if kept and failed:
             log.info("runners can be started again")
             self._on_failing()
 

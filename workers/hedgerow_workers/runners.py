@@ -28,6 +28,7 @@ class Runner:
     """A runner process in a session of its own. One thread at a time speaks to it; any thread may signal it.
 
     `spool` is the file for the output of the attempts, used again by each; `boot_log` gets what is printed outside of them.
+    `doomed` is why it was killed on purpose, if it was.
     """
 
     def __init__(self, python: Path, directory: Path, environment: dict[str, str], spools: Path, number: int) -> None:
@@ -36,6 +37,7 @@ class Runner:
         self.boot_log = spools / f"{number}.boot.log"
         self.steps = 0
         self.hash = ""
+        self.doomed: Problem | None = None
         self._buffer = bytearray()
         orders_read, self._orders = os.pipe()
         try:

@@ -24,6 +24,7 @@ from hedgerow_workers.control import ControlReader
 from hedgerow_workers.heartbeat import Heartbeat, host, memory_bytes
 from hedgerow_workers.loading import failure, read_manifest
 from hedgerow_workers.logs import LogFollower, LogStore
+from hedgerow_workers.memory import MemoryWatch
 from hedgerow_workers.metrics import Metrics
 from hedgerow_workers.outbox import Outbox, encode
 from hedgerow_workers.runner_pool import PoolClosedError, RunnerPool
@@ -116,6 +117,8 @@ class Service:
             self._code_changed,
             self.metrics.runner_exited,
             self._room_changed,
+            recycle_after=settings.recycle_after,
+            on_replaced=self.metrics.runner_replaced,
         )
         self._start_no_more = self.runners.drain
         self.heartbeat.start()
@@ -188,6 +191,10 @@ class Service:
         self.follower.start()
         self.watchdog = Watchdog(settings, self._celery, lambda: self.heartbeat.contact_at, self._watchdog_bites)
         self.watchdog.start()
+        limit = settings.memory_limit_bytes
+        self.memory = MemoryWatch(self.runners, limit) if limit is not None else None
+        if self.memory is not None:
+            self.memory.start()
         self.metrics.observe(self)
         self._celery.pool.room = self._room
         self.runners.start_rest()
@@ -368,6 +375,8 @@ class Service:
         if self._slots is not None:
             self.follower.close()
             self.watchdog.close()
+            if self.memory is not None:
+                self.memory.close()
         self.outbox.put([encode(events.WorkerStopped(self._why))])
         if self._hurry:
             flush_s = min(flush_s, 2.0)

@@ -10,8 +10,10 @@ from typing import Literal
 import msgspec
 
 from hedgerow.errors import PlatformError, Problem
-from hedgerow.settings.location import read_location
+from hedgerow.settings.location import LocationSettings, check_memory, read_location
 from hedgerow.settings.platform import STATE_DIRECTORY, find_root, read_platform
+from hedgerow.sizes import parse_size
+from hedgerow.suggestion import did_you_mean
 
 # What a runner inherits of the worker's environment. All else stays out: the worker's has URLs with passwords in it.
 PASSED = (
@@ -37,7 +39,10 @@ FORBIDDEN_PREFIX = "HEDGEROW_"
 
 
 class WorkerSettings(msgspec.Struct, frozen=True):
-    """Everything a worker needs to know, with durations in seconds. `path` is the directory of hedgerow.toml."""
+    """Everything a worker needs to know, with durations in seconds. `path` is the directory of hedgerow.toml.
+
+    `memory_limit_bytes` and `recycle_after` (steps) are of each runner; None: without limit, never.
+    """
 
     deployment: str
     team: str
@@ -59,6 +64,8 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     metrics_port: int = 0
     log_format: Literal["plain", "json"] = "plain"
     celery_tools: bool = False
+    memory_limit_bytes: int | None = None
+    recycle_after: int | None = None
 
     @property
     def outboxes(self) -> Path:
@@ -67,9 +74,12 @@ class WorkerSettings(msgspec.Struct, frozen=True):
 
 
 class Overrides(msgspec.Struct, frozen=True):
-    """What the command line says; None: nothing."""
+    """What the command line says, as it was written; None: nothing."""
 
     slots: int | None = None
+    queues: str | None = None
+    memory_limit: str | None = None
+    recycle_after: int | None = None
     metrics_port: int | None = None
     state: Path | None = None
     log_format: Literal["plain", "json"] | None = None
@@ -78,7 +88,8 @@ class Overrides(msgspec.Struct, frozen=True):
 def read(path: Path, environ: Mapping[str, str], overrides: Overrides | None = None) -> WorkerSettings:
     """The settings of a worker for the code location at `path`.
 
-    Variables: HEDGEROW_WORKER_SLOTS, HEDGEROW_WORKER_METRICS_PORT, HEDGEROW_WORKER_STATE (a directory), HEDGEROW_WORKER_LOG_FORMAT
+    Variables: HEDGEROW_WORKER_SLOTS, HEDGEROW_WORKER_QUEUES (names with commas between), HEDGEROW_WORKER_MEMORY_LIMIT (a size, 0:
+    none), HEDGEROW_WORKER_RECYCLE_AFTER (steps, 0: never), HEDGEROW_WORKER_METRICS_PORT, HEDGEROW_WORKER_STATE (a directory), HEDGEROW_WORKER_LOG_FORMAT
     (plain or json), HEDGEROW_WORKER_WATCHDOG_S, HEDGEROW_WORKER_CELERY_TOOLS (1: remote control and task events, for `celery
     inspect` and Flower), and those of the platform. DefinitionError or PlatformError with all mistakes.
     """
@@ -103,7 +114,7 @@ def read(path: Path, environ: Mapping[str, str], overrides: Overrides | None = N
         location=location.location,
         path=location.root,
         python=location.python,
-        queues=tuple(queue.name for queue in location.queues),
+        queues=_queues(location, over.queues, environ),
         slots=slots,
         broker=platform.broker_of(location.team),
         storage=platform.storage,
@@ -118,7 +129,53 @@ def read(path: Path, environ: Mapping[str, str], overrides: Overrides | None = N
         log_format="json" if log_format == "json" else "plain",
         watchdog_s=_number(environ, "HEDGEROW_WORKER_WATCHDOG_S", 60, 1),
         celery_tools=environ.get("HEDGEROW_WORKER_CELERY_TOOLS", "") in ("1", "true", "yes"),
+        memory_limit_bytes=_memory_limit(location, over.memory_limit, environ),
+        recycle_after=(
+            over.recycle_after
+            if over.recycle_after is not None
+            else _number(environ, "HEDGEROW_WORKER_RECYCLE_AFTER", location.recycle_after or 0, 0)
+        )
+        or None,
     )
+
+
+def _queues(location: LocationSettings, option: str | None, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The queues that were chosen, in the order of the file; all of them when none was."""
+    known = [queue.name for queue in location.queues]
+    asked_by, text = _given("--queues", option, "HEDGEROW_WORKER_QUEUES", environ)
+    if text is None:
+        return tuple(known)
+    chosen = [name.strip() for name in text.split(",")]
+    problems = [
+        Problem(
+            "HR-P105",
+            f"{asked_by} asks for queue '{name}', which hedgerow.toml does not have.",
+            did_you_mean(name, known, "its queues are"),
+        )
+        for name in chosen
+        if name not in known
+    ]
+    if problems:
+        raise PlatformError(problems)
+    return tuple(name for name in known if name in chosen)
+
+
+def _memory_limit(location: LocationSettings, option: str | None, environ: Mapping[str, str]) -> int | None:
+    asked_by, text = _given("--memory-limit", option, "HEDGEROW_WORKER_MEMORY_LIMIT", environ)
+    if text is None:
+        return location.memory_limit_bytes
+    if text == "0":
+        return None
+    try:
+        check_memory(text)
+    except ValueError as error:
+        raise PlatformError(Problem("HR-P105", f"{asked_by} is wrong: {error}.", "0 stands for no limit.")) from None
+    return parse_size(text)
+
+
+def _given(option: str, value: str | None, variable: str, environ: Mapping[str, str]) -> tuple[str, str | None]:
+    """Who has given a value, and the value; None when nobody has."""
+    return (option, value) if value is not None else (variable, environ.get(variable) or None)
 
 
 def runner_environment(environ: Mapping[str, str], python: Path, passed: tuple[str, ...] = ()) -> dict[str, str]:

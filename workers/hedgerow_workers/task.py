@@ -242,14 +242,12 @@ class Slots:
         url = self._keep_log(attempt.order, runner)
         code = runner.wait_exit(EXIT_S)
         how = describe_exit(code) if code is not None else "it closed its pipe"
-        report.fail(
-            "runner_lost",
+        why = runner.doomed or Problem(
             "HR-X107",
             f"The runner of the step ended in the middle of it: {how}.",
             "See its last lines below. SIGKILL often means that the machine had no memory left; SIGSEGV a fault in a library.",
-            log=url,
-            traceback=tail or None,
         )
+        report.fail("runner_lost", why.code, why.message, why.remedy, log=url, traceback=tail or None)
 
 
 def _started(attempt: Attempt) -> events.AttemptStarted:

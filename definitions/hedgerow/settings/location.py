@@ -13,9 +13,12 @@ from hedgerow.errors import DefinitionError
 from hedgerow.manifest.model import Pool, Queue
 from hedgerow.settings.rates import default_burst, parse_rate
 from hedgerow.settings.toml import Document, check_name, entry, read_document
+from hedgerow.sizes import parse_size, size_text
 
 LOCATION_FILE = "hedgerow.toml"
 DEFAULT_QUEUE = "default"
+# An interpreter with hedgerow takes a third of it: less can only be a mistake, and would end every step.
+LEAST_MEMORY_BYTES = 64 * 2**20
 
 
 def check_modules(names: tuple[str, ...]) -> None:
@@ -23,6 +26,12 @@ def check_modules(names: tuple[str, ...]) -> None:
     for name in names:
         if not all(part.isidentifier() for part in name.split(".")):
             raise ValueError(f"'{name}' is not the name of a module; write it as in an import, without .py")
+
+
+def check_memory(text: str) -> None:
+    """`ValueError` unless it is a size in which a runner can live."""
+    if parse_size(text) < LEAST_MEMORY_BYTES:
+        raise ValueError(f"'{text}' is too little for a runner, which needs at least {size_text(LEAST_MEMORY_BYTES)}")
 
 
 TeamName = Annotated[str, entry("The team's name.", "sales", check_name, "HR-C005")]
@@ -43,6 +52,17 @@ Burst = Annotated[float, entry("Starts at once after a pause; by default one sec
 Concurrency = Annotated[int, entry("Steps at once over all workers; by default without limit.", 8, ge=1)]
 PoolSlots = Annotated[int, entry("Slots at once; by default without limit.", 4, ge=1)]
 WorkerSlots = Annotated[int, entry("Steps at once in one worker process.", 2, ge=1, le=1024)]
+MemoryLimit = Annotated[
+    str,
+    entry(
+        "Memory that one runner and the processes below it may take; a step that takes more is ended. By default without limit.",
+        "2GiB",
+        check_memory,
+    ),
+]
+RecycleAfter = Annotated[
+    int, entry("Steps after which a runner is replaced by a new one; by default it is not.", 500, ge=1)
+]
 
 
 class TeamTable(msgspec.Struct, frozen=True):
@@ -80,6 +100,8 @@ class WorkerTable(msgspec.Struct, frozen=True):
     """What `hedgerow dev` starts for the team; a worker started by hand may override it."""
 
     slots: WorkerSlots = 2
+    memory_limit: MemoryLimit | None = None
+    recycle_after: RecycleAfter | None = None
 
 
 class LocationFile(msgspec.Struct, frozen=True):
@@ -107,6 +129,8 @@ class LocationSettings(msgspec.Struct, frozen=True):
     pools: tuple[Pool, ...]
     slots: int
     environment: tuple[str, ...] = ()
+    memory_limit_bytes: int | None = None
+    recycle_after: int | None = None
 
 
 def read_location(root: Path) -> LocationSettings:
@@ -175,4 +199,6 @@ def _settings(root: Path, document: Document, file: LocationFile) -> LocationSet
         pools=read_pools(document, file.pools),
         slots=file.worker.slots,
         environment=file.code.environment,
+        memory_limit_bytes=parse_size(file.worker.memory_limit) if file.worker.memory_limit is not None else None,
+        recycle_after=file.worker.recycle_after,
     )

@@ -7,11 +7,13 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.processes import eventually
 from support.worker_bench import fake_location
 
+from hedgerow.errors import Problem
 from hedgerow_workers.runner_pool import PoolClosedError, RunnerPool, StopRequestedError
 from hedgerow_workers.runners import Runner
 
@@ -33,11 +35,11 @@ def endings() -> list[str]:
 def start(location: Path, tmp_path: Path, endings: list[str]) -> Iterator[Pools]:
     pools: list[RunnerPool] = []
 
-    def begin(size: int, retry_s: float = 0.1) -> RunnerPool:
+    def begin(size: int, retry_s: float = 0.1, **more: Any) -> RunnerPool:
         def runner(number: int) -> Runner:
             return Runner(location / "python", location, dict(os.environ), tmp_path, number)
 
-        pool = RunnerPool(runner, location, size, 20.0, endings.append, lambda: None, lambda: None, (retry_s,))
+        pool = RunnerPool(runner, location, size, 20.0, endings.append, lambda: None, lambda: None, (retry_s,), **more)
         pools.append(pool)
         pool.load_first()
         pool.start_rest()
@@ -150,3 +152,77 @@ def test_who_needs_no_runner_any_more_does_not_wait_for_one(start: Pools) -> Non
     with pytest.raises(StopRequestedError):
         pool.acquire(fresh=True, stopped=lambda: True)
     pool.release(lent, reuse=True)
+
+
+def _use(pool: RunnerPool, *, fresh: bool = False) -> Runner:
+    """Lends a runner for a step and gives it back."""
+    runner = pool.acquire(fresh=fresh)
+    pool.release(runner, reuse=not fresh)
+    return runner
+
+
+def test_a_runner_that_has_done_its_steps_serves_until_another_is_ready(start: Pools, location: Path) -> None:
+    replaced: list[str] = []
+    pool = start(2, recycle_after=3, on_replaced=replaced.append)
+    broken = location / "broken"
+    broken.touch()
+    worn = _use(pool)
+    assert [_use(pool), _use(pool)] == [worn, worn]
+    spare = pool.acquire()
+    assert spare is not worn, "the worn one is the last choice"
+    eventually(lambda: pool.failing, within=5)
+    assert _use(pool) is worn, "and still a choice while it can't be replaced"
+    pool.release(spare, reuse=True)
+    assert replaced == []
+    broken.unlink()
+    eventually(lambda: replaced == ["recycled"], within=10)
+    eventually(lambda: worn.exit_code() is not None, within=5)
+    assert pool.warm == 2
+
+
+def test_a_runner_is_replaced_while_it_is_lent_only_once_it_is_back(start: Pools) -> None:
+    replaced: list[str] = []
+    pool = start(2, on_replaced=replaced.append)
+    lent = pool.acquire()
+    pool.retire(lent, "memory")
+    pool.retire(lent, "memory")
+    assert (pool.warm, lent.exit_code(), replaced) == (2, None, [])
+    pool.release(lent, reuse=True)
+    eventually(lambda: replaced == ["memory"], within=10)
+    eventually(lambda: pool.warm == 2 and lent.exit_code() is not None, within=5)
+
+
+def test_an_idle_runner_that_is_worn_is_replaced_at_once(start: Pools) -> None:
+    replaced: list[str] = []
+    pool = start(2, on_replaced=replaced.append)
+    worn = _use(pool)
+    pool.retire(worn, "memory")
+    eventually(lambda: replaced == ["memory"] and pool.warm == 2, within=10)
+    assert worn not in pool.loaded()
+
+
+def test_only_a_runner_that_is_lent_can_be_killed_and_it_is_not_lent_again(start: Pools) -> None:
+    pool = start(1)
+    runner = _use(pool)
+    why = Problem("HR-X110", "Too much.", "Less.")
+    assert not pool.kill(runner, why)
+    assert pool.acquire() is runner
+    assert pool.kill(runner, why)
+    assert not pool.kill(runner, why)
+    assert runner.doomed is why
+    pool.release(runner, reuse=True)
+    assert _use(pool) is not runner
+
+
+def test_a_fresh_runner_is_ready_beforehand_for_whoever_asks_for_one_again(start: Pools) -> None:
+    pool = start(2)
+    used = _use(pool)
+    seen = {used.pid}
+    for _ in range(3):
+        fresh = pool.acquire(fresh=True)
+        assert fresh.pid not in seen
+        seen.add(fresh.pid)
+        eventually(lambda: any(not runner.steps for runner in pool.loaded()), within=10, what="the next one")
+        assert _use(pool) is used, "steps that do not need a fresh one leave it alone"
+        pool.release(fresh, reuse=False)
+    assert pool.warm == 2

@@ -57,3 +57,45 @@ def test_a_virtual_environment_looks_activated(tmp_path: Path) -> None:
 
     assert environment["VIRTUAL_ENV"] == str(tmp_path)
     assert environment["PATH"] == f"{tmp_path / 'bin'}:/bin"
+
+
+def test_a_worker_serves_the_queues_that_were_chosen_in_the_order_of_the_file(location: Path) -> None:
+    assert read(location, ENVIRON, Overrides(queues="heavy, default,heavy")).queues == ("default", "heavy")
+    chosen = {**ENVIRON, "HEDGEROW_WORKER_QUEUES": "heavy"}
+    assert read(location, chosen).queues == ("heavy",)
+    assert read(location, chosen, Overrides(queues="default")).queues == ("default",)
+    assert read(location, {**ENVIRON, "HEDGEROW_WORKER_QUEUES": ""}).queues == ("default", "heavy")
+
+
+def test_every_queue_that_the_file_does_not_have_is_named_with_the_closest(location: Path) -> None:
+    with pytest.raises(PlatformError) as caught:
+        read(location, ENVIRON, Overrides(queues="haevy,default,x"))
+    assert [problem.code for problem in caught.value.problems] == ["HR-P105", "HR-P105"]
+    assert "--queues asks for queue 'haevy'" in str(caught.value)
+    assert "Did you mean 'heavy'?" in str(caught.value)
+    assert "Its queues are: default, heavy." in str(caught.value)
+
+
+def test_limits_of_runners_come_from_the_file_and_may_be_overridden_or_lifted(location: Path) -> None:
+    file = location / "hedgerow.toml"
+    assert (read(location, ENVIRON).memory_limit_bytes, read(location, ENVIRON).recycle_after) == (None, None)
+
+    file.write_text(file.read_text() + 'memory_limit = "2GiB"\nrecycle_after = 500\n')
+    settings = read(location, ENVIRON)
+    assert (settings.memory_limit_bytes, settings.recycle_after) == (2 * 2**30, 500)
+
+    variables = {**ENVIRON, "HEDGEROW_WORKER_MEMORY_LIMIT": "1GiB", "HEDGEROW_WORKER_RECYCLE_AFTER": "9"}
+    assert read(location, variables).memory_limit_bytes == 2**30
+    settings = read(location, variables, Overrides(memory_limit="0", recycle_after=0))
+    assert (settings.memory_limit_bytes, settings.recycle_after) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("2G", "'2G' is no size"), ("10MiB", "at least 64 MiB"), ("-1", "'-1' is no size")]
+)
+def test_a_memory_limit_that_makes_no_sense_is_refused(location: Path, text: str, words: str) -> None:
+    with pytest.raises(PlatformError) as caught:
+        read(location, {**ENVIRON, "HEDGEROW_WORKER_MEMORY_LIMIT": text})
+    assert caught.value.code == "HR-P105"
+    assert "HEDGEROW_WORKER_MEMORY_LIMIT is wrong" in str(caught.value)
+    assert words in str(caught.value)

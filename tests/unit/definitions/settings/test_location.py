@@ -65,13 +65,15 @@ def test_a_full_file_is_read_in_order_of_names_with_rates_per_second(tmp_path: P
         dw = { slots = 3 }
         [worker]
         slots = 4
+        memory_limit = "1.5GiB"
+        recycle_after = 500
         """,
     )
     assert settings.location == "sales-eu"
     assert settings.python == python, "the symbolic link is kept: the target is outside the environment"
     assert settings.queues == (Queue("default", None, 1 / 60, 1.0), Queue("heavy", 8, 10.0, 10.0))
     assert settings.pools == (Pool("api", None, 5.0, 10.0), Pool("dw", 3))
-    assert settings.slots == 4
+    assert (settings.slots, settings.memory_limit_bytes, settings.recycle_after) == (4, 3 * 2**29, 500)
 
 
 def test_the_file_itself_may_be_named_instead_of_its_directory(tmp_path: Path) -> None:
@@ -112,6 +114,10 @@ def test_bytes_that_are_not_text_are_refused(tmp_path: Path) -> None:
         ('[pools.api]\nrate = "0/s"', "HR-C006", 7, "above zero"),
         ("[pools.api]\nburst = 5", "HR-C006", 7, "without a rate"),
         ("[worker]\nslots = -1", "HR-C002", 7, "Steps at once"),
+        ('[worker]\nmemory_limit = "2G"', "HR-C002", 7, "'2G' is no size"),
+        ('[worker]\nmemory_limit = "1MiB"', "HR-C002", 7, "at least 64 MiB"),
+        ("[worker]\nmemory_limit = 2", "HR-C002", 7, "a text, got a whole number"),
+        ("[worker]\nrecycle_after = 0", "HR-C002", 7, ">= 1"),
     ],
 )
 def test_a_mistake_is_named_with_its_line(tmp_path: Path, lines: str, code: str, line: int, words: str) -> None:
