@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hedgerow.io import IO as IO
     from hedgerow.io import Target as Target
     from hedgerow.jobs import job as job
+    from hedgerow.limits import limit as limit
     from hedgerow.manifest.model import Column as Column
     from hedgerow.partitions import daily as daily
     from hedgerow.partitions import hourly as hourly
@@ -50,6 +51,7 @@ _HOMES = {
     "IO": "hedgerow.io",
     "Target": "hedgerow.io",
     "job": "hedgerow.jobs",
+    "limit": "hedgerow.limits",
     "Column": "hedgerow.manifest.model",
     "daily": "hedgerow.partitions",
     "hourly": "hedgerow.partitions",

@@ -14,6 +14,7 @@ from hedgerow.arguments import Arguments
 from hedgerow.dependencies import Declared, Dep, Upstream, lower_deps
 from hedgerow.errors import DefinitionError, Problem
 from hedgerow.io import IO
+from hedgerow.limits import LimitDefinition, lower_limits
 from hedgerow.manifest import model
 from hedgerow.partitions.model import Partitions
 from hedgerow.pools import PoolDefinition, Use, lower_uses
@@ -50,6 +51,7 @@ class StepOptions(TypedDict, total=False):
     queue: str
     priority: int
     pools: Sequence[str | PoolDefinition | Use]
+    limits: Sequence[LimitDefinition]
     retry: Retry | int
     timeout: str | timedelta
     isolation: Literal["warm", "process"]
@@ -102,6 +104,7 @@ class StepSettings:
     queue: str = "default"
     priority: int = 0
     pools: tuple[model.PoolUse, ...] = ()
+    limits: tuple[LimitDefinition, ...] = ()
     retry: model.Retry = field(default_factory=model.Retry)
     timeout: timedelta | None = None
     isolation: Literal["warm", "process"] = "warm"
@@ -199,6 +202,7 @@ def _read_step(options: Mapping[str, Any], arguments: Arguments) -> StepSettings
         queue=arguments.name("queue", options.get("queue", "default"), "default"),
         priority=arguments.whole("priority", options.get("priority", 0), 0),
         pools=lower_uses(options.get("pools", ()), arguments),
+        limits=lower_limits(options.get("limits", ()), arguments),
         retry=lower_retry(options.get("retry", 0), arguments),
         timeout=None if timeout is None else arguments.duration("timeout", timeout),
         isolation=arguments.choice("isolation", options.get("isolation", "warm"), ("warm", "process"), "warm"),
@@ -229,8 +233,8 @@ def asset(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     is stored.
 
     Options: `key`, `deps`, `partitions`, `description` (default: the docstring), `owners`, `group`, `tags`, `kinds`,
-    `metadata`, `columns`, `io`, `queue`, `priority`, `pools`, `retry`, `timeout`, `isolation` (`"warm"` or `"process"`),
-    `on_lost_contact` (`"finish"` or `"stop"`), `code_version` (`"auto"`: a hash of the function's source).
+    `metadata`, `columns`, `io`, `queue`, `priority`, `pools`, `limits`, `retry`, `timeout`, `isolation` (`"warm"` or
+    `"process"`), `on_lost_contact` (`"finish"` or `"stop"`), `code_version` (`"auto"`: a hash of the function's source).
 
     >>> @asset(group="sales", tags={"tier": "gold"})
     ... def totals(orders: list[int]) -> int:

@@ -18,11 +18,14 @@ from hedgerow.errors import Problem
 from hedgerow.execution import BoundCheck, BoundComputation
 from hedgerow.identifiers import is_name
 from hedgerow.io import IO
+from hedgerow.limits import LimitDefinition, refuse_unfit
 from hedgerow.manifest import model
 from hedgerow.manifest.lowering import Sources, lower_asset, lower_check, lower_computation, lower_external, outputs_of
 from hedgerow.parameters import Parameters
 from hedgerow.partitions import Partitions, validate_mapping
+from hedgerow.pools import shown
 from hedgerow.resource import Resource
+from hedgerow.settings.location import LOCATION_FILE
 from hedgerow.site import Site
 
 NOWHERE = Site("", 0, "")
@@ -84,6 +87,7 @@ class _Binder:
         self.bound = Bound(problems=own_problems(declared))
         self.where: dict[str, Site] = {}
         self.signatures: dict[int, Signature] = {}
+        self.limits: dict[str, LimitDefinition] = {}
 
     def refuse(self, code: str, message: str, remedy: str, site: Site) -> None:
         self.bound.problems.append(Problem(code, message, remedy, site.file or None, site.line or None))
@@ -132,16 +136,17 @@ class _Binder:
 
     def _pools(self) -> None:
         self.bound.pools.update((pool.name, pool) for pool in self.around.pools)
+        places = {pool.name: f"in {LOCATION_FILE}" for pool in self.around.pools}
         for definition in self.declared.pools:
-            known = self.bound.pools.get(definition.name)
-            if known is not None and known != definition.limit:
+            known = self.bound.pools.setdefault(definition.name, definition.limit)
+            place = places.setdefault(definition.name, f"at {self._at(definition.site)}")
+            if known != definition.limit:
                 self.refuse(
                     "HR-D018",
-                    f"Pool {definition.name!r} is declared twice, with different limits.",
-                    "Keep one of the declarations (in code or in hedgerow.toml).",
+                    f"Pool {definition.name!r} is declared twice: {shown(definition.limit)} here, {shown(known)} {place}.",
+                    "Keep one of the declarations.",
                     definition.site,
                 )
-            self.bound.pools.setdefault(definition.name, definition.limit)
 
     def _jobs(self) -> None:
         for job in self.declared.jobs:
@@ -215,22 +220,13 @@ class _Binder:
         deps = self._deps(definition, arguments)
         call, edges = self._parameters(arguments, self.where).of_asset(signature, deps)
         step = definition.step
+        # A pool that is not declared here may be the platform's, which only `hedgerow check` and the scheduler know.
         for use in step.pools if self.around.complete else ():
-            if use.pool and use.pool not in self.bound.pools:
+            own = self.bound.pools.get(use.pool)
+            if own is not None and own.slots is not None and use.slots > own.slots:
                 arguments.refuse(
                     "HR-D004",
-                    f"{arguments.what} asks for pool {use.pool!r}, which no one declares.",
-                    f"{suggestion(use.pool, self.bound.pools)}Declare hr.pool({use.pool!r}, slots=...)"
-                    + (
-                        f", or use one of: {', '.join(sorted(filter(None, self.bound.pools)))}."
-                        if any(self.bound.pools)
-                        else "."
-                    ),
-                )
-            elif (slots := self.bound.pools[use.pool].slots) is not None and use.slots > slots:
-                arguments.refuse(
-                    "HR-D004",
-                    f"{arguments.what} asks for {use.slots} slots of pool {use.pool!r}, which has {slots}.",
+                    f"{arguments.what} asks for {use.slots} slots of pool {use.pool!r}, which has {own.slots}.",
                     "Ask for fewer, or declare more: the step could never start.",
                 )
         queues = self.around.queues
@@ -240,18 +236,33 @@ class _Binder:
                 f"{arguments.what} asks for queue {step.queue!r}, which hedgerow.toml does not have.",
                 f"{suggestion(step.queue, queues)}Add [queues.{step.queue}], or use one of: {', '.join(sorted(queues))}.",
             )
-        self.bound.problems += arguments.problems
         outputs = outputs_of(definition, signature)
         assets = {key: self.bound.assets[key] for key in definition.keys}
         source_name = self.declared.names.get(id(definition), "")
+        lowered = lower_computation(definition, call, edges, assets, self.sources, source_name)
+        refuse_unfit(step.limits, step.partitions, lowered.config_schema, arguments)
+        self.bound.problems += arguments.problems
+        self._shared_limits(step.limits)
         self.bound.computations[name] = BoundComputation(
-            lower_computation(definition, call, edges, assets, self.sources, source_name),
+            lowered,
             assets,
             definition.function,
             call,
             definition.several,
             frozenset(key for key, output in zip(definition.keys, outputs, strict=True) if output.needs_value),
         )
+
+    def _shared_limits(self, limits: Iterable[LimitDefinition]) -> None:
+        for one in limits:
+            other = self.limits.setdefault(one.name, one) if one.name is not None else one
+            if other != one:
+                self.refuse(
+                    "HR-D024",
+                    f"Limit {one.name!r} is {one.concurrency} per {one.per!r} here, but {other.concurrency} per {other.per!r} "
+                    f"at {self._at(other.site)}.",
+                    "Limits of one name are one limit: make one hr.limit(...) and use it in both places, or rename one.",
+                    one.site,
+                )
 
     def _parameters(self, arguments: Arguments, local: Iterable[str]) -> Parameters:
         return Parameters(arguments, local, self.bound.resources, self.around.named)

@@ -64,6 +64,17 @@ def pool(name: str, *, slots: int | None = None, rate: str | None = None, burst:
     return PoolDefinition(limit, arguments.site, tuple(arguments.problems))
 
 
+def shown(limit: model.Pool) -> str:
+    """A pool's limits in words.
+
+    >>> shown(model.Pool("dw", 8)), shown(model.Pool("api", 2, 0.5, 1.0)), shown(model.Pool("free"))
+    ('8 slots', '2 slots and 0.5/s with burst 1', 'no limit')
+    """
+    slots = [] if limit.slots is None else ["1 slot" if limit.slots == 1 else f"{limit.slots} slots"]
+    rate = [] if limit.rate_per_s is None else [f"{limit.rate_per_s:g}/s with burst {limit.burst or 1:g}"]
+    return " and ".join(slots + rate) or "no limit"
+
+
 def use(pool: str | PoolDefinition, *, slots: int = 1) -> Use:
     """Take `slots` of a pool while the step runs: `pools=[hr.use("snowflake", slots=2)]`. A pool's name alone takes one."""
     return Use(pool, slots)

@@ -108,6 +108,19 @@ def test_two_directories_that_are_the_same_location_are_told(tmp_path: Path) -> 
     assert "location =" in problem["remedy"]
 
 
+def test_a_pool_must_be_declared_by_the_location_or_in_platform_toml(tmp_path: Path) -> None:
+    pooled = 'import hedgerow as hr\n@hr.asset(pools=["dw", hr.use("gpu", slots=2)])\ndef mine(): ...\n'
+    write_location(tmp_path / "good", "good", pooled)
+    (unknown, _) = problems(check(tmp_path, "--json"))["good"]
+    assert (unknown["code"], unknown["file"], unknown["line"]) == ("HR-D004", "good_assets.py", 2)
+    assert "platform.toml" in unknown["remedy"]
+    (tmp_path / "platform.toml").write_text("[pools.dw]\nslots = 1\n[pools.gpu]\nslots = 1\n")
+    (greedy,) = problems(check(tmp_path, "--json"))["good"]
+    assert "2 slots of pool 'gpu', which has 1 in platform.toml" in greedy["message"]
+    (tmp_path / "platform.toml").write_text("[pools.dw]\nslots = 1\n[pools.gpu]\nslots = 2\n")
+    assert check(tmp_path / "good").returncode == 0
+
+
 @pytest.mark.parametrize(
     ("text", "code", "told", "line"),
     [

@@ -69,6 +69,13 @@ MISTAKES: dict[str, Mistake] = {
         MINE.replace('mine")', 'mine", queue="haevy")'),
         toml=(TOML + "\n[queues.heavy]\nconcurrency = 1\n").encode(),
     ),
+    "a limit by what there is not": Mistake(
+        "HR-D023",
+        "no partitions",
+        "partitions=",
+        "_assets.py:3",
+        MINE.replace('mine")', 'mine", limits=[hr.limit(per="partition.country")])'),
+    ),
     "metadata over the cap": Mistake(
         "HR-D010", "65,536", "small", "_assets.py:3", MINE.replace('mine")', 'mine", metadata={{"a": "b" * 70_000}})')
     ),

@@ -17,6 +17,7 @@ from hedgerow.configuration import config_schema
 from hedgerow.durations import milliseconds
 from hedgerow.execution import Call
 from hedgerow.io import IO
+from hedgerow.limits import lower_limit
 from hedgerow.manifest import model
 from hedgerow.manifest.fingerprint import code_version
 from hedgerow.result import Result
@@ -151,6 +152,9 @@ def lower_computation(
         queue=step.queue,
         priority=step.priority,
         pools=step.pools,
+        limits=tuple(
+            sorted((lower_limit(one, definition.keys[0]) for one in step.limits), key=lambda limit: limit.name)
+        ),
         retry=step.retry,
         timeout_ms=None if step.timeout is None else milliseconds(step.timeout),
         isolation=step.isolation,

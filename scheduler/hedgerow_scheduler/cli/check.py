@@ -14,6 +14,7 @@ from hedgerow.errors import DefinitionError, HedgerowError, PlatformError, Probl
 from hedgerow.manifest import model
 from hedgerow.settings.location import LOCATION_FILE, LocationSettings, read_location
 from hedgerow.suggestion import did_you_mean
+from hedgerow_scheduler.cli.check_limits import Pools, limit_problems, platform_pools
 from hedgerow_scheduler.cli.client import connect
 from hedgerow_scheduler.cli.command import BAD_INPUT, OK, Parser, add_json, execute
 from hedgerow_scheduler.cli.output import Output, clean
@@ -73,9 +74,11 @@ def main(argv: Sequence[str]) -> int:
 
 def run(options: argparse.Namespace, output: Output) -> int:
     """Checks every location at the path, then how they fit together."""
-    checked = [check_location(place, os.environ) for place in find_places(Path(options.path).resolve())]
+    path = Path(options.path).resolve()
+    pools = platform_pools(path, os.environ)
+    checked = [check_location(place, os.environ) for place in find_places(path)]
     published = _published(options.platform)
-    found = list(_compare(checked, published or {}, sees_all=published is not None or len(checked) > 1))
+    found = list(_compare(checked, published or {}, published is not None or len(checked) > 1, pools))
     wrong = sum(len(one.problems) for one in found)
     if output.as_json:
         output.json({"locations": found, "compared_with_platform": published is not None})
@@ -86,6 +89,10 @@ def run(options: argparse.Namespace, output: Output) -> int:
         unknown = sorted(_foreign(found))
         if unknown:
             output.note(f"Not looked up, since no platform runs here: {', '.join(unknown)}.", "dim")
+    if pools is None and not wrong:
+        unknown = sorted(_foreign_pools(found))
+        if unknown:
+            output.note(f"Pools not looked up, since there is no platform.toml here: {', '.join(unknown)}.", "dim")
     return BAD_INPUT if wrong else OK
 
 
@@ -167,8 +174,12 @@ def _published(wanted: bool | None) -> dict[str, tuple[str, str]] | None:
         return None
 
 
-def _compare(checked: Sequence[Checked], published: Mapping[str, tuple[str, str]], sees_all: bool) -> Iterator[Checked]:
-    """Each location with, besides its own, the problems that only show beside others: foreign keys, cycles, unknown upstream."""
+def _compare(
+    checked: Sequence[Checked], published: Mapping[str, tuple[str, str]], sees_all: bool, pools: Pools | None
+) -> Iterator[Checked]:
+    """Each location with, besides its own, the problems that only show beside others: foreign keys, cycles, unknown upstream,
+    limits that do not fit.
+    """
     manifests = [one.manifest for one in checked if one.manifest is not None]
     local = {
         asset.key: (manifest.team, manifest.location) for manifest in reversed(manifests) for asset in manifest.assets
@@ -191,6 +202,8 @@ def _compare(checked: Sequence[Checked], published: Mapping[str, tuple[str, str]
             catalog = catalog.replacing(PublishedManifest("", manifest))
         if sees_all:
             problems += _unknown_upstream(manifest, known)
+        # Each pair is compared once, from the later one.
+        problems += limit_problems(manifest, manifests[: manifests.index(manifest)], pools)
         yield Checked(one.path, manifest, tuple(problems))
 
 
@@ -213,6 +226,15 @@ def _foreign(checked: Sequence[Checked]) -> set[str]:
     manifests = [one.manifest for one in checked if one.manifest is not None]
     own = {asset.key for manifest in manifests for asset in manifest.assets}
     return {dep.key for manifest in manifests for made in manifest.computations for dep in made.deps} - own
+
+
+def _foreign_pools(checked: Sequence[Checked]) -> set[str]:
+    """Pools that a checked location uses and does not declare itself."""
+    found: set[str] = set()
+    for manifest in (one.manifest for one in checked if one.manifest is not None):
+        used = {use.pool for made in manifest.computations for use in made.pools}
+        found |= used - {pool.name for pool in manifest.pools}
+    return found
 
 
 def _show(output: Output, one: Checked) -> None:

@@ -22,13 +22,6 @@ CASES = {
         "'a'",
         "another",
     ),
-    "an unknown pool": (
-        "HR-D004",
-        'p = hr.pool("warehouse", slots=1)\n@hr.asset(pools=["warehose"])\ndef a(): ...',
-        3,
-        "'warehose'",
-        "Did you mean 'warehouse'?",
-    ),
     "more slots than a pool has": (
         "HR-D004",
         'p = hr.pool("w", slots=1)\n@hr.asset(pools=[hr.use(p, slots=2)])\ndef a(): ...',
@@ -208,10 +201,52 @@ CASES = {
         "HR-D018",
         "a = hr.pool('w', slots=1)\nb = hr.pool('w', slots=2)",
         3,
-        "declared twice",
+        "2 slots here, 1 slot at",
         "Keep one",
     ),
     "a job declared twice": ("HR-D018", "a = hr.job('n', 'x')\nb = hr.job('n', 'y')", 3, "twice", "name of its own"),
+    "a limit without room for a step": (
+        "HR-D012",
+        "@hr.asset(limits=[hr.limit(per='tags.x', concurrency=0)])\ndef a(): ...",
+        2,
+        "concurrency=0",
+        "from 1 on",
+    ),
+    "a limit that is none": (
+        "HR-D012",
+        "@hr.asset(limits=['config.x'])\ndef a(): ...",
+        2,
+        "limits='config.x'",
+        "hr.limit",
+    ),
+    "a limit with a bad name": (
+        "HR-D002",
+        "@hr.asset(limits=[hr.limit(per='tags.x', name='My Limit')])\ndef a(): ...",
+        2,
+        "'My Limit'",
+        "lower-case",
+    ),
+    "a limit named twice": (
+        "HR-D024",
+        "@hr.asset(limits=[hr.limit(per='tags.x'), hr.limit(per='tags.x')])\ndef a(): ...",
+        2,
+        "twice",
+        "Keep one",
+    ),
+    "a limit per partition of what has none": (
+        "HR-D023",
+        "@hr.asset(limits=[hr.limit(per='partition')])\ndef a(): ...",
+        2,
+        "no partitions",
+        "partitions=",
+    ),
+    "a limit per config of what takes none": (
+        "HR-D023",
+        "@hr.asset(limits=[hr.limit(per='config.x')])\ndef a(): ...",
+        2,
+        "takes no config",
+        "hr.Config",
+    ),
     "a job without room for a step": ("HR-D012", "a = hr.job('n', 'x', max_concurrent=0)", 2, "=0", "from 1 on"),
     "an unknown queue": ("HR-D019", "@hr.asset(queue='hevy')\ndef a(): ...", 2, "'hevy'", "[queues.hevy]"),
     "a generator": ("HR-D020", "@hr.asset\ndef a():\n    yield 1", 2, "generator", "multi_asset"),
@@ -263,10 +298,10 @@ def test_a_mistake_is_reported_with_its_code_place_and_remedy(mistakes, case: st
 
 def test_all_mistakes_of_all_modules_are_reported_together_in_order_of_place(mistakes) -> None:
     problems = mistakes(
-        "@hr.asset(queue='nope')\ndef a(): ...\n@hr.asset(pools=['nope'])\ndef b(): ...",
+        "@hr.asset(queue='nope')\ndef a(): ...\n@hr.asset(timeout='nope')\ndef b(): ...",
         other="@hr.asset(key='a')\ndef c(): ...",
     )
-    assert [(problem.code, problem.line) for problem in problems] == [("HR-D019", 2), ("HR-D004", 4), ("HR-D003", 2)]
+    assert [(problem.code, problem.line) for problem in problems] == [("HR-D019", 2), ("HR-D012", 4), ("HR-D003", 2)]
 
 
 def test_a_module_that_raises_is_shown_at_the_deepest_line_of_the_teams_own_code(mistakes) -> None:
