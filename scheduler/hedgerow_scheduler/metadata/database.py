@@ -6,6 +6,14 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
 
 WAKE_CHANNEL = "hedgerow_wake"
+# The leader writes a few rows by their keys, out of JSON of which the planner knows nothing, and keeps its plans for a whole
+# term. Made while a table was small, such a plan would read all of the table to join a dozen rows, however large it has become.
+_PLANS_OF_RECORDING = {
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_seqscan": "off",
+    "plan_cache_mode": "force_generic_plan",
+}
 
 
 def sqlalchemy_url(url: str) -> str:
@@ -26,6 +34,7 @@ def open_engine(url: str, *, pool_size: int = 5, leader: bool = False, name: str
     options = f"-c application_name={name}"
     if leader:
         options += " -c idle_in_transaction_session_timeout=5000 -c lock_timeout=5000 -c statement_timeout=60000"
+        options += "".join(f" -c {name}={value}" for name, value in _PLANS_OF_RECORDING.items())
     return create_engine(
         sqlalchemy_url(url),
         pool_size=pool_size,
