@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hedgerow.arguments import Arguments
 from hedgerow.errors import Problem
 from hedgerow.manifest import model
-from hedgerow.settings.rates import default_burst, parse_rate
+from hedgerow.settings.rates import check_burst, default_burst, parse_rate
 from hedgerow.site import Site, of_caller
 
 
@@ -48,10 +48,8 @@ def pool(name: str, *, slots: int | None = None, rate: str | None = None, burst:
             rate_per_s = parse_rate(arguments.text("rate", rate, "1/s"))
         except ValueError as error:
             arguments.wrong("rate", rate, f"{error}.")
-    if burst is not None and (
-        rate is None or isinstance(burst, bool) or not isinstance(burst, int | float) or burst <= 0
-    ):
-        arguments.wrong("burst", burst, "Give a number above zero, beside a rate.")
+    if burst is not None and not (rate is not None and _is_burst(burst)):
+        arguments.wrong("burst", burst, "Give a number from 1 on, beside a rate.")
         burst = None
     if burst is None and rate_per_s is not None:
         burst = default_burst(rate_per_s)
@@ -62,6 +60,16 @@ def pool(name: str, *, slots: int | None = None, rate: str | None = None, burst:
         None if burst is None else float(burst),
     )
     return PoolDefinition(limit, arguments.site, tuple(arguments.problems))
+
+
+def _is_burst(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        check_burst(value)
+    except ValueError:
+        return False
+    return True
 
 
 def shown(limit: model.Pool) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ import msgspec
 
 from hedgerow.errors import DefinitionError
 from hedgerow.manifest.model import Pool, Queue
-from hedgerow.settings.rates import default_burst, parse_rate
+from hedgerow.settings.rates import check_burst, default_burst, parse_rate
 from hedgerow.settings.toml import Document, check_name, entry, read_document
 from hedgerow.sizes import parse_size, size_text
 
@@ -48,7 +49,9 @@ Variables = Annotated[
     entry("Environment variables that the team's code gets from the worker's environment.", ["AWS_PROFILE"]),
 ]
 Rate = Annotated[str, entry("Starts per time, as a token bucket.", "20/s", parse_rate, "HR-C006")]
-Burst = Annotated[float, entry("Starts at once after a pause; by default one second's worth.", 40, gt=0)]
+Burst = Annotated[
+    float, entry("Starts at once after a pause, from 1 on; by default one second's worth.", 40, check_burst, "HR-C006")
+]
 Concurrency = Annotated[int, entry("Steps at once over all workers; by default without limit.", 8, ge=1)]
 PoolSlots = Annotated[int, entry("Slots at once; by default without limit.", 4, ge=1)]
 WorkerSlots = Annotated[int, entry("Steps at once in one worker process.", 2, ge=1, le=1024)]
@@ -149,7 +152,7 @@ def read_location(root: Path) -> LocationSettings:
     return settings
 
 
-def read_pools(document: Document, tables: dict[str, PoolTable]) -> tuple[Pool, ...]:
+def read_pools(document: Document, tables: Mapping[str, PoolTable]) -> tuple[Pool, ...]:
     """The pools of a file, sorted by name; mistakes are noted in the document."""
     return tuple(
         Pool(name, table.slots, *_limits(document, ("pools", name), table.rate, table.burst))

@@ -12,6 +12,7 @@ import msgspec
 from hedgerow.errors import PlatformError, Problem
 from hedgerow.manifest.model import Pool
 from hedgerow.settings.location import PoolTable, read_pools
+from hedgerow.settings.rates import parse_rate
 from hedgerow.settings.toml import Document, check_name, convert, entry, hint, read_document
 
 PLATFORM_FILE = "platform.toml"
@@ -19,6 +20,7 @@ STATE_DIRECTORY = ".hedgerow"
 RUNTIME_FILE = "runtime.json"
 EMBEDDED = "embedded"
 DEFAULT_NAME = "dev"
+LEAST_WEIGHT = 0.001
 Table = TypeVar("Table", bound=msgspec.Struct)
 SERVERS = ("database", "broker", "storage", "api")
 
@@ -38,16 +40,26 @@ def _url(*schemes: str) -> Callable[[str], None]:
     return check
 
 
+def check_weight(weight: float) -> None:
+    """`ValueError` unless shares can be reckoned with it: zero would starve the team, and extremes everyone else."""
+    if not LEAST_WEIGHT <= weight <= 1 / LEAST_WEIGHT:
+        raise ValueError(f"{weight:g} is not from {LEAST_WEIGHT:g} to {1 / LEAST_WEIGHT:g}")
+
+
 _database_url, _broker_url = _url("postgresql", "postgres", "postgresql+psycopg"), _url("redis", "rediss", "unix")
 Database = Annotated[str, entry("PostgreSQL, as a URL.", "postgresql://hedgerow@db/hedgerow", _database_url)]
 Broker = Annotated[str, entry("Redis or Valkey, as a URL.", "redis://broker:6379/0", _broker_url)]
 Storage = Annotated[str, entry("Where outputs and logs go: a directory or an fsspec URL.", "s3://lake/hedgerow")]
 Api = Annotated[str, entry("The HTTP API, as a URL.", "http://hedgerow:8080", _url("http", "https"))]
-Weight = Annotated[float, entry("The team's part of contended capacity, relative to other teams'.", 2, gt=0)]
+Weight = Annotated[float, entry("The team's part of contended capacity, relative to other teams'.", 2, check_weight)]
 MinSlots = Annotated[int, entry("Steps at once that are the team's whatever others do.", 4, ge=0)]
 MaxSlots = Annotated[int, entry("Steps at once that the team never exceeds; by default without limit.", 64, ge=1)]
 TeamBroker = Annotated[
     str, entry("The team's own broker, as a URL; by default the platform's.", "redis://sales:6379/0", _broker_url)
+]
+CapSlots = Annotated[int, entry("Slots that operators may set live at most; by default without cap.", 16, ge=1)]
+CapRate = Annotated[
+    str, entry("Rate that operators may set live at most; by default without cap.", "50/s", parse_rate, "HR-C006")
 ]
 Heartbeat = Annotated[float, entry("Between two heartbeats of a worker.", 5, gt=0)]
 Lease = Annotated[float, entry("After this long without a heartbeat a running attempt counts as lost.", 20, gt=0)]
@@ -74,6 +86,13 @@ class TeamPolicy(msgspec.Struct, frozen=True):
     broker: TeamBroker | None = None
 
 
+class SharedPoolTable(PoolTable, frozen=True):
+    """A limit shared by whatever uses it, of all teams together."""
+
+    max_slots: CapSlots | None = None
+    max_rate: CapRate | None = None
+
+
 class Timings(msgspec.Struct, frozen=True):
     """Durations in seconds; a lease must outlive two heartbeats."""
 
@@ -88,14 +107,22 @@ class PlatformFile(msgspec.Struct, frozen=True):
 
     platform: PlatformTable = PlatformTable()
     teams: dict[str, TeamPolicy] = {}
-    pools: dict[str, PoolTable] = {}
+    pools: dict[str, SharedPoolTable] = {}
     timings: Timings = Timings()
+
+
+class PoolCap(msgspec.Struct, frozen=True):
+    """What operators may set live of a pool at most; None means without cap."""
+
+    slots: int | None = None
+    rate_per_s: float | None = None
 
 
 class PlatformSettings(msgspec.Struct, frozen=True):
     """The settings in force. `declared` says for each of `SERVERS` its URL or `"embedded"`; `urls` holds those that are known now.
 
-    `root` is the directory of platform.toml or .hedgerow, None when there is none.
+    `root` is the directory of platform.toml or .hedgerow, None when there is none. `pools` are shared by all teams, sorted by
+    name; `caps` holds those of them that have one.
     """
 
     root: Path | None
@@ -105,6 +132,7 @@ class PlatformSettings(msgspec.Struct, frozen=True):
     teams: dict[str, TeamPolicy]
     pools: tuple[Pool, ...]
     timings: Timings
+    caps: dict[str, PoolCap] = {}
 
     @property
     def database(self) -> str:
@@ -192,11 +220,12 @@ def read_platform(root: Path | None, environ: Mapping[str, str]) -> PlatformSett
     declared = {server: str(getattr(table, server)) or EMBEDDED for server in SERVERS}
     urls = {server: running.get(server, "") if url == EMBEDDED else url for server, url in declared.items()}
     name = table.name or running.get("name") or DEFAULT_NAME
+    caps = _read_caps(document, file.pools)
     _check(document, teams, timings)
     if problems:
         raise PlatformError(problems)
     return PlatformSettings(
-        root, name, declared, {server: url for server, url in urls.items() if url}, teams, pools, timings
+        root, name, declared, {server: url for server, url in urls.items() if url}, teams, pools, timings, caps
     )
 
 
@@ -233,6 +262,35 @@ def _running(root: Path | None, problems: list[Problem]) -> dict[str, str]:
         )
         return {}
     return {entry: value for entry, value in content.items() if isinstance(value, str)}
+
+
+def _read_caps(document: Document, tables: Mapping[str, SharedPoolTable]) -> dict[str, PoolCap]:
+    """The caps of pools; one that is already exceeded by what the file itself declares is noted as a mistake."""
+    caps: dict[str, PoolCap] = {}
+    for name, table in sorted(tables.items()):
+        cap = PoolCap(table.max_slots, parse_rate(table.max_rate) if table.max_rate is not None else None)
+        if cap != PoolCap():
+            caps[name] = cap
+        for what, declared, most, number, limit in (
+            ("slots", table.slots, table.max_slots, table.slots, cap.slots),
+            (
+                "rate",
+                table.rate,
+                table.max_rate,
+                parse_rate(table.rate) if table.rate is not None else None,
+                cap.rate_per_s,
+            ),
+        ):
+            if limit is None or (number is not None and number <= limit):
+                continue
+            has = f"no {what}, so no limit" if number is None else f"{what} {declared}"
+            document.problem(
+                "HR-C011",
+                ("pools", name, f"max_{what}"),
+                f"[pools.{name}] has {has}, above max_{what} {most}.",
+                f"Give {what}, at most max_{what}." if number is None else f"Raise max_{what} or lower {what}.",
+            )
+    return caps
 
 
 def _check(document: Document, teams: Mapping[str, TeamPolicy], timings: Timings) -> None:

@@ -16,6 +16,7 @@ _SECONDS = {
     "d": 86400,
     "day": 86400,
 }
+MOST = 1_000_000  # starts per second, or at once: beyond it, a limit is a slip of the pen
 _RATE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*/\s*([a-z]+)\s*")
 
 
@@ -31,7 +32,15 @@ def parse_rate(text: str) -> float:
     rate = float(match[1]) / _SECONDS[match[2]]
     if rate <= 0:
         raise ValueError(f"{text!r} is a rate of nothing; use a number above zero, or leave the rate out for no limit")
+    if rate > MOST:
+        raise ValueError(f"{text[:40]!r} is above {MOST:,} per second; leave the rate out for no limit")
     return rate
+
+
+def check_burst(burst: float) -> None:
+    """`ValueError` unless it is a burst: below one, nothing could ever start."""
+    if not 1 <= burst <= MOST:
+        raise ValueError(f"{burst:g} is no number of starts from 1 to {MOST:,}")
 
 
 def default_burst(rate_per_s: float) -> float:

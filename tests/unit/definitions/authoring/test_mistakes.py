@@ -159,6 +159,16 @@ CASES = {
     "wrong dependencies": ("HR-D012", "@hr.asset(deps=[3])\ndef a(): ...", 2, "deps=3", "asset keys"),
     "a pool without limit": ("HR-D012", "p = hr.pool('x')", 2, "slots=None", "slots=8"),
     "a rate without unit": ("HR-D012", "p = hr.pool('x', rate='5')", 2, "rate='5'", "rate such as"),
+    "a burst by which nothing could start": (
+        "HR-D012",
+        "p = hr.pool('x', rate='5/s', burst=0.5)",
+        2,
+        "burst=0.5",
+        "from 1 on",
+    ),
+    "a burst without a rate": ("HR-D012", "p = hr.pool('x', slots=1, burst=5)", 2, "burst=5", "beside a rate"),
+    "a burst without end": ("HR-D012", "p = hr.pool('x', rate='1/s', burst=float('inf'))", 2, "burst=inf", "from 1 on"),
+    "a rate without end": ("HR-D012", "p = hr.pool('x', rate='9999999999/s')", 2, "9999999999", "1,000,000"),
     "variable parameters": ("HR-D013", "@hr.asset\ndef a(*rest): ...", 2, "'rest'", "deps="),
     "positional-only parameters": ("HR-D013", "@hr.asset\ndef a(b, /): ...", 2, "'b'", "name of its own"),
     "a resource without instance": (

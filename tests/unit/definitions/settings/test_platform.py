@@ -9,7 +9,7 @@ import pytest
 
 from hedgerow.errors import PlatformError
 from hedgerow.manifest.model import Pool
-from hedgerow.settings.platform import TeamPolicy, Timings, find_root, read_platform, runtime_file
+from hedgerow.settings.platform import PoolCap, TeamPolicy, Timings, find_root, read_platform, runtime_file
 
 
 def write_runtime(root: Path, **entries: object) -> None:
@@ -123,18 +123,47 @@ def test_a_bad_environment_variable_is_named(environ: dict[str, str], words: str
     [
         ("[platform]\nnaem = 'x'", "HR-C002", "Did you mean 'name'?"),
         ("[platform]\nname = 'X'", "HR-C005", "'X'"),
-        ("[timings]\nheartbeat_s = 15", "HR-C011", "twice heartbeat_s"),
+        ("[timings]\nlease_s = 9", "HR-C011", "twice heartbeat_s"),
         ("[teams.a]\nmin_slots = 4\nmax_slots = 2", "HR-C011", "below min_slots 4"),
         ("[teams.a]\nweight = 0", "HR-C002", "teams.a.weight"),
+        ("[teams.a]\nweight = -1", "HR-C002", "from 0.001 to 1000"),
+        ("[teams.a]\nweight = inf", "HR-C002", "from 0.001 to 1000"),
+        ("[teams.a]\nweight = nan", "HR-C002", "from 0.001 to 1000"),
+        ("[teams.a]\nmin_slots = -1", "HR-C002", "Steps at once that are the team's"),
+        ("[teams.a]\nmax_slots = 0", "HR-C002", "by default without limit"),
+        ("[pools.a]\nslots = 8\nmax_slots = 4", "HR-C011", "slots 8, above max_slots 4"),
+        ("[pools.a]\n\nmax_slots = 4", "HR-C011", "no slots, so no limit, above max_slots 4"),
+        ("[pools.a]\nrate = '61/min'\nmax_rate = '1/s'", "HR-C011", "rate 61/min, above max_rate 1/s"),
+        ("[pools.a]\nrate = '1/s'\nmax_rate = '1 per s'", "HR-C006", "'20/s'"),
+        ("[pools.a]\nslots = 1\nmax_slots = 0", "HR-C002", "operators may set live"),
+        ("[pools.a]\nslots = 1\nmax_slot = 1", "HR-C002", "Did you mean 'max_slots'?"),
         ("[platform", "HR-C001", "platform.toml:1"),
     ],
 )
-def test_a_mistake_in_the_file_is_named(tmp_path: Path, text: str, code: str, words: str) -> None:
+def test_a_mistake_in_the_file_is_named_with_its_line(tmp_path: Path, text: str, code: str, words: str) -> None:
     (tmp_path / "platform.toml").write_text(text, "utf-8")
     with pytest.raises(PlatformError) as raised:
         read_platform(tmp_path, {})
-    assert raised.value.code == code
-    assert words in str(raised.value)
+    (problem,) = raised.value.problems
+    assert (problem.code, problem.file, problem.line) == (code, "platform.toml", text.count("\n") + 1)
+    assert words in str(problem)
+
+
+def test_caps_of_live_limits_are_those_of_the_pools_that_have_one(tmp_path: Path) -> None:
+    text = """
+        [pools.api]
+        rate = "5/s"
+        max_rate = "600/min"
+        [pools.dw]
+        slots = 4
+        max_slots = 4
+        rate = "1/s"
+        [pools.free]
+        """
+    (tmp_path / "platform.toml").write_text(text, "utf-8")
+    settings = read_platform(tmp_path, {})
+    assert settings.caps == {"api": PoolCap(None, 10.0), "dw": PoolCap(4, None)}
+    assert settings.pools == (Pool("api", None, 5.0, 5.0), Pool("dw", 4, 1.0, 1.0), Pool("free"))
 
 
 def test_a_secret_in_a_url_is_never_shown(tmp_path: Path) -> None:
