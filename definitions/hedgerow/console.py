@@ -1,7 +1,8 @@
 """The `hedgerow` command: finds the command that was asked for among the installed packages and runs it.
 
 Commands are entry points of the group `hedgerow.commands`, each `function(argv: list[str]) -> int`. Only the one that was
-asked for is imported, so that this package alone can list them all and name the extra that is missing.
+asked for is imported, so that this package alone can list them all and name the extra that is missing. A name may be of two
+words: packages that don't know each other so share the first.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ COMMANDS: dict[str, Command] = {
     "explain": Command("Say why a step or an asset is not running.", "scheduler"),
     "team": Command("Show teams, their workers and the state of their code.", "scheduler"),
     "worker": Command("Run a worker of one code location.", "worker"),
+    "worker list": Command("List the live workers of all teams.", "scheduler"),
+    "worker drain": Command("Have a worker finish what runs and leave.", "scheduler"),
     "scheduler": Command("Run the scheduler.", "scheduler"),
     "api": Command("Run the HTTP API.", "scheduler"),
     "db": Command("Create or upgrade the metadata database.", "scheduler"),
@@ -48,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit code (see docs/reference/cli.md)."""
     name, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     installed = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if rest and f"{name} {rest[0]}" in (installed.keys() | COMMANDS.keys()):
+        name, *rest = f"{name} {rest[0]}", *rest[1:]
     if name in ("-h", "--help", "help"):
         print(overview(installed))
         return OK

@@ -172,6 +172,8 @@ CODES: dict[str, str] = {
     "HR-Q322": "An upstream asset is declared by no team.",
     "HR-Q323": "A location's code can't be described by its interpreter.",
     "HR-Q324": "A request holds a value that the database can't hold.",
+    "HR-Q325": "There is no such live worker.",
+    "HR-Q326": "Several workers begin with the given digits.",
     # S: storage
     "HR-S001": "A table can't be written as parquet.",
     "HR-S002": "A library that a value's type or the storage's URL needs is not installed.",

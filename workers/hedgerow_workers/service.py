@@ -248,7 +248,10 @@ class Service:
 
     def _drain_asked(self, message: control.DrainWorker) -> None:
         if message.worker == self.worker:
-            self.request_stop(0, "the scheduler asked for it")
+            why = message.why or "the scheduler asked for it"
+            if self._asked_at is None:
+                log.info("asked to leave: %s", why)
+            self.request_stop(0, why)
 
     def _send_manifest(self, message: control.SendManifest) -> None:
         now = clock.monotonic()

@@ -17,10 +17,11 @@ class CancelAttempt(msgspec.Struct, frozen=True, omit_defaults=True):
     why: str = ""
 
 
-class DrainWorker(msgspec.Struct, frozen=True):
+class DrainWorker(msgspec.Struct, frozen=True, omit_defaults=True):
     """Take no more orders, finish what runs, exit 0. `worker` is the worker's id."""
 
     worker: str
+    why: str = ""
 
 
 class SendManifest(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 
@@ -46,6 +47,13 @@ class CancelRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     author: str = ""
 
 
+class DrainWorker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who has the worker leave, and why, which its log and the record of commands then say."""
+
+    author: Annotated[str, msgspec.Meta(max_length=255)] = ""
+    reason: Annotated[str, msgspec.Meta(max_length=255)] = ""
+
+
 class RegisterTeam(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The team to register: from then on its workers are heard."""
 
@@ -63,6 +71,14 @@ class Accepted(msgspec.Struct, frozen=True):
     """The scheduler will do what was asked; `command` numbers the request."""
 
     run_id: str
+    command: int
+
+
+class DrainAccepted(msgspec.Struct, frozen=True):
+    """The worker will be told until it leaves; `command` numbers the request."""
+
+    team: str
+    worker: str
     command: int
 
 

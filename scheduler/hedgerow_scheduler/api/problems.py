@@ -33,6 +33,7 @@ STATUS = {
     "HR-Q318": 405,
     "HR-Q319": 403,
     "HR-Q316": 503,
+    "HR-Q325": 404,
 }
 _MISSING_PARAMETER = re.compile(r"Missing required (?:query|header) parameter '([^']+)'")
 _UNKNOWN_FIELD = re.compile(r"unknown field `([^`]+)`")

@@ -76,14 +76,15 @@ def register_team(services: NamedDependency[Services], data: JSONBody[RegisterTe
 def show_team(services: NamedDependency[Services], name: FromPath[str]) -> TeamDetail:
     """A team: its code locations with what is wrong with them, and its live workers."""
     with services.reading() as connection:
-        created_at = _find_team(connection, name)[name]
+        created_at = find_team(connection, name)[name]
         catalog = services.catalog(connection)
         places = list_locations(connection, name)
         live = list_workers(connection, services.limits.worker_silence_s, name)
     return TeamDetail(name, created_at, tuple(_location(catalog, place) for place in places), live)
 
 
-def _find_team(connection: Connection, name: str) -> dict[str, datetime]:
+def find_team(connection: Connection, name: str) -> dict[str, datetime]:
+    """Every registered team; RequestError HR-Q308 when this one is not among them."""
     registered = list_teams(connection)
     if name not in registered:
         raise RequestError.of(
@@ -110,7 +111,7 @@ def show_queues(services: NamedDependency[Services], team: TeamFilter = None) ->
     """Every queue that is declared, has live steps or is served, by team and name."""
     with services.reading() as connection:
         if team is not None:
-            _find_team(connection, team)
+            find_team(connection, team)
         catalog = services.catalog(connection)
         counted = count_queue_steps(connection, team)
         live = list_workers(connection, services.limits.worker_silence_s, team)

@@ -14,8 +14,7 @@ from hedgerow.errors import Problem
 from hedgerow_scheduler.cli.client import connect, segment
 from hedgerow_scheduler.cli.command import OK, Parser, add_json, execute
 from hedgerow_scheduler.cli.output import Output, ago, clean, problem_text
-
-SHORT_HASH = 12
+from hedgerow_scheduler.cli.workers import SHORT_HASH, show_workers
 
 
 def parser() -> Parser:
@@ -95,22 +94,8 @@ def show(options: argparse.Namespace, output: Output) -> int:
             for queue in queues
         )
         output.table(("queue", "concurrency", "steps", "workers", "busy slots"), rows, right=(1, 3, 4))
-    now = clock.now()
-    rows_of_workers = (
-        (
-            worker["id"][:13],
-            worker["location"],
-            worker["state"],
-            f"{worker['busy']}/{worker['slots']}",
-            ", ".join(worker["queues"]),
-            worker["manifest_hash"][:SHORT_HASH],
-            f"{worker['host']}:{worker['pid']}",
-            ago(worker["last_seen_at"], now),
-        )
-        for worker in team["workers"]
-    )
     if team["workers"]:
-        output.table(("worker", "location", "state", "busy", "queues", "manifest", "host", "heard"), rows_of_workers)
+        show_workers(output, team["workers"])
     else:
         output.line("No live workers. Start one: `hedgerow worker PATH`.", "yellow")
     return OK

@@ -102,12 +102,14 @@ class Measure(msgspec.Struct, frozen=True):
 class Effects(msgspec.Struct, eq=False):
     """What is to be done on the broker after the cycle was recorded; each may be repeated or lost without harm.
 
-    `acks` maps (team, worker) to the highest contiguous sequence number; `revoke` are attempts whose claims to take.
+    `acks` maps (team, worker) to the highest contiguous sequence number; `revoke` are attempts whose claims to take,
+    `drain` maps the workers that are to leave to the reason.
     """
 
     publish: list[Attempt] = msgspec.field(default_factory=list)
     revoke: list[Attempt] = msgspec.field(default_factory=list)
     cancel: list[Attempt] = msgspec.field(default_factory=list)
+    drain: dict[tuple[str, str], str] = msgspec.field(default_factory=dict)
     acks: dict[tuple[str, str], int] = msgspec.field(default_factory=dict)
     send_manifest: dict[str, str] = msgspec.field(default_factory=dict)
     resend: dict[tuple[str, str], int] = msgspec.field(default_factory=dict)

@@ -23,7 +23,8 @@ class PendingCommand(msgspec.Struct, frozen=True):
 def write(connection: Connection, kind: str, body: dict[str, Any], author: str) -> int:
     """Writes a command and wakes the scheduler when the transaction commits. Returns its id.
 
-    Kinds: `cancel_run` and `retry_run` with {"run_id": …} and, to choose among its steps, {"steps": [numbers]}.
+    Kinds: `cancel_run` and `retry_run` with {"run_id": …} and, to choose among its steps, {"steps": [numbers]}; `drain_worker`
+    with {"team": …, "worker": id, "reason": …}.
     """
     statement = insert(t.commands).values(kind=kind, body=body, author=author).returning(t.commands.c.id)
     command_id = connection.execute(statement).scalar_one()

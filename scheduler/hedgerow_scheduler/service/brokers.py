@@ -54,6 +54,8 @@ class Brokers:
             self._of(team)[1].do(w.Revoke(team, tuple(attempt_ids)))
         for attempt in effects.cancel:
             self._tell(attempt.step.team, control.CancelAttempt(attempt.id, "cancelled"))
+        for (team, worker), why in effects.drain.items():
+            self._tell(team, control.DrainWorker(worker, why))
         acks: dict[w.BrokerWriter, dict[tuple[str, str], int]] = defaultdict(dict)
         for key, sequence in effects.acks.items():
             acks[self._of(key[0])[1]][key] = sequence

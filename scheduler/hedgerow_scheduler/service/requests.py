@@ -16,6 +16,7 @@ from hedgerow_scheduler.lifecycle.states import RunState, StepState
 from hedgerow_scheduler.metadata import commands, runs
 from hedgerow_scheduler.planning.snapshot import Snapshot
 from hedgerow_scheduler.planning.steps import PlannedStep, plan_steps
+from hedgerow_scheduler.service.draining import drain
 
 STEPS_PER_CYCLE = 5_000
 log = logging.getLogger("hedgerow.scheduler")
@@ -58,11 +59,15 @@ def _step(run: Run, plan: PlannedStep) -> Step:
 
 
 def take_commands(connection: Connection, snapshot: Snapshot, now: datetime) -> int:
-    """Applies the pending commands and notes what became of each; those of a run that is not planned yet wait for that.
-    Returns how many there were.
+    """Applies the pending commands and notes what became of each; those of a run that is not planned yet wait for that, those
+    that drain a worker until it is seen to leave. Returns how many there were.
     """
     pending = commands.read_pending(connection)
     for command in pending:
+        if command.kind == "drain_worker":
+            if (left := drain(snapshot, command)) is not None:
+                snapshot.changes.commands.append(CommandOutcome(command.id, left))
+            continue
         run_id = str(command.body.get("run_id", ""))
         # A run that ended in this very cycle is not recorded as such yet: only the snapshot's own is right.
         run = snapshot.runs.get(run_id) or snapshot.changes.runs.get(run_id) or runs.read_run(connection, run_id)

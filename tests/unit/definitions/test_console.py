@@ -21,6 +21,9 @@ def echo(argv):
     print(*argv)
     return 1 if "fail" in argv else 0
 
+def twice(argv):
+    return echo([*argv, *argv])
+
 def bad(argv):
     raise RequestError(Problem("HR-Q101", "There is no such thing.", "Ask for another."))
 
@@ -49,6 +52,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     names = {
         name: f"installed_commands:{name}" for name in ("echo", "bad", "unreachable", "misconfigured", "interrupted")
     }
+    names |= {"echo twice": "installed_commands:twice"}
     names |= {"dev": "installed_commands:lazy", "worker": "heavy_commands:main", "broken": "broken_commands:main"}
     entries = EntryPoints(EntryPoint(name, value, GROUP) for name, value in names.items())
     monkeypatch.setattr(console, "entry_points", lambda group: entries.select(group=group))
@@ -61,6 +65,12 @@ def test_a_command_gets_its_arguments_and_its_result_is_the_exit_code(capsys: py
     assert main(["echo", "a", "--b"]) == 0
     assert capsys.readouterr().out == "a --b\n"
     assert main(["echo", "fail"]) == 1
+
+
+def test_a_command_of_two_words_goes_before_the_one_of_its_first_word(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["echo", "twice", "a"]) == 0
+    assert main(["echo", "./twice"]) == 0
+    assert capsys.readouterr().out == "a a\n./twice\n"
 
 
 @pytest.mark.parametrize(
