@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hedgerow.arguments import Arguments
+from hedgerow.arguments import Arguments, suggestion
 from hedgerow.errors import Problem
 from hedgerow.manifest import model
-from hedgerow.manifest.keys import CONFIG, PARTITION, TAGS
+from hedgerow.manifest.keys import CONFIG, PARTITION, SOURCES, is_per
 from hedgerow.partitions import Partitions, dimensions
 from hedgerow.site import Site, of_caller
 from hedgerow.suggestion import did_you_mean
 
-PER_REMEDY = 'Give "config.FIELD", "partition", "partition.DIMENSION" or "tags.NAME".'
+PER_REMEDY = 'Give "config.FIELD", "partition", "partition.DIMENSION" or "tags.NAME", without spaces or "=".'
 _DEEPEST = 50  # of references from one part of a schema to another
 
 
@@ -55,13 +55,12 @@ def _read_per(per: object, arguments: Arguments) -> str:
     if not isinstance(per, str):
         arguments.wrong("per", per, PER_REMEDY)
         return ""
-    source, dot, rest = per.partition(".")
-    whole = {CONFIG: bool(rest) and all(rest.split(".")), PARTITION: bool(rest) or not dot, TAGS: bool(rest)}
-    if not whole.get(source, False):
-        near = did_you_mean(source, whole) if source not in whole else ""
-        arguments.wrong("per", per, f"{near} {PER_REMEDY}".strip() if near.startswith("Did") else PER_REMEDY)
-        return ""
-    return per
+    if is_per(per):
+        return per
+    source = per.partition(".")[0]
+    near = suggestion(source, SOURCES) if source not in SOURCES else ""
+    arguments.wrong("per", per, near + PER_REMEDY)
+    return ""
 
 
 def lower_limits(value: object, arguments: Arguments) -> tuple[LimitDefinition, ...]:

@@ -76,11 +76,15 @@ def manifests(draw: st.DrawFn, team: str) -> model.Manifest:
                 partitions,
                 queue=draw(mostly(st.just("default"))),
                 priority=draw(mostly(st.just(0), NUMBERS)),
+                pools=draw(mostly(st.just(()), st.builds(lambda *use: (model.PoolUse(*use),), TEXTS, NUMBERS))),
+                limits=draw(
+                    mostly(st.just(()), st.builds(lambda *one: (model.KeyLimit(*one),), TEXTS, TEXTS, NUMBERS))
+                ),
                 retry=retry,
             )
             for key in sorted(made)
         ),
-        queues=(model.Queue("default", draw(NUMBERS | st.none())),),
+        queues=(model.Queue("default", draw(mostly(st.none() | st.integers(1, 9), NUMBERS))),),
     )
 
 

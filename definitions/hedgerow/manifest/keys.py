@@ -10,10 +10,25 @@ from typing import Any
 from hedgerow.identifiers import DIMENSION_SEPARATOR
 from hedgerow.partitions import Partitions, dimensions
 
-CONFIG, PARTITION, TAGS = "config", "partition", "tags"
+SOURCES = CONFIG, PARTITION, TAGS = "config", "partition", "tags"
 MAX_LENGTH = 200
 # Beyond this, a float no longer tells neighbouring whole numbers apart.
 _EXACT = 1 << 53
+
+
+def is_per(text: str) -> bool:
+    """Whether `text` may be a limit's `per`: of one of the forms that `key_of` reads, at most 200 printable characters, no `=`.
+
+    >>> is_per("config.customer.id"), is_per("partition"), is_per("config"), is_per("tags.a=b")
+    (True, True, False, False)
+    """
+    source, dot, rest = text.partition(".")
+    # `=` joins a limit's name and the value that it counts, wherever both are shown.
+    if len(text) > MAX_LENGTH or not text.isprintable() or " " in text or "=" in text:
+        return False
+    if source == CONFIG:
+        return all(rest.split("."))
+    return bool(rest) if source == TAGS else source == PARTITION and bool(rest) == bool(dot)
 
 
 def key_of(

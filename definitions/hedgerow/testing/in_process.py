@@ -57,7 +57,8 @@ def materialize(
 
     `resources` replace those of `definitions`: instances, or a mapping from type or parameter name to instance. `config` maps an
     asset key to its configuration. The first exception of a step is raised as it is, with a note that names the step; a failed
-    blocking check raises `ExecutionError` HR-X221. With `raise_on_error=False` both are recorded in the result instead.
+    blocking check raises `ExecutionError` HR-X221. With `raise_on_error=False` both are recorded in the result instead. Steps run
+    one after another: pools and limits are accepted and hold nothing back.
 
     >>> import hedgerow as hr
     >>> @hr.asset

@@ -7,18 +7,21 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from hedgerow.identifiers import is_name, is_partition_key
-from hedgerow.manifest.model import Manifest
+from hedgerow.manifest.keys import is_per
+from hedgerow.manifest.model import Computation, Manifest, Pool, Queue
 from hedgerow.partitions.algebra import bounds, count
 from hedgerow.partitions.model import Partitions, StaticPartitions, TimePartitions, dimensions
 from hedgerow.partitions.resolution import validate_mapping
 from hedgerow.protocol import events as ev
 from hedgerow.protocol.envelope import Envelope
+from hedgerow.settings.rates import MOST
 
 MAX_ID = 200  # of a worker
 MAX_COUNT = 100_000  # of slots, in what a heartbeat says
 MAX_DEPTH = 300  # of nested lists and maps: PostgreSQL and the encoder both refuse very deep ones
 MAX_JOINED_KEY = 1_000  # bytes of a partition's key over all dimensions: it is part of an index
 MAX_PARTITIONS = 1_000_000  # of an asset
+MAX_SLOTS = 1_000_000
 MAX_DELAY_MS = 10 * 366 * 24 * 3_600_000
 PRIORITIES = range(-32_768, 32_768)
 
@@ -77,6 +80,10 @@ def manifest_defect(manifest: Manifest, now: datetime) -> str | None:
         return "two computations have the same name"
     if missing := sorted({asset.computation for asset in manifest.assets if asset.computation} - names):
         return f"there is no computation {missing[0][:80]!r}"
+    limits: tuple[Queue | Pool, ...] = (*manifest.queues, *manifest.pools)
+    for limit in limits:
+        if not _can_be_counted(limit):
+            return f"the limits of {limit.name[:80]!r} are out of bounds"
     for computation in manifest.computations:
         if not computation.assets or computation.name != computation.assets[0]:
             return f"computation {computation.name[:80]!r} is not named by its first asset"
@@ -84,6 +91,8 @@ def manifest_defect(manifest: Manifest, now: datetime) -> str | None:
             made = by_key.get(key)
             if made is None or made.computation != computation.name or made.partitions != computation.partitions:
                 return f"computation '{computation.name}' and asset {key[:80]!r} do not fit each other"
+        if why := _uses_defect(computation):
+            return f"{why} of '{computation.name}' is out of bounds"
         if computation.priority not in PRIORITIES:
             return f"the priority of '{computation.name}' is out of bounds"
         if (
@@ -96,6 +105,30 @@ def manifest_defect(manifest: Manifest, now: datetime) -> str | None:
             if upstream is not None and validate_mapping(dep.mapping, computation.partitions, upstream.partitions):
                 return f"'{computation.name}' can't read the partitions of '{dep.key}' by its mapping"
     return None
+
+
+def _can_be_counted(limit: Queue | Pool) -> bool:
+    slots = limit.slots if isinstance(limit, Pool) else limit.concurrency
+    return (
+        (slots is None or 1 <= slots <= MAX_SLOTS)
+        and (limit.rate_per_s is None or 0 < limit.rate_per_s <= MOST)
+        and (limit.burst is None or 1 <= limit.burst <= MOST)
+    )
+
+
+def _uses_defect(computation: Computation) -> str | None:
+    """What the steps of a computation may not take of limits; of a shared pool, a use below nothing would make room for others."""
+    if len({use.pool for use in computation.pools}) != len(computation.pools):
+        return "a pool that is used twice"
+    if not all(is_name(use.pool) and 1 <= use.slots <= MAX_SLOTS for use in computation.pools):
+        return "a use of a pool"
+    for limit in computation.limits:
+        named = is_name(limit.name) or limit.name == f"{computation.name}:{limit.per}"
+        if not named or not is_per(limit.per) or not 1 <= limit.concurrency <= MAX_SLOTS:
+            return "a limit"
+    return (
+        None if len({limit.name for limit in computation.limits}) == len(computation.limits) else "a limit given twice"
+    )
 
 
 def _partitions_defect(partitions: Partitions, now: datetime) -> str | None:

@@ -76,6 +76,9 @@ def test_whatever_a_step_may_have_can_be_counted_by(load, per: str) -> None:
         ("config..x", "HR-D012", "per='config..x'", '"config.FIELD"'),
         ("tags", "HR-D012", "per='tags'", '"tags.NAME"'),
         ("partition.", "HR-D012", "per='partition.'", '"partition.DIMENSION"'),
+        ("tags.a=b", "HR-D012", "per='tags.a=b'", 'without spaces or "="'),
+        ("tags.a b", "HR-D012", "per='tags.a b'", 'without spaces or "="'),
+        ("tags." + "a" * 200, "HR-D012", "per='tags.aaa", '"tags.NAME"'),
         ("", "HR-D012", "per=''", '"config.FIELD"'),
     ],
 )

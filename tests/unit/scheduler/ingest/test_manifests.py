@@ -233,6 +233,13 @@ MAKES_X = model.Computation("x", ("x",))
         ((PLAIN,), (model.Computation("x", ("x",), partitions=DAILY),), "do not fit"),
         ((PLAIN,), (model.Computation("x", ("x",), priority=1 << 20),), "priority"),
         ((PLAIN,), (model.Computation("x", ("x",), retry=model.Retry(1, delay_ms=1 << 60)),), "delay"),
+        ((PLAIN,), (model.Computation("x", ("x",), pools=(model.PoolUse("p", -8),)),), "a use of a pool"),
+        ((PLAIN,), (model.Computation("x", ("x",), pools=(model.PoolUse("P"),)),), "a use of a pool"),
+        ((PLAIN,), (model.Computation("x", ("x",), pools=(model.PoolUse("p"), model.PoolUse("p", 2))),), "twice"),
+        ((PLAIN,), (model.Computation("x", ("x",), limits=(model.KeyLimit("l", "tags.t", 0),)),), "a limit"),
+        ((PLAIN,), (model.Computation("x", ("x",), limits=(model.KeyLimit("l", "t", 1),)),), "a limit"),
+        ((PLAIN,), (model.Computation("x", ("x",), limits=(model.KeyLimit("y:tags.t", "tags.t", 1),)),), "a limit"),
+        ((PLAIN,), (model.Computation("x", ("x",), limits=(model.KeyLimit("l", "tags.t", 1),) * 2),), "twice"),
         ((PLAIN,), (model.Computation("x", ("x",), retry=model.Retry(1, delay_ms=-1)),), "delay"),
         ((model.Asset("e", partitions=TimePartitions("day", "soon")),), (), "partitions of 'e'"),
         ((model.Asset("e", partitions=TimePartitions("day", "2024-01-01", tz="Mars/Olympus")),), (), "Mars"),
@@ -271,6 +278,30 @@ def test_a_manifest_that_no_one_could_plan_with_is_refused_with_the_reason(
     assert problem.code == "HR-Q015"
     assert says in problem.message
     assert in_force(world) is None
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"pools": (model.Pool("p", -1),)},
+        {"pools": (model.Pool("p", None, 0.0, 1.0),)},
+        {"pools": (model.Pool("p", None, 1.0, 0.5),)},
+        {"queues": (model.Queue("default", 10**400),)},
+        {"queues": (model.Queue("default", None, -1.0, 1.0),)},
+        {"queues": (model.Queue("default", None, 1e300),)},
+    ],
+)
+def test_a_manifest_whose_limits_can_not_be_counted_is_refused(limits: dict[str, Any]) -> None:
+    defect = manifest_defect(model.Manifest("sales", "sales", (PLAIN,), (MAKES_X,), **limits), NOW)
+    assert defect is not None
+    assert "out of bounds" in defect
+
+
+def test_limits_as_definitions_make_them_are_taken() -> None:
+    limits = (model.KeyLimit("l", "tags.t", 1), model.KeyLimit("x:partition", "partition", 2))
+    made = asset("x", pools=(model.PoolUse("p", 2),), limits=limits)
+    pools, queues = (model.Pool("p", 2, 0.1, 1.0), model.Pool("free")), (model.Queue("default", 1, 5.0, 5.0),)
+    assert manifest_defect(manifest("sales", made, pools=pools, queues=queues), NOW) is None
 
 
 @pytest.mark.parametrize(
