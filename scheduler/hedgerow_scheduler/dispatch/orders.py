@@ -70,9 +70,32 @@ def publication(orders: Sequence[StepOrder], storage: str) -> Publication:
     return Publication(first.team, queue, first.attempt_id, body, tuple(files))
 
 
+def celery_message(message: Publication) -> bytes:
+    """A message as kombu's Redis transport puts it on a queue, and as its consumers expect it: a contract test compares the two.
+
+    Encoding it here costs a tenth of what `kombu.Producer.publish` does.
+    """
+    return _encoder.encode(
+        {
+            "body": message.body,  # bytes are encoded in base64
+            "content-encoding": "utf-8",
+            "content-type": "application/json",
+            "headers": {**_HEADERS, "id": message.task_id, "root_id": message.task_id},
+            "properties": {
+                "correlation_id": message.task_id,
+                "delivery_mode": 2,
+                "delivery_info": {"exchange": "", "routing_key": message.queue},
+                "priority": 0,
+                "body_encoding": "base64",
+                "delivery_tag": message.task_id,
+            },
+        }
+    )
+
+
 _EMBED: dict[str, Any] = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 # What Celery's message protocol 2 asks for; constant but for the id.
-HEADERS: dict[str, Any] = {
+_HEADERS: dict[str, Any] = {
     "lang": "py",
     "task": names.CELERY_TASK,
     "shadow": None,

@@ -10,8 +10,6 @@ from typing import Any, TypeAlias
 
 import msgspec
 import redis
-from kombu import Connection, Producer
-from kombu.exceptions import KombuError
 
 from hedgerow import clock
 from hedgerow.errors import StorageError
@@ -19,13 +17,14 @@ from hedgerow.protocol import control, names
 from hedgerow.protocol.envelope import WIRE_VERSION, Envelope, encode_body, encode_envelope
 from hedgerow.protocol.events import STREAM_FIELD
 from hedgerow.storage import files
-from hedgerow_scheduler.dispatch.orders import HEADERS, Publication
+from hedgerow_scheduler.dispatch.orders import Publication, celery_message
 from hedgerow_scheduler.ingest.inbox import ClaimAnswer, Inbox
 from hedgerow_scheduler.ingest.reader import connect
 
 REVOKED = "revoked"
 CLAIM_LIFE_MS = 24 * 3600 * 1000
 CONTROL_KEPT = 1000
+GATHER_ACKS_S = 0.05
 log = logging.getLogger("hedgerow.writer")
 
 
@@ -73,7 +72,8 @@ class BrokerWriter:
     def __init__(self, deployment: str, url: str, inbox: Inbox) -> None:
         self._deployment, self._url, self._inbox = deployment, url, inbox
         self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
-        self._producers: dict[str, Producer] = {}
+        self._acks: dict[tuple[str, str], int] = {}
+        self._acks_due = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._handlers: dict[type, Callable[[Any, redis.Redis], None]] = {
@@ -100,54 +100,46 @@ class BrokerWriter:
 
     def _run(self) -> None:
         client = connect(self._url, 1)
-        while (task := self._tasks.get()) is not None:
+        while (task := self._next()) is not None:
             try:
                 self._handlers[type(task)](task, client)
             except Exception as error:  # a defect must not end what every team of this broker needs
-                expected = isinstance(error, redis.RedisError | KombuError | StorageError | OSError)
+                expected = isinstance(error, redis.RedisError | StorageError | OSError)
                 log.warning("%s failed: %s", type(task).__name__.lower(), error, exc_info=not expected)
-                if isinstance(task, Publish):
-                    self._producers.clear()
-                elif isinstance(task, Revoke):
+                if isinstance(task, Revoke):
                     for attempt_id in task.attempt_ids:
                         self._inbox.put(ClaimAnswer(attempt_id, None, failed=True), self._stopping)
         client.close()
 
-    def _producer(self, team: str) -> Producer:
-        """The prefix is per connection, hence a connection for each team."""
-        producer = self._producers.get(team)
-        if producer is None:
-            options = {
-                "global_keyprefix": names.celery_key_prefix(self._deployment, team),
-                "ack_emulation": False,
-                "socket_timeout": 1,
-                "socket_connect_timeout": 2,
-                "priority_steps": [0],
-            }
-            connection = Connection(self._url, transport_options=options)
-            producer = self._producers[team] = Producer(connection.channel(), auto_declare=False)
-        return producer
+    def _next(self) -> Task | None:
+        """The next task. Acknowledgements are gathered for a moment, so that a busy worker's cost one command, not one per cycle."""
+        while True:
+            left = self._acks_due - clock.monotonic() if self._acks else None
+            if left is not None and left <= 0:
+                gathered, self._acks = Acknowledge(self._acks), {}
+                return gathered
+            try:
+                task = self._tasks.get(timeout=left)
+            except queue.Empty:
+                continue
+            if not isinstance(task, Acknowledge):
+                return task
+            if not self._acks:
+                self._acks_due = clock.monotonic() + GATHER_ACKS_S
+            self._acks |= task.sequences
 
-    def _publish(self, task: Publish, _: redis.Redis) -> None:
-        by_team: dict[str, list[Publication]] = {}
+    def _publish(self, task: Publish, client: redis.Redis) -> None:
+        """One LPUSH for each queue: it takes its messages in order, all or none. As queues are never declared, that is all of
+        what kombu would do.
+        """
+        by_queue: dict[str, list[bytes]] = {}
         for message in task.messages:
             for url, content in message.files:
                 files.store(url, content)
-            by_team.setdefault(message.team, []).append(message)
-        for team, messages in by_team.items():
-            producer = self._producer(team)
-            with producer.batch(max_size=200):
-                for message in messages:
-                    producer.publish(
-                        message.body,
-                        exchange="",
-                        routing_key=message.queue,
-                        content_type="application/json",
-                        content_encoding="utf-8",
-                        headers={**HEADERS, "id": message.task_id, "root_id": message.task_id},
-                        correlation_id=message.task_id,
-                        priority=0,
-                    )
+            key = names.celery_key_prefix(self._deployment, message.team) + message.queue
+            by_queue.setdefault(key, []).append(celery_message(message))
+        for key, messages in by_queue.items():
+            client.lpush(key, *messages)
 
     def _revoke(self, task: Revoke, client: redis.Redis) -> None:
         with client.pipeline(transaction=False) as pipe:
