@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
-
-import msgspec
 
 from hedgerow.errors import Problem
 from hedgerow.manifest import model
@@ -23,6 +20,7 @@ from hedgerow_scheduler.lifecycle.states import AttemptState, RunState, StepStat
 from hedgerow_scheduler.metadata.inputs import Stored
 from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest
 from hedgerow_scheduler.planning.request import RunRequest
+from hedgerow_scheduler.planning.rules import PlatformLimits
 from hedgerow_scheduler.planning.snapshot import Snapshot
 from hedgerow_scheduler.planning.steps import PlannedStep, plan_steps
 from hedgerow_scheduler.service.dispatching import Dispatcher
@@ -128,14 +126,21 @@ class World:
     dispatch finds when it looks for inputs.
     """
 
-    def __init__(self, *manifests: model.Manifest, now: datetime = NOW) -> None:
+    def __init__(
+        self,
+        *manifests: model.Manifest,
+        now: datetime = NOW,
+        platform: PlatformLimits | None = None,
+        max_batch: int = 1,
+    ) -> None:
         self.now = now
-        self.snapshot = Snapshot(catalog_of(*manifests))
+        self.snapshot = Snapshot(catalog_of(*manifests), platform)
+        self.snapshot.backlog.now = now
         for one in manifests:
             self.snapshot.accepted[published(one).hash] = published(one)
             self.snapshot.owners |= {each.key: (one.team, one.location) for each in one.assets}
         self.fold = Fold(self.snapshot, LEASE, lambda: 0.5)
-        self.admission = Admission(LEASE)
+        self.admission = Admission(LEASE, max_batch)
         self._ids = count(1000)
         self.dispatcher = Dispatcher("test", "/storage", START_TIMEOUT, lambda: uuid(next(self._ids)))
         self.stored: dict[tuple[str, str], Reference] = {}
@@ -150,7 +155,9 @@ class World:
     def start(self, *selection: str, **request: Any) -> Run:
         """A run of a selection, taken up."""
         config = request.pop("config", {})
-        run = run_of(planned(self.snapshot.catalog, *selection, **request), next(self._runs), self.now, config=config)
+        about = {name: request.pop(name) for name in ("cap", "priority", "tags") if name in request}
+        steps = planned(self.snapshot.catalog, *selection, **request)
+        run = run_of(steps, next(self._runs), self.now, config=config, **about)
         self.snapshot.start_run(run, self.now)
         return run
 
@@ -248,28 +255,29 @@ def states(run: Run) -> list[str]:
 def picture(snapshot: Snapshot) -> dict[str, Any]:
     """Everything a snapshot says, as plain data to be compared. What is over is not part of it, nor is the order of arrival."""
     runs = {
-        run.id: (run.state, [msgspec.structs.astuple(step)[1:] for step in run.steps], dict(+run.counts))
-        for run in snapshot.runs.values()
+        run.id: (run.state, [_plain(step) for step in run.steps], dict(+run.counts)) for run in snapshot.runs.values()
     }
     attempts = {
         attempt.id: (attempt.state, attempt.worker, attempt.token, attempt.lease_until, sorted(attempt.outputs))
         for attempt in snapshot.attempts.values()
     }
-    parked: dict[str, int] = defaultdict(int)
-    for step in snapshot.backlog:
-        if step.state is StepState.READY:
-            parked[step.name] = 1
     return {
         "runs": runs,
         "attempts": attempts,
         "held": dict(+snapshot.held),
         "locks": dict(snapshot.locks),
         "sequences": dict(snapshot.sequences),
-        "ready": sorted(parked),
+        "ready": sorted(step.name for step in snapshot.backlog),
+        "used": {limit.id: limit.used for limit in snapshot.limits if limit.used},
         "owners": dict(snapshot.owners),
         "accepted": set(snapshot.accepted),
         "in force": {place: entry.hash for place, entry in snapshot.catalog.published.items()},
     }
+
+
+def _plain(step: Step) -> tuple[Any, ...]:
+    apart = ("run", "ticket", "holding", "waits", "since")
+    return tuple(getattr(step, name) for name in step.__struct_fields__ if name not in apart)
 
 
 def live(snapshot: Snapshot) -> list[Attempt]:

@@ -26,6 +26,7 @@ from hedgerow_scheduler.lifecycle.changes import AcceptedEvent, LocationChange, 
 from hedgerow_scheduler.lifecycle.model import Attempt, Worker
 from hedgerow_scheduler.lifecycle.states import ENDED, AttemptState, StepState
 from hedgerow_scheduler.planning.catalog import PublishedManifest, refusals
+from hedgerow_scheduler.planning.limiting import use_catalog
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
 MAX_CHUNKS = 1024
@@ -238,7 +239,7 @@ class Fold:
         if problems:  # others have moved on since it was in force
             self._refuse(body.hash, known.manifest, problems)
         else:
-            self._put_in_force(known)
+            self._put_in_force(known, now)
 
     def _ask_for(self, team: str, manifest_hash: str, now: datetime, patience: timedelta) -> None:
         if self._may_ask(("manifest", manifest_hash), now, patience):
@@ -275,9 +276,9 @@ class Fold:
             remedy = "Mend what made the manifest; `hedgerow check` finds such mistakes in Python code."
             self._refuse(body.hash, manifest, (Problem("HR-Q015", f"The manifest contradicts itself: {why}.", remedy),))
             return
-        self._offer(body.hash, manifest, data)
+        self._offer(body.hash, manifest, data, now)
 
-    def _offer(self, manifest_hash: str, manifest: Manifest, data: bytes) -> None:
+    def _offer(self, manifest_hash: str, manifest: Manifest, data: bytes, now: datetime) -> None:
         """A new manifest comes into force, or is refused whole with the reasons."""
         snapshot, place = self.snapshot, (manifest.team, manifest.location)
         problems = refusals(snapshot.catalog, manifest, snapshot.owners)
@@ -288,7 +289,7 @@ class Fold:
         self._refused.discard(manifest_hash)
         for asset in manifest.assets:
             snapshot.owners[asset.key] = place
-        self._put_in_force(PublishedManifest(manifest_hash, manifest))
+        self._put_in_force(PublishedManifest(manifest_hash, manifest), now)
 
     def _refuse(self, manifest_hash: str, manifest: Manifest, problems: tuple[Problem, ...]) -> None:
         """What is in force stays so; the location shows why the other was refused."""
@@ -296,14 +297,13 @@ class Fold:
         self.snapshot.broken.add((manifest.team, manifest.location))
         self.snapshot.changes.locations.append(LocationChange(manifest.team, manifest.location, None, problems))
 
-    def _put_in_force(self, published: PublishedManifest) -> None:
+    def _put_in_force(self, published: PublishedManifest, now: datetime) -> None:
         """A manifest comes into force, for the first time or again (a roll-back, a restart)."""
         snapshot, manifest = self.snapshot, published.manifest
         snapshot.accepted.pop(published.hash, None)
         snapshot.accepted[published.hash] = published
         if snapshot.catalog.manifest_hash(manifest.team, manifest.location) != published.hash:
-            snapshot.catalog = snapshot.catalog.replacing(published)
-            snapshot.backlog.release_parked_on_assets()
+            use_catalog(snapshot, snapshot.catalog.replacing(published), now)
         snapshot.broken.discard((manifest.team, manifest.location))
         snapshot.changes.locations.append(LocationChange(manifest.team, manifest.location, published.hash))
 

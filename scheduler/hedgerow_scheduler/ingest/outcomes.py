@@ -12,7 +12,7 @@ from hedgerow_scheduler.lifecycle.changes import CheckRecord
 from hedgerow_scheduler.lifecycle.model import Attempt, Materialization
 from hedgerow_scheduler.lifecycle.retries import ENDS_AS, Verdict, after_failure
 from hedgerow_scheduler.lifecycle.states import AttemptState, MaterializationState, StepState
-from hedgerow_scheduler.planning.backlog import queue_of
+from hedgerow_scheduler.limits.backlog import queue_of
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
 MAX_DURATION_MS = 1000.0 * 86_400 * 366
@@ -49,7 +49,9 @@ class Outcomes:
     def succeeded(self, attempt: Attempt, body: ev.AttemptSucceeded, now: datetime) -> None:
         """The attempt ended well: its outputs become current, except those a blocking check rejected."""
         attempt.log = body.log
-        self.snapshot.service_times[queue_of(attempt.step)].took(body.duration_ms / 1000)
+        queue = queue_of(attempt.step)
+        self.snapshot.service_times[queue].took(body.duration_ms / 1000)
+        self.snapshot.step_times[queue, attempt.step.computation].took(body.duration_ms / 1000)
         self._settle(attempt)
         self._end(attempt, AttemptState.SUCCEEDED, Verdict(StepState.SUCCEEDED), now, None, body.duration_ms)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -65,6 +66,15 @@ class CommandOutcome(msgspec.Struct, frozen=True):
     outcome: dict[str, Any]
 
 
+class BucketLevel(msgspec.Struct, frozen=True):
+    """What is left in the token bucket of a limit as of `at`."""
+
+    kind: str
+    name: str
+    tokens: float
+    at: datetime
+
+
 class Changes(msgspec.Struct, eq=False):
     """Everything to record, each thing once however often it changed within the cycle."""
 
@@ -85,6 +95,7 @@ class Changes(msgspec.Struct, eq=False):
     gone_workers: set[tuple[str, str]] = msgspec.field(default_factory=set)
     commands: list[CommandOutcome] = msgspec.field(default_factory=list)
     failed_requests: list[tuple[str, Problem]] = msgspec.field(default_factory=list)
+    buckets: list[BucketLevel] = msgspec.field(default_factory=list)
 
     def is_empty(self) -> bool:
         """Whether there is nothing to record."""

@@ -12,12 +12,14 @@ from hedgerow.errors import Problem
 from hedgerow.manifest.model import Column
 from hedgerow.protocol.references import Reference
 from hedgerow_scheduler.lifecycle.states import AttemptState, MaterializationState, RunState, StepState
+from hedgerow_scheduler.lifecycle.waits import Cause, add_wait
 
 
 class Step(msgspec.Struct, eq=False):
     """A computation for one partition within a run. `waiting_on` counts upstream steps of the run that have not succeeded yet.
 
-    `recorded` is the state that PostgreSQL holds: every write is guarded by it.
+    `recorded` is the state that PostgreSQL holds: every write is guarded by it. `waits` are the seconds it has waited by cause,
+    `since` when the present wait outside the backlog began; `ticket` is its place in the backlog, `holding` what its attempt holds.
     """
 
     run: Run
@@ -44,11 +46,23 @@ class Step(msgspec.Struct, eq=False):
     ended_at: datetime | None = None
     error: Problem | None = None
     cancelling: bool = False
+    waits: dict[str, float] | None = None
+    since: datetime | None = None
+    ticket: Any = None
+    holding: Any = None
 
     @property
     def name(self) -> str:
         """How people name it: `run id/number`."""
         return f"{self.run.id}/{self.number}"
+
+    def waited(self, cause: Cause, seconds: float) -> None:
+        """Adds to the seconds that it waited for a cause; the first time with what the planning of its run took."""
+        if self.waits is None:
+            self.waits = {}
+            if self.run.started_at is not None:
+                add_wait(self.waits, Cause.PLANNING, (self.run.started_at - self.run.created_at).total_seconds())
+        add_wait(self.waits, cause, seconds)
 
     def locks(self) -> tuple[tuple[str, str], ...]:
         """The (asset, partition) pairs of which only one attempt may live."""
@@ -56,7 +70,10 @@ class Step(msgspec.Struct, eq=False):
 
 
 class Run(msgspec.Struct, eq=False):
-    """A run with its steps, in order of their numbers; `downstream` are the edges of `Step.upstream` the other way round."""
+    """A run with its steps, in order of their numbers; `downstream` are the edges of `Step.upstream` the other way round.
+
+    `cap` is how many of its steps may be out at once; `priority` is what operators gave it, and counts across teams.
+    """
 
     id: str
     state: RunState
@@ -71,6 +88,8 @@ class Run(msgspec.Struct, eq=False):
     started_at: datetime | None = None
     ended_at: datetime | None = None
     error: Problem | None = None
+    priority: int = 0
+    cap: int | None = None
 
 
 class Materialization(msgspec.Struct, eq=False):
@@ -94,7 +113,7 @@ class Attempt(msgspec.Struct, eq=False):
     """One try of a step. It stays known after its lease expired for as long as no other attempt of the step was dispatched:
     its outcome still counts then.
 
-    `worker` and `token` are bound by attempt_started. `revoking` says that the scheduler is trying to take the claim.
+    `batch` is the dispatch number of the first of those that went out in one message. `worker` and `token` are bound by attempt_started. `revoking` says that the scheduler is trying to take the claim.
     """
 
     id: str
@@ -115,6 +134,7 @@ class Attempt(msgspec.Struct, eq=False):
     lease_until: datetime | None = None
     revoking: bool = False
     told_to_cancel_at: datetime | None = None
+    batch: int = 0
     outputs: dict[str, Materialization] = msgspec.field(default_factory=dict)
     rejected: set[str] = msgspec.field(default_factory=set)
 

@@ -39,6 +39,7 @@ def gather(writes: Writes, changes: Changes, now: datetime) -> None:
     writes.rows(sql.INSERT_QUARANTINE, [rows.quarantined(item) for item in changes.quarantined], now=now)
     writes.rows(sql.UPSERT_WORKERS, [rows.worker(worker) for worker in changes.workers.values()])
     writes.rows(sql.DELETE_WORKERS, [rows.WorkerKeyRow(team, worker) for team, worker in changes.gone_workers])
+    writes.rows(sql.UPSERT_BUCKETS, changes.buckets)
     writes.rows(sql.APPLY_COMMANDS, [rows.command(command) for command in changes.commands], now=now)
 
 
@@ -62,7 +63,7 @@ def _runs(writes: Writes, changes: Changes) -> None:
     for run in changes.planned_runs:
         writes.add(
             sql.START_RUN, 1, "requested runs",
-            id=run.id, state=run.state, steps=len(run.steps), started_at=run.started_at, ended_at=run.ended_at,
+            id=run.id, state=run.state, steps=len(run.steps), started_at=run.started_at, ended_at=run.ended_at, cap=run.cap,
         )  # fmt: skip
         writes.rows(sql.INSERT_STEPS, [rows.new_step(step) for step in run.steps], run_id=run.id)
         for step in run.steps:

@@ -12,6 +12,7 @@ from hedgerow.manifest.model import Column
 from hedgerow.protocol.references import Reference
 from hedgerow_scheduler.lifecycle.changes import AcceptedEvent, CheckRecord, CommandOutcome, Quarantined
 from hedgerow_scheduler.lifecycle.model import Attempt, Materialization, Run, Step, Worker
+from hedgerow_scheduler.limits.limit import Holding
 
 
 class NewStepRow(msgspec.Struct, frozen=True):
@@ -47,6 +48,7 @@ class StepRow(msgspec.Struct, frozen=True):
     started_at: datetime | None
     ended_at: datetime | None
     error: Problem | None
+    waits: dict[str, float] | None
 
 
 class RunRow(msgspec.Struct, frozen=True):
@@ -58,6 +60,7 @@ class RunRow(msgspec.Struct, frozen=True):
     ended_at: datetime | None
     cancel: bool
     error: Problem | None
+    priority: int
 
 
 class NewAttemptRow(msgspec.Struct, frozen=True):
@@ -74,6 +77,8 @@ class NewAttemptRow(msgspec.Struct, frozen=True):
     queue: str
     manifest_hash: str
     dispatched_at: datetime
+    batch: int
+    holds: tuple[tuple[str, str, int], ...] | None
 
 
 class AttemptRow(msgspec.Struct, frozen=True):
@@ -219,12 +224,13 @@ def changed_step(step: Step) -> StepRow:
     return StepRow(
         step.run.id, step.number, step.recorded, step.state, step.attempt, step.attempt_id, step.failures, step.losses,
         step.deaths, step.not_before, step.ready_at, step.started_at, step.ended_at, step.error,
+        step.waits,
     )  # fmt: skip
 
 
 def changed_run(run: Run) -> RunRow:
     """A changed run's row."""
-    return RunRow(run.id, run.state, run.started_at, run.ended_at, run.cancel_requested, run.error)
+    return RunRow(run.id, run.state, run.started_at, run.ended_at, run.cancel_requested, run.error, run.priority)
 
 
 def new_attempt(attempt: Attempt) -> NewAttemptRow:
@@ -232,8 +238,16 @@ def new_attempt(attempt: Attempt) -> NewAttemptRow:
     step = attempt.step
     return NewAttemptRow(
         attempt.id, step.run.id, step.number, attempt.number, attempt.dispatch_seq, attempt.state, step.team,
-        step.location, step.queue, attempt.manifest_hash, attempt.dispatched_at,
+        step.location, step.queue, attempt.manifest_hash, attempt.dispatched_at, attempt.batch, _holds(step),
     )  # fmt: skip
+
+
+def _holds(step: Step) -> tuple[tuple[str, str, int], ...] | None:
+    """What the step's attempt holds beyond its queue's and its team's limits."""
+    holding: Holding | None = step.holding
+    if holding is None or len(holding.needs) == 2:
+        return None
+    return tuple((*limit.id, slots) for limit, slots in holding.needs[2:])
 
 
 def changed_attempt(attempt: Attempt) -> AttemptRow:

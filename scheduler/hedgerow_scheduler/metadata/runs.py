@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ from hedgerow.errors import Problem, RequestError
 from hedgerow.protocol.references import Reference
 from hedgerow_scheduler.lifecycle.model import Attempt, Materialization, Run, Step
 from hedgerow_scheduler.lifecycle.states import AttemptState, MaterializationState, RunState, StepState
+from hedgerow_scheduler.limits.limit import LimitId
 from hedgerow_scheduler.metadata import tables as t
 from hedgerow_scheduler.metadata.database import WAKE_CHANNEL
 from hedgerow_scheduler.planning.request import RunRequest
@@ -107,7 +108,7 @@ def read_attempts(connection: Connection, runs: dict[str, Run], start_timeout: t
         state = AttemptState(row.state)
         found[row.id] = Attempt(
             row.id, run.steps[row.step_number], row.number, row.dispatch_seq, state, state, row.manifest_hash,
-            row.dispatched_at, row.dispatched_at + start_timeout, row.worker, row.token, row.started_at,
+            row.dispatched_at, row.dispatched_at + start_timeout, row.worker, row.token, row.started_at, batch=row.batch,
         )  # fmt: skip
     m = t.materializations.c
     for row in connection.execute(select(t.materializations).where(m.attempt_id.in_(list(found)))):
@@ -126,6 +127,25 @@ def read_attempts(connection: Connection, runs: dict[str, Run], start_timeout: t
     return list(found.values())
 
 
+def read_holds(connection: Connection) -> dict[str, tuple[tuple[LimitId, int], ...]]:
+    """What live attempts hold beyond queue and team: by attempt, limits with slots."""
+    a = t.attempts.c
+    rows = connection.execute(
+        select(a.id, a.holds).where(
+            a.state.in_([AttemptState.DISPATCHED, AttemptState.RUNNING]), a.holds.is_not(None)
+        )
+    )
+    return {row.id: tuple(((kind, name), slots) for kind, name, slots in row.holds) for row in rows}
+
+
+def read_last_ends(connection: Connection) -> dict[tuple[str, int], datetime]:
+    """When the last attempt ended of each step that waits for a retry, by run and number."""
+    s, a = t.steps.c, t.attempts.c
+    found = select(s.run_id, s.number, a.ended_at).join(t.attempts, a.id == s.attempt_id)
+    rows = connection.execute(found.where(s.state == StepState.RETRY_WAIT, a.ended_at.is_not(None)))
+    return {(row.run_id, row.number): row.ended_at for row in rows}
+
+
 def _problem(value: dict[str, Any] | None) -> Problem | None:
     return msgspec.convert(value, Problem) if value else None
 
@@ -142,6 +162,8 @@ def _run(row: Row[Any]) -> Run:
         started_at=row.started_at,
         ended_at=row.ended_at,
         error=_problem(row.error),
+        priority=row.priority,
+        cap=row.cap,
     )
 
 
@@ -151,4 +173,5 @@ def _step(run: Run, row: Row[Any]) -> Step:
         run, row.number, row.team, row.location, row.queue, row.priority, row.computation, tuple(row.assets),
         row.partition or None, tuple(row.upstream), state, state, 0, row.attempt, row.attempt_id, row.failures, row.losses,
         row.deaths, row.not_before, row.ready_at, row.started_at, row.ended_at, _problem(row.error),
+        waits=row.waits,
     )  # fmt: skip

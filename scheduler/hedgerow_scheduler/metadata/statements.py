@@ -28,7 +28,8 @@ ON CONFLICT (team, location) DO UPDATE SET problems = excluded.problems, failed_
 """
 
 START_RUN = """
-UPDATE runs SET state = %(state)s, steps = %(steps)s, started_at = %(started_at)s, ended_at = %(ended_at)s
+UPDATE runs SET state = %(state)s, steps = %(steps)s, started_at = %(started_at)s, ended_at = %(ended_at)s,
+    cap = %(cap)s
 WHERE id = %(id)s AND state = 'requested'
 """
 
@@ -51,29 +52,33 @@ FROM json_to_recordset(%(rows)s::json) AS u(
 UPDATE_STEPS = """
 UPDATE steps AS s
 SET state = u.state, attempt = u.attempt, attempt_id = u.attempt_id, failures = u.failures, losses = u.losses, deaths = u.deaths,
-    not_before = u.not_before, ready_at = u.ready_at, started_at = u.started_at, ended_at = u.ended_at, error = u.error
+    not_before = u.not_before, ready_at = u.ready_at, started_at = u.started_at, ended_at = u.ended_at, error = u.error,
+    waits = coalesce(u.waits, s.waits)
 FROM json_to_recordset(%(rows)s::json) AS u(
     run_id uuid, number int, before text, state text, attempt int, attempt_id uuid, failures int, losses int,
     deaths int, not_before timestamptz, ready_at timestamptz, started_at timestamptz, ended_at timestamptz,
-    error jsonb
+    error jsonb, waits jsonb
   )
 WHERE s.run_id = u.run_id AND s.number = u.number AND s.state = u.before AND s.attempt <= u.attempt
 """
 
 UPDATE_RUNS = """
 UPDATE runs AS r
-SET state = u.state, started_at = u.started_at, ended_at = u.ended_at, cancel_requested = u.cancel, error = u.error
+SET state = u.state, started_at = u.started_at, ended_at = u.ended_at, cancel_requested = u.cancel, error = u.error,
+    priority = u.priority
 FROM json_to_recordset(%(rows)s::json) AS u(
-    id uuid, state text, started_at timestamptz, ended_at timestamptz, cancel bool, error jsonb
+    id uuid, state text, started_at timestamptz, ended_at timestamptz, cancel bool, error jsonb,
+    priority int
   )
 WHERE r.id = u.id
 """
 
 INSERT_ATTEMPTS = """
-INSERT INTO attempts (id, run_id, step_number, number, dispatch_seq, state, team, location, queue, manifest_hash, dispatched_at)
+INSERT INTO attempts (id, run_id, step_number, number, dispatch_seq, state, team, location, queue, manifest_hash, dispatched_at,
+                      batch, holds)
 SELECT * FROM json_to_recordset(%(rows)s::json) AS u(
     id uuid, run_id uuid, step_number int, number int, dispatch_seq bigint, state text, team text, location text,
-    queue text, manifest_hash text, dispatched_at timestamptz
+    queue text, manifest_hash text, dispatched_at timestamptz, batch bigint, holds jsonb
   )
 """
 
@@ -176,4 +181,10 @@ DELETE FROM workers AS w USING json_to_recordset(%(rows)s::json) AS u(team text,
 APPLY_COMMANDS = """
 UPDATE commands AS c SET applied_at = %(now)s, outcome = u.outcome
 FROM json_to_recordset(%(rows)s::json) AS u(id bigint, outcome jsonb) WHERE c.id = u.id
+"""
+
+UPSERT_BUCKETS = """
+INSERT INTO token_buckets (kind, name, tokens, at)
+SELECT * FROM json_to_recordset(%(rows)s::json) AS u(kind text, name text, tokens float8, at timestamptz)
+ON CONFLICT (kind, name) DO UPDATE SET tokens = excluded.tokens, at = excluded.at
 """

@@ -97,7 +97,8 @@ asset_owners = Table(
     _now(),
 )
 
-# `request` is a RunRequest (planning.request); `error` a Problem. `priority` is set by operators and counts across teams.
+# `request` is a RunRequest (planning.request); `error` a Problem. `priority` is set by operators and counts across teams; `cap` is how many of
+# its steps may be out at once, as its request or job said when it was planned.
 runs = Table(
     "runs",
     metadata,
@@ -107,6 +108,7 @@ runs = Table(
     Column("tags", JSONB, nullable=False, server_default=text("'{}'")),
     Column("author", Text, nullable=False, server_default=""),
     Column("priority", SmallInteger, nullable=False, server_default="0"),
+    Column("cap", Integer),
     Column("idempotency_key", Text, unique=True),
     Column("steps", Integer, nullable=False, server_default="0"),
     Column("error", JSONB),
@@ -120,7 +122,7 @@ runs = Table(
 
 # `upstream` are the numbers of the steps of the same run that must succeed first. `attempt` counts all attempts;
 # `failures` (user's), `losses` (infrastructure's) and `deaths` (runners that died) are the spent budgets.
-# `error` is a Problem. `not_before` is set in retry_wait. `waits` are the seconds that it waited, by cause (limits.causes).
+# `error` is a Problem. `not_before` is set in retry_wait. `waits` are the seconds that it waited, by cause (lifecycle.waits).
 steps = Table(
     "steps",
     metadata,

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from hedgerow_scheduler.admission.capacity import LocationCapacity
 from hedgerow_scheduler.lifecycle.changes import Measure
 from hedgerow_scheduler.lifecycle.states import StepState
-from hedgerow_scheduler.planning.backlog import QueueName, queue_of
+from hedgerow_scheduler.limits.backlog import QueueName, queue_of
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
 LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from itertools import count
 
 from hedgerow.errors import Problem
+from hedgerow.manifest.model import Computation
 from hedgerow_scheduler.lifecycle.changes import Changes, Effects, Measure
 from hedgerow_scheduler.lifecycle.model import Attempt, Materialization, Run, Step, Worker
-from hedgerow_scheduler.lifecycle.service_time import ServiceTime
+from hedgerow_scheduler.lifecycle.service_time import ServiceTime, StepTime
 from hedgerow_scheduler.lifecycle.states import (
     ATTEMPT_LIVE,
     ENDED,
@@ -23,9 +24,19 @@ from hedgerow_scheduler.lifecycle.states import (
     StepState,
     run_state_of,
 )
-from hedgerow_scheduler.planning.backlog import Backlog, QueueName, queue_of
+from hedgerow_scheduler.lifecycle.waits import Cause
+from hedgerow_scheduler.limits.backlog import Backlog, Line, QueueName, queue_of
+from hedgerow_scheduler.limits.book import LimitBook
+from hedgerow_scheduler.limits.limit import Holding, LimitId, Need, Values
 from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest
+from hedgerow_scheduler.planning.rules import PlatformLimits, Rules, queue_limit_name
 
+# What a step waits for outside the backlog.
+WAITS = {
+    StepState.WAITING: Cause.UPSTREAM,
+    StepState.RETRY_WAIT: Cause.RETRY_WAIT,
+    StepState.DISPATCHED: Cause.DISPATCH,
+}
 FAILS_DOWNSTREAM = frozenset({StepState.FAILED, StepState.POISONED, StepState.UPSTREAM_FAILED})
 
 
@@ -35,12 +46,15 @@ class Snapshot:
     If recording the changes fails, the snapshot is thrown away and read again.
     """
 
-    def __init__(self, catalog: Catalog | None = None) -> None:
+    def __init__(self, catalog: Catalog | None = None, platform: PlatformLimits | None = None) -> None:
         self.catalog = catalog or Catalog()
+        self.run_caps: dict[str, int] = {}
+        self.rules = Rules(self.catalog, platform, (), self.run_caps)
+        self.limits = LimitBook(self._values_of)
         self.runs: dict[str, Run] = {}
         self.attempts: dict[str, Attempt] = {}
         self.workers: dict[tuple[str, str], Worker] = {}
-        self.backlog = Backlog()
+        self.backlog = Backlog(self._open_line, self._needs_of)
         self.held: Counter[QueueName] = Counter()
         self.locks: dict[tuple[str, str], str] = {}
         self.sequences: dict[tuple[str, str], int] = {}
@@ -49,21 +63,65 @@ class Snapshot:
         self.broken: set[tuple[str, str]] = set()  # (team, location) whose latest code is not in force
         self.dispatch_seq = 0
         self.service_times: defaultdict[QueueName, ServiceTime] = defaultdict(ServiceTime)
+        self.step_times: defaultdict[tuple[QueueName, str], StepTime] = defaultdict(StepTime)
         self.changes = Changes()
         self.effects = Effects()
         self._timers: list[tuple[datetime, int, Step]] = []
         self._tie = count()
 
+    # -- limits ------------------------------------------------------------------------------------------------------
+
+    def _values_of(self, id: LimitId) -> Values:
+        return self.rules.values(id, self.backlog.now)
+
+    def _open_line(self, queue: QueueName) -> Line:
+        return Line(queue, self.limits.get(("queue", queue_limit_name(*queue))), self.limits.get(("team", queue[0])))
+
+    def _needs_of(self, step: Step) -> tuple[object, tuple[Need, ...], tuple[str, ...]]:
+        wants = self.rules.wants(step, self.declared(step.team, step.location, step.computation))
+        if not wants:
+            return (), (), ()
+        return wants, tuple((self.limits.get(id), slots) for id, slots, _ in wants), tuple(want[2] for want in wants)
+
+    def declared(self, team: str, location: str, computation: str) -> Computation | None:
+        """A computation as the code in force declares it, or the newest code that did; None when none is known."""
+        in_force = self.catalog.published.get((team, location))
+        if in_force is not None and (found := in_force.computations.get(computation)) is not None:
+            return found
+        for published in reversed(self.accepted.values()):
+            home = (published.manifest.team, published.manifest.location)
+            if home == (team, location) and (found := published.computations.get(computation)) is not None:
+                return found
+        return None
+
+    def give_back(self, holding: Holding) -> None:
+        """A grant of this very cycle comes to nothing."""
+        for limit, _ in holding.needs:
+            limit.give_token_back()
+        self.limits.leave(holding)
+
+    def free(self, step: Step) -> None:
+        """What the step's attempt holds is given back."""
+        holding: Holding | None = step.holding
+        if holding is not None:
+            step.holding = None
+            self.limits.leave(holding)
+
     # -- runs --------------------------------------------------------------------------------------------------------
 
-    def add_run(self, run: Run) -> None:
+    def add_run(self, run: Run, now: datetime) -> None:
         """Takes up a run whose steps are known: those that wait for nothing become candidates of admission, timers are set."""
+        self.backlog.now = now
         self.runs[run.id] = run
+        if run.cap is not None:
+            self.run_caps[run.id] = run.cap
         run.counts = Counter(step.state for step in run.steps)
         run.downstream = _downstream(run)
         for step in run.steps:
             step.waiting_on = sum(run.steps[number].state is not StepState.SUCCEEDED for number in step.upstream)
             if step.state is StepState.READY:
+                if step.ready_at is not None and step.ready_at < now:
+                    step.waited(Cause.TAKEOVER, (now - step.ready_at).total_seconds())
                 self.backlog.add(step)
             elif step.state is StepState.RETRY_WAIT and step.not_before is not None:
                 self._set_timer(step, step.not_before)
@@ -76,8 +134,9 @@ class Snapshot:
         for step in run.steps:
             step.state = step.recorded = StepState.WAITING if step.upstream else StepState.READY
             step.ready_at = None if step.upstream else now
+            step.since = now
         self.changes.planned_runs.append(run)
-        self.add_run(run)
+        self.add_run(run, now)
         if not run.steps:
             self._close_if_over(run, now)
 
@@ -92,6 +151,7 @@ class Snapshot:
             return
         run.ended_at = now
         del self.runs[run.id]
+        self.run_caps.pop(run.id, None)
         for step in run.steps:
             if step.attempt_id is not None:
                 self.forget_attempt(step.attempt_id)
@@ -103,13 +163,18 @@ class Snapshot:
         before = step.state
         if (before, to) not in STEP_ARROWS:
             raise AssertionError(f"no arrow {before} -> {to} (step {step.name})")
-        run = step.run
-        step.state = to
+        run, self.backlog.now = step.run, now
+        if before is StepState.READY:
+            self.backlog.leave(step)
+        elif before in WAITS and step.since is not None:
+            step.waited(WAITS[before], (now - step.since).total_seconds())
+        step.state, step.since = to, now
         run.counts[before] -= 1
         run.counts[to] += 1
         self.changes.steps[(run.id, step.number)] = step
         if before in HELD and to not in HELD:
             self.held[queue_of(step)] -= 1
+            self.free(step)
             self._unlock(step)
         elif to in HELD and before not in HELD:
             self.held[queue_of(step)] += 1
@@ -201,9 +266,10 @@ class Snapshot:
         if not again:
             return 0
         if run.id not in self.runs:
-            self.add_run(run)
+            self.add_run(run, now)
         for step in again:
             step.failures = step.losses = step.deaths = 0
+            step.since = now
         run.cancel_requested = False
         for step in again:
             step.waiting_on = sum(run.steps[number].state is not StepState.SUCCEEDED for number in step.upstream)

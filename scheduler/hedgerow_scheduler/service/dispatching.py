@@ -6,11 +6,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from hedgerow.errors import Problem, RequestError
-from hedgerow.protocol.orders import Input
-from hedgerow_scheduler.admission.admit import Grant
+from hedgerow.protocol.orders import StepOrder
+from hedgerow_scheduler.admission.places import Grant
 from hedgerow_scheduler.dispatch.orders import Publication, order_of, publication
 from hedgerow_scheduler.lifecycle.model import Attempt
 from hedgerow_scheduler.lifecycle.states import AttemptState, StepState
+from hedgerow_scheduler.lifecycle.waits import Cause
 from hedgerow_scheduler.metadata.inputs import Stored
 from hedgerow_scheduler.planning.inputs import Wanted, choose_inputs, missing_input, wanted_inputs
 from hedgerow_scheduler.planning.snapshot import Snapshot
@@ -33,20 +34,22 @@ class Dispatcher:
         bound = [(grant, wanted) for grant in grants if (wanted := self._wanted(snapshot, grant, now)) is not None]
         pairs = list({(want.asset, key) for _, wanted in bound for want in wanted for key in want.partitions})
         stored = read(pairs) if pairs else _NOTHING
-        messages = []
+        messages: dict[int, list[StepOrder]] = {}
         for grant, wanted in bound:
             choice = choose_inputs(wanted, stored.current, stored.held_back)
             if choice.held_back:
-                snapshot.backlog.park_on_asset(grant.step, choice.held_back[0])
-                _free_locks(snapshot, grant)
+                snapshot.backlog.park_on_asset(grant.step, choice.held_back[0], Cause.BLOCKED_BY_CHECK)
+                _come_to_nothing(snapshot, grant)
             elif choice.lacking:
                 asset = snapshot.catalog.assets[choice.lacking[0]]
                 external = asset.computation is None
                 missing = next(each.missing for each in choice.inputs if each.asset == asset.key)
                 _give_up(snapshot, grant, missing_input(asset.key, missing, external), now)
             else:
-                messages.append(self._attempt(snapshot, grant, choice.inputs, now))
-        return messages
+                attempt = self._attempt(snapshot, grant, now)
+                order = order_of(attempt, grant, choice.inputs, self._deployment, self._storage)
+                messages.setdefault(attempt.batch, []).append(order)
+        return [publication(orders, self._storage) for orders in messages.values()]
 
     @staticmethod
     def _wanted(snapshot: Snapshot, grant: Grant, now: datetime) -> tuple[Wanted, ...] | None:
@@ -56,8 +59,8 @@ class Dispatcher:
             _give_up(snapshot, grant, error.problems[0], now)
             return None
 
-    def _attempt(self, snapshot: Snapshot, grant: Grant, inputs: tuple[Input, ...], now: datetime) -> Publication:
-        step = grant.step
+    def _attempt(self, snapshot: Snapshot, grant: Grant, now: datetime) -> Attempt:
+        step, holding = grant.step, grant.holding
         if step.attempt_id is not None:
             snapshot.forget_attempt(step.attempt_id)  # a lost one: its outcome no longer counts
         step.attempt += 1
@@ -67,20 +70,23 @@ class Dispatcher:
             step.attempt_id, step, step.attempt, snapshot.dispatch_seq, AttemptState.DISPATCHED, AttemptState.DISPATCHED,
             grant.manifest_hash, now, now + self._start_timeout,
         )  # fmt: skip
+        holding.batch = attempt.batch = holding.batch or attempt.dispatch_seq
+        step.holding = holding
         snapshot.attempts[attempt.id] = attempt
         snapshot.changes.new_attempts.append(attempt)
         snapshot.lock(step, attempt.id)
         snapshot.move(step, StepState.DISPATCHED, now)
         snapshot.measure("step_dispatches", (step.team, step.queue))
-        return publication([order_of(attempt, grant, inputs, self._deployment, self._storage)], self._storage)
+        return attempt
 
 
 def _give_up(snapshot: Snapshot, grant: Grant, problem: Problem, now: datetime) -> None:
     snapshot.move(grant.step, StepState.FAILED, now, problem)
-    _free_locks(snapshot, grant)
+    _come_to_nothing(snapshot, grant)
 
 
-def _free_locks(snapshot: Snapshot, grant: Grant) -> None:
-    """The grant comes to nothing: steps that were parked because of it in the same cycle are looked at again."""
+def _come_to_nothing(snapshot: Snapshot, grant: Grant) -> None:
+    """What the grant took is given back, and steps that were parked because of it in the same cycle are looked at again."""
+    snapshot.give_back(grant.holding)
     for lock in grant.step.locks():
         snapshot.backlog.unlocked(lock)

@@ -19,12 +19,14 @@ from hedgerow_scheduler.ingest.fold import Fold
 from hedgerow_scheduler.ingest.inbox import Batch, ClaimAnswer, Inbox, Message, StreamLost
 from hedgerow_scheduler.ingest.reader import Follow
 from hedgerow_scheduler.lifecycle.changes import Changes, Effects
-from hedgerow_scheduler.metadata import leadership, teams
+from hedgerow_scheduler.metadata import leadership, limits, teams
 from hedgerow_scheduler.metadata.inputs import Stored, read_stored
 from hedgerow_scheduler.metadata.leadership import Leadership
 from hedgerow_scheduler.metadata.recording import gather
 from hedgerow_scheduler.metadata.writes import Writes
 from hedgerow_scheduler.observe.metrics import SchedulerMetrics
+from hedgerow_scheduler.planning import limiting
+from hedgerow_scheduler.planning.rules import PlatformLimits
 from hedgerow_scheduler.recovery.claims import claim_answered, claim_unanswered
 from hedgerow_scheduler.recovery.leases import Contact, broker_lost_data, reap
 from hedgerow_scheduler.service.brokers import Brokers
@@ -80,7 +82,8 @@ class Loop:
         self._dispatcher = Dispatcher(settings.name, settings.storage, start_timeout, new_id)
         with engine.begin() as connection:
             self.now = leadership.read_time(connection)
-            self.snapshot = read_snapshot(connection, self.now, start_timeout, self.lease)
+            platform = PlatformLimits(settings.teams, {pool.name: pool for pool in settings.pools})
+            self.snapshot = read_snapshot(connection, self.now, start_timeout, self.lease, platform)
             self._cursors = read_cursors(connection)
             leadership.guard(connection, lead)
         self.fold = Fold(self.snapshot, self.lease, noise)
@@ -90,6 +93,7 @@ class Loop:
         past = self.now - timedelta(hours=1)
         self._due = _Due(self.now, past, past, self.now, past)
         self._more = False
+        self._admit_at: datetime | None = None
         self._read_at = clock.monotonic()
 
     # -- one cycle ---------------------------------------------------------------------------------------------------
@@ -111,16 +115,20 @@ class Loop:
             if woken or self._more or self.now - self._due.looked >= LOOK:
                 self._look(connection)
             self.snapshot.fire_timers(self.now)
+            if gone := limiting.expire_overrides(self.snapshot, self.now):
+                limits.remove_expired(connection, gone)
             if self.now - self._due.reaped >= REAP:
                 self._due.reaped = self.now
                 reap(self.snapshot, self._contacts, self.now, self.lease, self.lease * 3)
             planned = perf_counter()
             grants = self.admission.grant(self.snapshot, self.now)
+            self._admit_at = self.admission.due
             admitted = perf_counter()
             writes = Writes()
             publications = self._dispatcher.dispatch(
                 self.snapshot, grants, self.now, partial(self._current, connection, writes)
             )
+            self.snapshot.changes.buckets.extend(self.snapshot.limits.levels())
             gather(writes, self._swap_changes(), self.now)
             leadership.add_guard(writes, self._lead)
             writes.flush(connection)
@@ -140,7 +148,7 @@ class Loop:
     def _is_due(self) -> bool:
         elapsed = timedelta(seconds=IDLE_S)
         soon = self._now_estimate()
-        timer = self.snapshot.next_timer()
+        timer = self._next_timer()
         return soon - self._due.renewed >= RENEW - elapsed or (timer is not None and timer <= soon)
 
     def _now_estimate(self) -> datetime:
@@ -151,10 +159,16 @@ class Loop:
         self._read_at = clock.monotonic()
         if self._more or self._care.is_holding():
             return 0.0
-        timer = self.snapshot.next_timer()
+        timer = self._next_timer()
         if timer is None:
             return IDLE_S
         return min(IDLE_S, max(0.0, (timer - self.now).total_seconds()))
+
+    def _next_timer(self) -> datetime | None:
+        """When a retry, a limit's next token or the end of an override is due."""
+        snapshot = self.snapshot
+        dues = (snapshot.next_timer(), self._admit_at, snapshot.rules.next_expiry(self.now))
+        return min((due for due in dues if due is not None), default=None)
 
     def _swap_changes(self) -> Changes:
         changes, self.snapshot.changes = self.snapshot.changes, Changes()
@@ -223,6 +237,9 @@ class Loop:
                 self._begin_epoch(team)
             else:
                 self._brokers.follow(Follow(team, known[0], known[1], False, self._generation))
+        overrides = limits.read_overrides(connection)
+        if overrides != self.snapshot.rules.overrides:
+            limiting.use_overrides(self.snapshot, overrides, self.now)
         more_runs = take_requested_runs(connection, self.snapshot, self.now, self._renew)
         commanded = take_commands(connection, self.snapshot, self.now)
         self._more = more_runs or commanded >= 500

@@ -14,10 +14,13 @@ from hedgerow_scheduler.lifecycle.changes import CommandOutcome
 from hedgerow_scheduler.lifecycle.model import Run, Step
 from hedgerow_scheduler.lifecycle.states import RunState, StepState
 from hedgerow_scheduler.metadata import commands, runs
+from hedgerow_scheduler.planning.limiting import prioritise
+from hedgerow_scheduler.planning.request import run_cap
 from hedgerow_scheduler.planning.snapshot import Snapshot
 from hedgerow_scheduler.planning.steps import PlannedStep, plan_steps
 from hedgerow_scheduler.service.draining import drain
 
+MAX_PRIORITY = 100
 STEPS_PER_CYCLE = 5_000
 log = logging.getLogger("hedgerow.scheduler")
 
@@ -43,6 +46,7 @@ def take_requested_runs(connection: Connection, snapshot: Snapshot, now: datetim
             problem = Problem("HR-Q014", f"Planning failed: {error!r}.", "Report it with the scheduler's log.")
             snapshot.changes.failed_requests.append((item.run.id, problem))
             continue
+        item.run.cap = run_cap(item.request, snapshot.catalog.jobs)
         item.run.steps = [_step(item.run, plan) for plan in planned]
         steps += len(planned)
         snapshot.start_run(item.run, now)
@@ -90,7 +94,19 @@ def _apply(snapshot: Snapshot, command: commands.PendingCommand, run: Run | None
         return {"cancelled": _cancel(snapshot, run, numbers, now, command.author)}
     if command.kind == "retry_run":
         return {"retried": _retry(snapshot, run, numbers, now)}
+    if command.kind == "set_run_priority":
+        return _prioritise(snapshot, run, command.body.get("priority"), now)
     return {"refused": f"There is no command '{command.kind}'."}
+
+
+def _prioritise(snapshot: Snapshot, run: Run, priority: object, now: datetime) -> dict[str, Any]:
+    if run.id not in snapshot.runs:
+        return {"refused": f"Run {run.id} has ended."}
+    if not isinstance(priority, int) or abs(priority) > MAX_PRIORITY:
+        return {"refused": f"The priority must be from {-MAX_PRIORITY} to {MAX_PRIORITY}."}
+    before = run.priority
+    prioritise(snapshot, run, priority, now)
+    return {"before": before, "priority": priority}
 
 
 def _numbers(body: dict[str, Any], run: Run | None) -> set[int] | None:

@@ -57,7 +57,7 @@ def test_two_queues_share_the_slots_of_workers_that_serve_both() -> None:
     assert len(world.cycle()) == 3
 
 
-def test_queues_that_share_slots_share_them_by_priority_then_age_of_the_run() -> None:
+def test_queues_that_share_slots_share_them_by_priority_then_take_turns() -> None:
     many, urgent = asset("a", partitions=MANY), asset("h", queue="heavy", priority=5)
     world = World(manifest("sales", many, urgent, asset("k", queue="heavy")))
     world.beat("sales", slots=2, queues=("default", "heavy"))
@@ -68,7 +68,7 @@ def test_queues_that_share_slots_share_them_by_priority_then_age_of_the_run() ->
     assert sorted(names(first)) == ["a", "h"]
     world.begin(*first)
     world.finish(*first)
-    assert names(world.cycle()) == ["a", "a"]
+    assert sorted(names(world.cycle())) == ["a", "k"]
 
 
 def test_a_full_queue_of_high_priority_leaves_the_slots_to_the_others() -> None:
@@ -204,7 +204,7 @@ def test_a_step_that_only_older_code_declares_runs_on_the_workers_that_still_ser
     world.send("sales", *chunks(new))
     world.beat("sales", "w2", slots=9)
     bound = [(attempt.step.computation, attempt.manifest_hash) for attempt in world.cycle()]
-    assert bound == [("a", published(old).hash)] * 2 + [("b", published(new).hash)]
+    assert sorted(bound) == [("a", published(old).hash)] * 2 + [("b", published(new).hash)]
     assert world.cycle() == []
 
 

@@ -50,6 +50,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_audit_subject", "audit", ["subject", "id"])
     op.add_column("runs", sa.Column("priority", sa.SmallInteger(), server_default="0", nullable=False))
+    op.add_column("runs", sa.Column("cap", sa.Integer(), nullable=True))
     op.add_column("steps", sa.Column("waits", postgresql.JSONB(), nullable=True))
     op.add_column("attempts", sa.Column("batch", sa.BigInteger(), server_default="0", nullable=False))
     op.add_column("attempts", sa.Column("holds", postgresql.JSONB(), nullable=True))
@@ -57,7 +58,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Removes them."""
-    for table, column in (("attempts", "holds"), ("attempts", "batch"), ("steps", "waits"), ("runs", "priority")):
+    for table, column in (("attempts", "holds"), ("attempts", "batch"), ("steps", "waits"), ("runs", "cap"), ("runs", "priority")):
         op.drop_column(table, column)
     for table in ("audit", "token_buckets", "limit_overrides"):
         op.drop_table(table)

@@ -1,0 +1,338 @@
+"""The backlog: ready steps, grouped so that a cycle of admission looks at a few heads however many steps wait.
+
+A step waits in a *line* (its queue), there in a *lane* (one band of priority), there in a *group* (the same limits beyond those of
+the queue), there behind the other steps of its run. What blocks one step of a group blocks all of them, so that a group is parked
+on a limit as a whole and looked at again when that limit may let someone out.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import TypeAlias
+
+from hedgerow_scheduler.lifecycle.model import Run, Step
+from hedgerow_scheduler.lifecycle.states import StepState
+from hedgerow_scheduler.lifecycle.waits import Cause, WaitClock
+from hedgerow_scheduler.limits.fairness import FairShares
+from hedgerow_scheduler.limits.limit import Limit, Need
+
+QueueName: TypeAlias = tuple[str, str, str]  # (team, location, queue)
+Place: TypeAlias = tuple[str, str]  # (team, location)
+AGEING = timedelta(minutes=5)  # a lane that is passed over for so long rises by one band
+
+
+def queue_of(step: Step) -> QueueName:
+    """The queue a step waits in."""
+    return (step.team, step.location, step.queue)
+
+
+class Ticket:
+    """A step's place in the backlog, from the moment it became ready until it left or was parked."""
+
+    __slots__ = ("entered", "group", "number", "parked", "since", "step")
+
+    def __init__(self, number: int, step: Step, since: datetime) -> None:
+        self.number, self.step, self.since = number, step, since
+        self.group: Group | None = None
+        self.entered: dict[Cause, float] = {}
+        self.parked: Cause | None = None
+
+
+class RunLine:
+    """The steps of one run in one group, by number."""
+
+    __slots__ = ("entries", "run")
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.entries: list[tuple[int, int, Ticket]] = []
+
+    def head(self, group: Group) -> Step | None:
+        """The first step that still waits here."""
+        entries = self.entries
+        while entries:
+            ticket = entries[0][2]
+            if ticket.group is group:
+                return ticket.step
+            heapq.heappop(entries)
+        return None
+
+
+class Group:
+    """Steps of one lane that need the same limits. `own` is what holds all of them up, `TURN` when nothing but the order does.
+
+    `signature` tells groups apart, `needs` are the limits beyond queue and team, `sharers` who is charged for each of these.
+    """
+
+    __slots__ = ("_heap", "_lines", "arrivals", "clock", "computations", "hungry_since", "lane", "needs", "own", "parked_on",
+                 "sharers", "signature", "size")  # fmt: skip
+
+    def __init__(
+        self, lane: Lane, signature: object, needs: tuple[Need, ...], sharers: tuple[str, ...], now: datetime
+    ) -> None:
+        self.lane, self.signature, self.needs, self.sharers = lane, signature, needs, sharers
+        self.size = 0
+        self.own = Cause.TURN
+        self.parked_on: Limit | None = None
+        self.hungry_since: datetime | None = None
+        self.clock = WaitClock(now, lane.line.cause or Cause.TURN)
+        self.arrivals: deque[Ticket] = deque()
+        self.computations: set[str] = set()
+        self._lines: dict[str, RunLine] = {}
+        self._heap: list[tuple[float, datetime, str, RunLine]] = []
+
+    @property
+    def cause(self) -> Cause:
+        """What its steps wait for: what closes the queue comes first."""
+        return self.lane.line.cause or self.own
+
+    def push(self, ticket: Ticket) -> None:
+        """A step joins, or comes back unchanged after it was taken."""
+        run = ticket.step.run
+        line = self._lines.get(run.id)
+        if line is None:
+            line = self._lines[run.id] = RunLine(run)
+        if not line.entries:
+            heapq.heappush(self._heap, (self.lane.fair.start(run.id), run.created_at, run.id, line))
+        heapq.heappush(line.entries, (ticket.step.number, ticket.number, ticket))
+
+    def first_line(self) -> tuple[float, RunLine] | None:
+        """The run whose turn it is, with its start tag; None when no step waits. Tags only grow, so that old ones are renewed late."""
+        heap = self._heap
+        while heap:
+            tag, created, run_id, line = heap[0]
+            if line.head(self) is None:
+                heapq.heappop(heap)
+                if self._lines.get(run_id) is line:
+                    del self._lines[run_id]
+                continue
+            fresh = self.lane.fair.start(run_id)
+            if fresh <= tag:
+                return tag, line
+            heapq.heapreplace(heap, (fresh, created, run_id, line))
+        return None
+
+    def hold_up(self, cause: Cause, limit: Limit | None, now: datetime) -> None:
+        """What holds the whole group up from now on; `limit` parks it there."""
+        if self.parked_on is not None:
+            self.parked_on.parked.pop(self, None)
+        self.parked_on = limit
+        if limit is not None:
+            limit.parked[self] = None
+        self.own = cause
+        self.clock.mark(self.cause, now)
+
+    def oldest(self) -> datetime | None:
+        """Since when the step waits that became ready first."""
+        while self.arrivals and self.arrivals[0].group is not self:
+            self.arrivals.popleft()
+        return self.arrivals[0].step.ready_at if self.arrivals else None
+
+    def tickets(self) -> Iterator[Ticket]:
+        """Those of all that wait here, in no order."""
+        for line in self._lines.values():
+            yield from (ticket for _, _, ticket in line.entries if ticket.group is self)
+
+
+class Lane:
+    """One band of a line: priority of the asset and of the run. Runs take turns in it by `fair`."""
+
+    __slots__ = ("band", "fair", "groups", "line", "size", "urgency", "waiting_since")
+
+    def __init__(self, line: Line, urgency: int, band: int, now: datetime) -> None:
+        self.line, self.urgency, self.band = line, urgency, band
+        self.size = 0
+        self.fair: FairShares[str] = FairShares()
+        self.groups: dict[object, Group] = {}
+        self.waiting_since = now
+
+    def aged(self, now: datetime) -> int:
+        """By how many bands it has risen because it was passed over."""
+        return max(0, (now - self.waiting_since) // AGEING)
+
+
+class Line:
+    """One queue. `cause` closes it as a whole, None when it is open."""
+
+    __slots__ = ("cause", "lanes", "limit", "name", "size", "team_limit")
+
+    def __init__(self, name: QueueName, limit: Limit, team_limit: Limit) -> None:
+        self.name, self.limit, self.team_limit = name, limit, team_limit
+        self.size = 0
+        self.cause: Cause | None = None
+        self.lanes: dict[tuple[int, int], Lane] = {}
+
+    @property
+    def place(self) -> Place:
+        """The (team, location) that it belongs to."""
+        return self.name[:2]
+
+    def groups(self) -> Iterator[Group]:
+        """Its groups."""
+        for lane in self.lanes.values():
+            yield from lane.groups.values()
+
+    def close(self, cause: Cause | None, now: datetime) -> None:
+        """What closes it from now on; None opens it."""
+        if cause is not self.cause:
+            self.cause = cause
+            for group in self.groups():
+                group.clock.mark(group.cause, now)
+
+
+class Backlog:
+    """All ready steps. `now` is the time of the cycle: whoever moves steps keeps it.
+
+    `open_line(queue)` gives a new line, `needs_of(step)` the limits of a step beyond queue and team with who is charged, and a
+    signature that is equal for equal needs.
+    """
+
+    def __init__(
+        self,
+        open_line: Callable[[QueueName], Line],
+        needs_of: Callable[[Step], tuple[object, tuple[Need, ...], tuple[str, ...]]],
+    ) -> None:
+        self.now = datetime.min.replace(tzinfo=UTC)
+        self.lines: dict[QueueName, Line] = {}
+        self._open_line, self._needs_of = open_line, needs_of
+        self._on_lock: dict[tuple[str, str], list[Step]] = defaultdict(list)
+        self._on_asset: dict[str, list[Step]] = defaultdict(list)
+        self._on_code: dict[Place, list[Step]] = defaultdict(list)
+        self._arrivals = count()
+
+    # -- coming and going --------------------------------------------------------------------------------------------
+
+    def add(self, step: Step) -> None:
+        """A step became ready, or is looked at again."""
+        now = self.now
+        ticket = Ticket(next(self._arrivals), step, now)
+        lane = self._lane(step)
+        signature, needs, sharers = self._needs_of(step)
+        group = lane.groups.get(signature)
+        if group is None:
+            group = lane.groups[signature] = Group(lane, signature, needs, sharers, now)
+        if not lane.size:
+            lane.waiting_since = now
+        ticket.group, ticket.entered = group, group.clock.reading(now)
+        group.computations.add(step.computation)
+        group.size += 1
+        lane.size += 1
+        lane.line.size += 1
+        group.push(ticket)
+        group.arrivals.append(ticket)
+        step.ticket = ticket
+
+    def _lane(self, step: Step) -> Lane:
+        name = queue_of(step)
+        line = self.lines.get(name)
+        if line is None:
+            line = self.lines[name] = self._open_line(name)
+        urgency = step.run.priority
+        band = urgency + step.priority
+        lane = line.lanes.get((urgency, band))
+        if lane is None:
+            lane = line.lanes[urgency, band] = Lane(line, urgency, band, self.now)
+        return lane
+
+    def leave(self, step: Step) -> None:
+        """A step is ready no more, or is put elsewhere: the seconds that it waited are added to its own."""
+        ticket: Ticket | None = step.ticket
+        if ticket is None:
+            return
+        step.ticket = None
+        if ticket.parked is not None:
+            step.waited(ticket.parked, (self.now - ticket.since).total_seconds())
+        group = ticket.group
+        if group is None:
+            return
+        ticket.group = None
+        entered = ticket.entered
+        for cause, seconds in group.clock.reading(self.now).items():
+            step.waited(cause, seconds - entered.get(cause, 0.0))
+        group.size -= 1
+        lane = group.lane
+        lane.size -= 1
+        lane.line.size -= 1
+        if not group.size:
+            group.hold_up(Cause.TURN, None, self.now)
+            group.hungry_since = None
+            del lane.groups[group.signature]
+
+    def regroup(self, steps: Iterable[Step]) -> None:
+        """What these steps need, or their priority, has changed."""
+        for step in list(steps):
+            ticket: Ticket | None = step.ticket
+            if ticket is not None and ticket.group is not None:
+                self.leave(step)
+                self.add(step)
+
+    # -- parking -----------------------------------------------------------------------------------------------------
+
+    def park_on_lock(self, step: Step, lock: tuple[str, str]) -> None:
+        """The step waits until no attempt holds (asset, partition)."""
+        self._park(step, Cause.SAME_OUTPUT)
+        self._on_lock[lock].append(step)
+
+    def park_on_asset(self, step: Step, asset: str, cause: Cause = Cause.UNRESOLVED) -> None:
+        """The step waits until `asset` changes: it gets a current materialization, or comes to be declared."""
+        self._park(step, cause)
+        self._on_asset[asset].append(step)
+
+    def park_on_code(self, step: Step) -> None:
+        """The step waits until its location's workers serve other code, or the definitions change."""
+        self._park(step, Cause.NO_CODE)
+        self._on_code[step.team, step.location].append(step)
+
+    def _park(self, step: Step, cause: Cause) -> None:
+        self.leave(step)
+        ticket = Ticket(next(self._arrivals), step, self.now)
+        ticket.parked = cause
+        step.ticket = ticket
+
+    def code_changed(self, place: Place) -> None:
+        """The workers of (team, location) serve other manifests than before."""
+        self._release(self._on_code.pop(place, ()))
+
+    def unlocked(self, lock: tuple[str, str]) -> None:
+        """(asset, partition) is free."""
+        self._release(self._on_lock.pop(lock, ()))
+
+    def asset_changed(self, asset: str) -> None:
+        """An asset got a current materialization."""
+        self._release(self._on_asset.pop(asset, ()))
+
+    def release_parked_on_assets(self) -> None:
+        """The definitions changed: everything that waits for an asset or for code is looked at again."""
+        for asset in list(self._on_asset):
+            self.asset_changed(asset)
+        for place in list(self._on_code):
+            self.code_changed(place)
+
+    def _release(self, steps: list[Step] | tuple[Step, ...]) -> None:
+        for step in steps:
+            if step.state is StepState.READY and step.ticket is not None and step.ticket.parked is not None:
+                self.leave(step)
+                self.add(step)
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    def parked(self) -> Iterator[Step]:
+        """The steps that wait for a lock, an asset or code, each once."""
+        seen: set[int] = set()
+        for parked in (*self._on_lock.values(), *self._on_asset.values(), *self._on_code.values()):
+            for step in parked:
+                ticket: Ticket | None = step.ticket
+                if ticket is not None and ticket.parked is not None and ticket.number not in seen:
+                    seen.add(ticket.number)
+                    yield step
+
+    def __iter__(self) -> Iterator[Step]:
+        """Every ready step, parked or not, in no order."""
+        for line in self.lines.values():
+            for group in line.groups():
+                yield from (ticket.step for ticket in group.tickets())
+        yield from self.parked()
