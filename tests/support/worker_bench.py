@@ -45,14 +45,14 @@ class FakeScheduler:
         self.heartbeats: list[tuple[str, Any]] = []
         self.acked: dict[str, int] = {}
         self.acknowledging = True
-        self._cursor = "0"
+        self.cursor = "0"
 
     def read(self) -> None:
         """Takes in what is on the stream: next numbers only, as the ingestor does."""
         stream = names.events_stream(DEPLOYMENT, TEAM)
-        for _, entries in self.redis.xread({stream: self._cursor}, count=500) or []:
+        for _, entries in self.redis.xread({stream: self.cursor}, count=500) or []:
             for entry_id, fields in entries:
-                self._cursor = entry_id
+                self.cursor = entry_id
                 for raw in split_batch(fields[STREAM_FIELD]):
                     envelope = decode_envelope(raw)
                     body = msgspec.json.decode(envelope.body, type=KINDS[envelope.kind])

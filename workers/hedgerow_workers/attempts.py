@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from hedgerow import clock
+from hedgerow.errors import Problem
 from hedgerow.protocol.events import FailureReason, Held
 from hedgerow.protocol.orders import StepOrder
 
@@ -23,12 +24,12 @@ class Stop:
 
 
 class Attempt:
-    """One claimed order. `started_at` is on the monotonic clock, None until a runner has it; `log_path` is its runner's log.
+    """One claimed order. `started_at` is on the monotonic clock, None until a runner has begun with it; `log_path` is its log.
 
-    `kill_at`, on the same clock, is when a stop's grace ends.
+    `kill_at`, on the same clock, is when a stop's grace ends. `too_large` says why it can't succeed although its code may.
     """
 
-    __slots__ = ("_lock", "_on_stop", "kill_at", "log_path", "order", "started_at", "stop", "token")
+    __slots__ = ("_lock", "_on_stop", "kill_at", "log_path", "order", "started_at", "stop", "token", "too_large")
 
     def __init__(self, order: StepOrder, token: str) -> None:
         self.order = order
@@ -36,6 +37,7 @@ class Attempt:
         self.started_at: float | None = None
         self.log_path = ""
         self.stop: Stop | None = None
+        self.too_large: Problem | None = None
         self.kill_at = 0.0
         self._on_stop: Callable[[], None] | None = None
         self._lock = threading.Lock()
@@ -74,12 +76,13 @@ class Attempts:
             self._held[attempt.order.attempt_id] = attempt
             self.taken += 1
 
-    def report(self, attempt: Attempt, number: int) -> None:
-        """The attempt is over; its last event has this number in the outbox, and its lease is renewed until that is sent."""
-        attempt_id = attempt.order.attempt_id
+    def report(self, over: Iterable[Attempt], number: int) -> None:
+        """These attempts are over; their last events are in the outbox up to this number, and leases are renewed until those are sent."""
         with self._lock:
-            if self._held.pop(attempt_id, None) is not None:
-                self._reported[attempt_id] = (Held(attempt_id, attempt.token), number)
+            for attempt in over:
+                attempt_id = attempt.order.attempt_id
+                if self._held.pop(attempt_id, None) is not None:
+                    self._reported[attempt_id] = (Held(attempt_id, attempt.token), number)
 
     def running(self) -> list[Attempt]:
         """The attempts that are not over."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import threading
+from collections.abc import Sequence
 
 import redis
 
 from hedgerow import clock
 from hedgerow.protocol import names
 from hedgerow.protocol.orders import StepOrder
-from hedgerow_workers.broker import BrokerErrors
+from hedgerow_workers.broker import BrokerErrors, Line
 
 TRIES = 3
 # A claim outlives its order by this much: whoever gets the order later finds it expired, and before that finds it claimed,
@@ -22,32 +24,57 @@ log = logging.getLogger("hedgerow.worker")
 
 
 class Claims:
-    """Takes claims under this worker's id."""
+    """Takes claims under this worker's id. Each thread that asks has a connection of its own."""
 
     def __init__(self, client: redis.Redis, deployment: str, team: str, worker: str) -> None:
         self._client = client
         self._deployment = deployment
         self._team = team
         self._worker = worker
+        self._lines = threading.local()
 
-    def take(self, order: StepOrder, now_ms: int) -> str | None:
-        """The token under which the attempt is now ours; None when it is another's, revoked, or the broker gives no clear answer.
+    def take(self, orders: Sequence[StepOrder], now_ms: int) -> list[str | None]:
+        """For each order the token under which the attempt is now ours; None when it is another's, revoked, or the broker gives no clear answer.
 
-        An attempt given up for want of an answer is sent again by the scheduler, with the claim to tell it who has it.
+        All are asked for at once. An attempt given up for want of an answer is sent again by the scheduler, with the claim to
+        tell it who has it.
         """
-        key = names.claim_key(self._deployment, self._team, order.attempt_id)
-        token = f"{self._worker}:{clock.nonce()}"
-        life_ms = max(0, order.start_before_ms - now_ms) + MARGIN_MS if order.start_before_ms else UNLIMITED_MS
+        mine = [f"{self._worker}:{clock.nonce()}" for _ in orders]
+        tokens: list[str | None] = [None] * len(orders)
+        unclear: Sequence[int] = range(len(orders))
         for _ in range(TRIES):
-            try:
-                found = self._client.set(key, token, nx=True, get=True, px=life_ms)
-            except BrokerErrors as error:
-                # It may have been taken all the same: the next try then finds our own token.
-                log.debug("the claim of %s has no answer: %s", order.attempt_id, error)
-                continue
-            if found is None or found == token.encode():
-                return token
-            log.info("attempt %s is taken: %s", order.attempt_id, found)
-            return None
-        log.warning("attempt %s is given up: the broker does not answer", order.attempt_id)
-        return None
+            commands = [_command(self._key(orders[each]), mine[each], orders[each], now_ms) for each in unclear]
+            answers = self._ask(commands)
+            again = []
+            for each, answer in zip(unclear, answers, strict=True):
+                # Nothing, or our own token if an earlier try had landed after all.
+                if answer is None or answer == mine[each].encode():
+                    tokens[each] = mine[each]
+                elif isinstance(answer, Exception):
+                    log.debug("the claim of %s has no answer: %s", orders[each].attempt_id, answer)
+                    again.append(each)
+                else:
+                    log.info("attempt %s is taken: %s", orders[each].attempt_id, answer)
+            if not again:
+                return tokens
+            unclear = again
+        for each in unclear:
+            log.warning("attempt %s is given up: the broker does not answer", orders[each].attempt_id)
+        return tokens
+
+    def _ask(self, commands: list[tuple[str, ...]]) -> list[object]:
+        line: Line | None = getattr(self._lines, "line", None)
+        if line is None:
+            line = self._lines.line = Line(self._client)
+        try:
+            return line.ask(commands)
+        except BrokerErrors as error:
+            return [error] * len(commands)
+
+    def _key(self, order: StepOrder) -> str:
+        return names.claim_key(self._deployment, self._team, order.attempt_id)
+
+
+def _command(key: str, token: str, order: StepOrder, now_ms: int) -> tuple[str, ...]:
+    life_ms = max(0, order.start_before_ms - now_ms) + MARGIN_MS if order.start_before_ms else UNLIMITED_MS
+    return ("SET", key, token, "PX", str(life_ms), "NX", "GET")

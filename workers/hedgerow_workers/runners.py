@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import signal
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,6 +19,7 @@ from hedgerow.protocol.envelope import WIRE_VERSION, Envelope, decode_envelope, 
 
 READ_BYTES = 256 * 1024
 TAIL_BYTES = 4096
+SMALL_PIPE_BYTES = 16 * 1024
 COMMAND = ("-m", "hedgerow.runner")
 
 
@@ -27,13 +30,14 @@ class RunnerEndedError(Exception):
 class Runner:
     """A runner process in a session of its own. One thread at a time speaks to it; any thread may signal it.
 
-    `spool` is the file for the output of the attempts, used again by each; `boot_log` gets what is printed outside of them.
-    `doomed` is why it was killed on purpose, if it was.
+    `boot_log` gets what is printed outside of attempts. `doomed` is why it was killed on purpose, if it was.
     """
 
     def __init__(self, python: Path, directory: Path, environment: dict[str, str], spools: Path, number: int) -> None:
         self.number = number
-        self.spool = spools / f"{number}.log"
+        self._folder = spools
+        self._spools: list[Path] = []
+        self._spools_made = 0
         self.boot_log = spools / f"{number}.boot.log"
         self.steps = 0
         self.hash = ""
@@ -76,6 +80,7 @@ class Runner:
         finally:
             os.close(orders_read)
             os.close(events_write)
+        self._ahead_bytes = _capacity(self._orders) // 2
         self._poll = select.poll()
         self._poll.register(self._events, select.POLLIN)
 
@@ -86,12 +91,30 @@ class Runner:
 
     def send(self, body: object) -> None:
         """Sends one message; `RunnerEndedError` when nobody reads any more."""
-        envelope = Envelope(clock.uuid7(), protocol.KIND_OF[type(body)], WIRE_VERSION, encode_body(body))
-        data = encode_envelope(envelope)
-        frame = memoryview(len(data).to_bytes(protocol.FRAME_HEADER_BYTES, "big") + data)
+        self.write(_frame(body))
+
+    def frames(self, messages: Sequence[object]) -> list[bytes]:
+        """The frames of the first of these messages, one at least: what `write` can send ahead without ever having to wait.
+
+        Half of what the pipe holds, as the kernel may leave pages of it half empty: a runner that waits for us to read its events
+        does not read, and must not be waited for.
+        """
+        frames: list[bytes] = []
+        size = 0
+        for message in messages:
+            frame = _frame(message)
+            size += len(frame)
+            if frames and size > self._ahead_bytes:
+                break
+            frames.append(frame)
+        return frames
+
+    def write(self, frames: bytes) -> None:
+        """Sends frames; `RunnerEndedError` when nobody reads any more."""
+        rest = memoryview(frames)
         try:
-            while frame:
-                frame = frame[os.write(self._orders, frame) :]
+            while rest:
+                rest = rest[os.write(self._orders, rest) :]
         except BrokenPipeError:
             raise RunnerEndedError from None
 
@@ -137,7 +160,7 @@ class Runner:
             if fd >= 0:
                 os.close(fd)
         self._orders = self._events = -1
-        for path in (self.spool, self.boot_log):
+        for path in (*self._spools, self.boot_log):
             path.unlink(missing_ok=True)
         return code
 
@@ -152,13 +175,23 @@ class Runner:
         except subprocess.TimeoutExpired:
             return None
 
-    def tail(self) -> str:
-        """The last lines that it printed, in the running attempt or outside of one."""
-        return tail_of(self.spool) or tail_of(self.boot_log)
+    def spool(self, place: int) -> Path:
+        """The file for the output of the attempt at this place, from 0, of those sent together; the next ones use it again."""
+        while len(self._spools) <= place:
+            self._spools.append(self._new_spool())
+        return self._spools[place]
 
-    def leave_spool(self) -> None:
-        """Gives the next attempt another spool: the one until now belongs to an upload that has not ended."""
-        self.spool = self.spool.with_name(f"{self.number}.{self.steps}.log")
+    def leave_spool(self, spool: Path) -> None:
+        """Later attempts get another spool: this one belongs to an upload that has not ended."""
+        self._spools[self._spools.index(spool)] = self._new_spool()
+
+    def tail(self, spool: Path | None = None) -> str:
+        """The last lines that it printed, in the attempt with this spool or outside of one."""
+        return (tail_of(spool) if spool else "") or tail_of(self.boot_log)
+
+    def _new_spool(self) -> Path:
+        self._spools_made += 1
+        return self._folder / f"{self.number}.{self._spools_made}.log"
 
     def _closed_by_runner(self) -> bool:
         return any(event & select.POLLHUP for _, event in self._poll.poll(0))
@@ -176,6 +209,19 @@ class Runner:
         data = bytes(buffer[header : header + length])
         del buffer[: header + length]
         return decode_envelope(data)
+
+
+def _frame(body: object) -> bytes:
+    data = encode_envelope(Envelope(clock.uuid7(), protocol.KIND_OF[type(body)], WIRE_VERSION, encode_body(body)))
+    return len(data).to_bytes(protocol.FRAME_HEADER_BYTES, "big") + data
+
+
+def _capacity(pipe: int) -> int:
+    """How many bytes a pipe holds; Linux gives less than usual to a user with very many pipes, other systems do not say."""
+    try:
+        return fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ)
+    except (AttributeError, OSError):
+        return SMALL_PIPE_BYTES
 
 
 def describe_exit(code: int) -> str:

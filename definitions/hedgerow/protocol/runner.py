@@ -10,7 +10,9 @@ envelope. End of file on the orders pipe means: exit at once. Standard output an
     execute        ──────────────────▶
                    ◀──────────────────    asset_materialized*, check_evaluated*,
                                           attempt_succeeded | attempt_failed | attempt_skipped   (exactly one, last)
-    execute        ──────────────────▶    (one at a time)
+    execute, ...   ──────────────────▶    (several may be sent ahead; done one after another, in order)
+    withdraw       ──────────────────▶    (of those sent ahead)
+                   ◀──────────────────    withdrawn   (instead of all other events of such an attempt)
 """
 
 from __future__ import annotations
@@ -51,5 +53,24 @@ class Execute(msgspec.Struct, frozen=True, omit_defaults=True):
     code_version: str = ""
 
 
-KINDS: dict[str, type] = {"load": Load, "loaded": Loaded, "load_failed": LoadFailed, "execute": Execute}
+class Withdraw(msgspec.Struct, frozen=True):
+    """Do not begin these attempts, if they have not begun. A runner that does not know this executes them."""
+
+    attempt_ids: tuple[str, ...]
+
+
+class Withdrawn(msgspec.Struct, frozen=True):
+    """The attempt was withdrawn in time: nothing of it has been or will be done."""
+
+    attempt_id: str
+
+
+KINDS: dict[str, type] = {
+    "load": Load,
+    "loaded": Loaded,
+    "load_failed": LoadFailed,
+    "execute": Execute,
+    "withdraw": Withdraw,
+    "withdrawn": Withdrawn,
+}
 KIND_OF: dict[type, str] = {body: kind for kind, body in KINDS.items()}

@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import threading
+from collections.abc import Iterator
 
 from hedgerow import clock
 from hedgerow.protocol.envelope import WIRE_VERSION, Envelope, encode_body, encode_envelope
@@ -26,21 +27,24 @@ class Orders:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._buffer = bytearray()
+        self._closed = False
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLIN)
         os.set_inheritable(descriptor, False)
 
     def next(self) -> bytes | None:
         """The body of the next frame; None when the worker has closed the pipe. Raises `FrameError`."""
-        if not self._fill(FRAME_HEADER_BYTES):
-            return None
-        size = int.from_bytes(self._buffer[:FRAME_HEADER_BYTES], "big")
-        if size > MAX_FRAME_BYTES:
-            raise FrameError(f"a frame of {size:,} bytes, at most {MAX_FRAME_BYTES:,} are allowed")
-        end = FRAME_HEADER_BYTES + size
-        if not self._fill(end):
-            return None
-        body = bytes(self._buffer[FRAME_HEADER_BYTES:end])
-        del self._buffer[:end]
+        while (body := self._take()) is None:
+            if not self._read():
+                return None
         return body
+
+    def arrived(self) -> Iterator[bytes]:
+        """The bodies of the frames that have arrived, without waiting for more. Raises `FrameError`."""
+        while self._poll.poll(0) and self._read():
+            pass
+        while not self._closed and (body := self._take()) is not None:
+            yield body
 
     def end_with_worker(self) -> None:
         """From now on a thread ends this process, and its process group if it leads one, when the worker closes the pipe.
@@ -49,13 +53,25 @@ class Orders:
         """
         threading.Thread(target=self._watch, name="hedgerow-lifeline", daemon=True).start()
 
-    def _fill(self, size: int) -> bool:
-        while len(self._buffer) < size:
-            chunk = os.read(self._descriptor, _READ_BYTES)
-            if not chunk:
-                return False
-            self._buffer += chunk
-        return True
+    def _take(self) -> bytes | None:
+        buffer = self._buffer
+        if len(buffer) < FRAME_HEADER_BYTES:
+            return None
+        size = int.from_bytes(buffer[:FRAME_HEADER_BYTES], "big")
+        if size > MAX_FRAME_BYTES:
+            raise FrameError(f"a frame of {size:,} bytes, at most {MAX_FRAME_BYTES:,} are allowed")
+        end = FRAME_HEADER_BYTES + size
+        if len(buffer) < end:
+            return None
+        body = bytes(buffer[FRAME_HEADER_BYTES:end])
+        del buffer[:end]
+        return body
+
+    def _read(self) -> bool:
+        chunk = b"" if self._closed else os.read(self._descriptor, _READ_BYTES)
+        self._closed = not chunk
+        self._buffer += chunk
+        return not self._closed
 
     def _watch(self) -> None:
         # Waiting for the hang-up alone costs nothing while orders come and go, unlike a thread that hands them over.

@@ -6,6 +6,7 @@ import faulthandler
 import os
 import signal
 import sys
+from collections import deque
 from pathlib import Path
 from types import FrameType
 
@@ -15,7 +16,7 @@ from hedgerow.discovery import LoadedLocation, load_location
 from hedgerow.errors import HedgerowError, Problem
 from hedgerow.manifest import model
 from hedgerow.protocol.envelope import decode_envelope
-from hedgerow.protocol.runner import MAX_FRAME_BYTES, Execute, Load, Loaded, LoadFailed
+from hedgerow.protocol.runner import MAX_FRAME_BYTES, Execute, Load, Loaded, LoadFailed, Withdraw, Withdrawn
 from hedgerow.runner.attempt import Executor, Terminated
 from hedgerow.runner.capture import Capture, step_logger
 from hedgerow.runner.failures import problem_of, sendable
@@ -23,6 +24,7 @@ from hedgerow.runner.pipe import Events, FrameError, Orders, end_process
 
 _execute_decoder = msgspec.json.Decoder(Execute)
 _load_decoder = msgspec.json.Decoder(Load)
+_withdraw_decoder = msgspec.json.Decoder(Withdraw)
 _STDERR = 2
 _TERMINATED = 128 + signal.SIGTERM
 
@@ -65,6 +67,7 @@ class Runner:
         self._busy = False
         self._terminated = False
         self._folder = os.getcwd()
+        self._waiting: deque[Load | Execute] = deque()
 
     def serve(self) -> int:
         """Handle messages until the worker closes the pipe; returns the exit code."""
@@ -72,30 +75,54 @@ class Runner:
         faulthandler.enable(_STDERR)  # the stack of a crash is in the step's log
         self._orders.end_with_worker()
         try:
-            while True:
-                frame = self._orders.next()
-                if frame is None:
-                    end_process(0)
-                    return 0
-                self._handle(frame)
+            while (message := self._next()) is not None:
+                self._handle(message)
+            end_process(0)
+            return 0
         except (FrameError, msgspec.MsgspecError) as error:
             print(f"HR-X008  The worker's message can't be understood: {error}.", file=sys.stderr, flush=True)
             return 2
         except KeyboardInterrupt:
             return 130
 
-    def _handle(self, frame: bytes) -> None:
+    def _next(self) -> Load | Execute | None:
+        """What to do next, after a look at everything that has arrived: orders sent ahead may have been withdrawn. None: no worker."""
+        for frame in self._orders.arrived():
+            self._sort(frame)
+        while not self._waiting:
+            waited_for = self._orders.next()
+            if waited_for is None:
+                return None
+            self._sort(waited_for)
+        return self._waiting.popleft()
+
+    def _sort(self, frame: bytes) -> None:
         envelope = decode_envelope(frame)
+        if envelope.kind == "execute":
+            self._waiting.append(_execute_decoder.decode(envelope.body))
+        elif envelope.kind == "load":
+            self._waiting.append(_load_decoder.decode(envelope.body))
+        elif envelope.kind == "withdraw":
+            self._withdraw(_withdraw_decoder.decode(envelope.body))
+        # Kinds that a later worker may send and this runner does not know are none of its business.
+
+    def _withdraw(self, message: Withdraw) -> None:
+        unwanted = set(message.attempt_ids)
+        for each in list(self._waiting):
+            if isinstance(each, Execute) and each.order.attempt_id in unwanted:
+                self._waiting.remove(each)
+                self._send("withdrawn", Withdrawn(each.order.attempt_id))
+
+    def _handle(self, message: Load | Execute) -> None:
         self._busy = True
         try:
-            if envelope.kind == "execute":
-                if self._executor is None:
-                    raise FrameError("execute came before load")
+            if isinstance(message, Load):
+                self._load(message)
+            elif self._executor is None:
+                raise FrameError("execute came before load")
+            else:
                 self._start_afresh()
-                self._executor.run(_execute_decoder.decode(envelope.body))
-            elif envelope.kind == "load":
-                self._load(_load_decoder.decode(envelope.body))
-            # Kinds that a later worker may send and this runner does not know are none of its business.
+                self._executor.run(message)
         except Terminated:
             pass
         finally:

@@ -17,7 +17,7 @@ def test_an_attempt_is_held_until_its_last_event_was_sent() -> None:
     first, second = _attempt("1"), _attempt("2")
     attempts.add(first)
     attempts.add(second)
-    attempts.report(first, 10)
+    attempts.report([first], 10)
 
     assert len(attempts) == 1
     assert set(attempts.holds(sent=9)) == {Held("1", "token-1"), Held("2", "token-2")}

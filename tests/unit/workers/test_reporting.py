@@ -12,17 +12,18 @@ from typing import Any
 import msgspec
 import pytest
 
+from hedgerow import clock
 from hedgerow.errors import Problem
 from hedgerow.protocol import events
 from hedgerow.protocol.envelope import decode_envelope
 from hedgerow.protocol.orders import StepOrder
 from hedgerow_workers import logs
-from hedgerow_workers.attempts import Attempt
+from hedgerow_workers.attempts import Attempt, Attempts
 from hedgerow_workers.broker import connect
 from hedgerow_workers.journal import Journal
 from hedgerow_workers.logs import LogStore
 from hedgerow_workers.outbox import EventTooLargeError, Outbox, Shipment, encode
-from hedgerow_workers.report import Report
+from hedgerow_workers.report import HOLD_S, Report
 
 ORDER = StepOrder("d", "sales", "l", "q", "run", "step", "attempt", 1, "m", "c", ("c",))
 NOBODY = "redis://127.0.0.1:1/0"
@@ -49,26 +50,59 @@ def _kept(outbox: Outbox, number: int) -> list[tuple[str, Any]]:
     return [(each.kind, msgspec.json.decode(each.body, type=events.KINDS[each.kind])) for each in envelopes]
 
 
-def _report(outbox: Outbox) -> Report:
-    return Report(Attempt(ORDER, "token"), outbox)
+@pytest.fixture
+def attempts() -> Attempts:
+    return Attempts()
 
 
-def test_without_a_broker_events_are_kept_on_disk_in_order(outbox: Outbox) -> None:
-    report = _report(outbox)
-    report.add(events.AttemptStarted("attempt", "token"))
-    report.end(events.AttemptSucceeded("attempt", "token", 1.5), "/logs/a.log")
+@pytest.fixture
+def attempt(attempts: Attempts) -> Attempt:
+    attempt = Attempt(ORDER, "token")
+    attempts.add(attempt)
+    return attempt
 
-    assert report.number == 2
+
+@pytest.fixture
+def report(outbox: Outbox, attempts: Attempts) -> Report:
+    return Report(outbox, attempts)
+
+
+def test_without_a_broker_events_are_kept_on_disk_in_order(outbox: Outbox, report: Report, attempt: Attempt) -> None:
+    report.started(attempt)
+    report.end(attempt, events.AttemptSucceeded("attempt", "token", 1.5), "/logs/a.log")
+    report.flush()
+
     assert outbox.sent == 0
     kept = _kept(outbox, 2)
     assert [kind for kind, _ in kept] == ["attempt_started", "attempt_succeeded"]
     assert kept[1][1].log == "/logs/a.log"
 
 
-def test_a_step_whose_event_is_too_large_cannot_succeed(outbox: Outbox) -> None:
-    report = _report(outbox)
-    report.add(events.AssetMaterialized("attempt", "c", "token", metadata={"text": "x" * 300_000}))
-    report.end(events.AttemptSucceeded("attempt", "token"), "")
+def test_an_attempt_is_over_when_its_last_event_is_in_the_outbox_and_held_until_that_is_sent(
+    report: Report, attempt: Attempt, attempts: Attempts
+) -> None:
+    report.started(attempt)
+    report.end(attempt, events.AttemptSucceeded("attempt", "token", 1.5), "")
+    assert attempts.running() == [attempt]
+
+    report.flush()
+    assert attempts.running() == []
+    assert [held.attempt_id for held in attempts.holds(sent=1)] == ["attempt"]
+    assert attempts.holds(sent=2) == ()
+
+
+def test_events_are_held_back_for_a_moment_only(outbox: Outbox, report: Report, attempt: Attempt) -> None:
+    report.started(attempt)
+    report.flush_if_due(clock.monotonic())
+    assert outbox.pending == 0
+    report.flush_if_due(clock.monotonic() + HOLD_S)
+    assert outbox.pending == 1
+
+
+def test_a_step_whose_event_is_too_large_cannot_succeed(outbox: Outbox, report: Report, attempt: Attempt) -> None:
+    report.add(attempt, events.AssetMaterialized("attempt", "c", "token", metadata={"text": "x" * 300_000}))
+    report.end(attempt, events.AttemptSucceeded("attempt", "token"), "")
+    report.flush()
 
     ((kind, failed),) = _kept(outbox, 1)
     assert (kind, failed.reason, failed.retryable) == ("attempt_failed", "user_error", False)
@@ -76,10 +110,10 @@ def test_a_step_whose_event_is_too_large_cannot_succeed(outbox: Outbox) -> None:
     assert "asset_materialized" in failed.error.message
 
 
-def test_a_huge_error_is_cut_so_that_it_can_be_told(outbox: Outbox) -> None:
+def test_a_huge_error_is_cut_so_that_it_can_be_told(outbox: Outbox, report: Report, attempt: Attempt) -> None:
     error = Problem("HR-X001", "m" * 500_000, "r", traceback="start" + "t" * 500_000 + "end")
-    report = _report(outbox)
-    report.end(events.AttemptFailed("attempt", "user_error", error, "token"), "")
+    report.end(attempt, events.AttemptFailed("attempt", "user_error", error, "token"), "")
+    report.flush()
 
     ((_, failed),) = _kept(outbox, 1)
     assert len(failed.error.message) < 40_000
