@@ -65,6 +65,9 @@ Heartbeat = Annotated[float, entry("Between two heartbeats of a worker.", 5, gt=
 Lease = Annotated[float, entry("After this long without a heartbeat a running attempt counts as lost.", 20, gt=0)]
 StartTimeout = Annotated[float, entry("An order no worker started within this time is taken back.", 30, gt=0)]
 Grace = Annotated[float, entry("How long a worker that was told to stop may finish its steps.", 60, ge=0)]
+MaxBatch = Annotated[
+    int, entry("Orders of very short steps in one message at most; 1 sends each step alone.", 64, ge=1, le=1000)
+]
 
 
 class PlatformTable(msgspec.Struct, frozen=True):
@@ -102,6 +105,12 @@ class Timings(msgspec.Struct, frozen=True):
     grace_s: Grace = 60.0
 
 
+class Dispatch(msgspec.Struct, frozen=True):
+    """How orders are sent to workers."""
+
+    max_batch: MaxBatch = 64
+
+
 class PlatformFile(msgspec.Struct, frozen=True):
     """platform.toml, one per deployment, owned by the platform's operators."""
 
@@ -109,6 +118,7 @@ class PlatformFile(msgspec.Struct, frozen=True):
     teams: dict[str, TeamPolicy] = {}
     pools: dict[str, SharedPoolTable] = {}
     timings: Timings = Timings()
+    dispatch: Dispatch = Dispatch()
 
 
 class PoolCap(msgspec.Struct, frozen=True):
@@ -133,6 +143,7 @@ class PlatformSettings(msgspec.Struct, frozen=True):
     pools: tuple[Pool, ...]
     timings: Timings
     caps: dict[str, PoolCap] = {}
+    dispatch: Dispatch = Dispatch()
 
     @property
     def database(self) -> str:
@@ -211,6 +222,7 @@ def read_platform(root: Path | None, environ: Mapping[str, str]) -> PlatformSett
     problems = document.problems
     table = _override(file.platform, "HEDGEROW_", environ, problems)
     timings = _override(file.timings, "HEDGEROW_", environ, problems)
+    dispatch = _override(file.dispatch, "HEDGEROW_", environ, problems)
     teams = {
         team: _override(policy, f"HEDGEROW_TEAMS_{team.upper().replace('-', '_')}_", environ, problems)
         for team, policy in file.teams.items()
@@ -225,7 +237,15 @@ def read_platform(root: Path | None, environ: Mapping[str, str]) -> PlatformSett
     if problems:
         raise PlatformError(problems)
     return PlatformSettings(
-        root, name, declared, {server: url for server, url in urls.items() if url}, teams, pools, timings, caps
+        root,
+        name,
+        declared,
+        {server: url for server, url in urls.items() if url},
+        teams,
+        pools,
+        timings,
+        caps,
+        dispatch,
     )
 
 

@@ -87,7 +87,7 @@ class Loop:
             self._cursors = read_cursors(connection)
             leadership.guard(connection, lead)
         self.fold = Fold(self.snapshot, self.lease, noise)
-        self.admission = Admission(self.lease)
+        self.admission = Admission(self.lease, settings.dispatch.max_batch)
         self._contacts: dict[str, Contact] = {}
         self._teams: set[str] = set()
         past = self.now - timedelta(hours=1)
