@@ -23,6 +23,7 @@ from hedgerow_scheduler.api.services import Limits, Services
 from hedgerow_scheduler.cli.command import INTERRUPTED, Parser, exit_code, whole_number
 from hedgerow_scheduler.metadata import migrate
 from hedgerow_scheduler.metadata.database import open_engine
+from hedgerow_scheduler.planning.rules import PlatformLimits
 
 DEFAULT_PORT = 8780
 POOL = 10
@@ -60,7 +61,8 @@ def open_services(platform: PlatformSettings) -> Services:
         return found == newest
 
     limits = Limits(worker_silence_s=platform.timings.lease_s)
-    return Services(engine, Logs(platform.name, platform.storage, platform.broker_of), limits, at_head)
+    granted = PlatformLimits(platform.teams, {pool.name: pool for pool in platform.pools})
+    return Services(engine, Logs(platform.name, platform.storage, platform.broker_of), limits, at_head, granted)
 
 
 def main(argv: list[str]) -> int:

@@ -12,9 +12,11 @@ from sqlalchemy import Connection, Engine, select
 from hedgerow.errors import RequestError
 from hedgerow_scheduler.api.logs import Logs
 from hedgerow_scheduler.metadata.catalogs import read_catalog
+from hedgerow_scheduler.metadata.limits import read_overrides
 from hedgerow_scheduler.metadata.read_runs import match_run
 from hedgerow_scheduler.metadata.tables import locations
 from hedgerow_scheduler.planning.catalog import Catalog
+from hedgerow_scheduler.planning.rules import PlatformLimits, Rules
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -31,13 +33,22 @@ class Limits(msgspec.Struct, frozen=True):
 class Services:
     """One per process. It keeps nothing that can't be read again: the catalog is cached under the hashes of its manifests."""
 
-    def __init__(self, engine: Engine, logs: Logs, limits: Limits, at_head: Callable[[Connection], bool]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        logs: Logs,
+        limits: Limits,
+        at_head: Callable[[Connection], bool],
+        platform: PlatformLimits | None = None,
+    ) -> None:
         self.engine = engine
+        self.platform = platform or PlatformLimits()
         self.logs = logs
         self.limits = limits
         self.at_head = at_head
         self._lock = threading.Lock()
         self._catalog: tuple[object, Catalog] | None = None
+        self._rules: Rules | None = None
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -62,6 +73,14 @@ class Services:
             if self._catalog is None or self._catalog[0] != key:
                 self._catalog = (key, read_catalog(connection))
             return self._catalog[1]
+
+    def rules(self, connection: Connection) -> Rules:
+        """What limits are set to now, as the scheduler has it; made anew only when manifests or overrides have changed."""
+        catalog, overrides = self.catalog(connection), read_overrides(connection)
+        with self._lock:
+            if self._rules is None or self._rules.catalog is not catalog or self._rules.overrides != overrides:
+                self._rules = Rules(catalog, self.platform, overrides)
+            return self._rules
 
 
 def full_run_id(connection: Connection, prefix: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -87,6 +88,12 @@ class Rules:
                     if key not in self._keys or limit.concurrency < self._keys[key].concurrency:
                         self._keys[key] = limit
         self._by_name: dict[tuple[str, str, str], Shape] = {}
+
+    def with_runs(self, runs: Mapping[str, int]) -> Rules:
+        """The same rules with other caps of runs."""
+        rules = copy(self)
+        rules.runs = runs
+        return rules
 
     # -- what limits are set to --------------------------------------------------------------------------------------
 
