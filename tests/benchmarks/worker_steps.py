@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from support.locations import write_location
 from support.processes import descendants, eventually
 from support.worker_bench import DEPLOYMENT, TEAM, FakeScheduler, running_worker
 
@@ -23,7 +24,13 @@ from hedgerow import clock
 from hedgerow.protocol import names
 from hedgerow_scheduler.embedded.servers import running_valkey
 
-LOCATION = Path(__file__).parent / "location"
+CODE = """
+    import hedgerow as hr
+
+    @hr.asset(partitions=hr.static(*(f"{number:04}" for number in range(2000))))
+    def noop() -> None:
+        pass
+"""
 WARM_UP_STEPS = 400
 LONE_STEPS = 200
 PATIENCE_S = 120.0
@@ -129,13 +136,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="hedgerow-bench-") as folder:
         Path(folder).chmod(0o711)
-        root = Path(folder) / "location"
-        root.mkdir()
-        for file in LOCATION.glob("*.py"):
-            (root / file.name).write_text(file.read_text())
-        (root / "hedgerow.toml").write_text(
-            f'[team]\nname = "{TEAM}"\n\n[code]\nmodules = ["bench_steps"]\npython = "{sys.executable}"\n'
-        )
+        root = write_location(Path(folder) / "location", TEAM, CODE, slots=2)
         with (
             running_valkey(Path(folder) / "valkey") as broker,
             running_worker(root, broker, environ={"HEDGEROW_HEARTBEAT_S": "5", "HEDGEROW_LEASE_S": "20"}) as worker,

@@ -16,6 +16,7 @@ from support.worker_bench import DEPLOYMENT, TEAM, FakeScheduler, fake_location,
 from hedgerow import clock
 from hedgerow.manifest import model
 from hedgerow.protocol import control, names
+from hedgerow.protocol.orders import StepOrder
 
 pytestmark = [pytest.mark.servers, pytest.mark.processes]
 
@@ -95,6 +96,57 @@ def test_orders_of_one_message_run_one_after_the_other(scheduler: FakeScheduler,
         scheduler.await_event("attempt_succeeded", order.attempt_id)
 
     assert (tmp_path / "runs").read_text().split() == [order.attempt_id for order in orders]
+
+
+def test_orders_behind_one_whose_runner_dies_run_once_each_in_another_runner(
+    scheduler: FakeScheduler, manifest: str, tmp_path: Path
+) -> None:
+    def orders(count: int, deadly: int = -1) -> list[StepOrder]:
+        runs = str(tmp_path / "runs")
+        tags = [{"die": "now"} if number == deadly else {} for number in range(count)]
+        return [scheduler.order(manifest, "touch", partition=runs, run_tags=each) for each in tags]
+
+    warm, given = orders(12), orders(12, deadly=4)
+    scheduler.send(*warm)
+    scheduler.send(*given)
+    ends = [scheduler.await_end(order.attempt_id) for order in given]
+
+    assert [getattr(end, "reason", "") for end in ends] == [""] * 4 + ["runner_lost"] + [""] * 7
+    for order in warm:
+        scheduler.await_end(order.attempt_id)
+    ran = (tmp_path / "runs").read_text().split()
+    assert sorted(ran) == sorted(order.attempt_id for order in [*warm, *given])
+    assert [each for each in ran if each in {order.attempt_id for order in given}] == [
+        each.attempt_id for each in given
+    ]
+
+
+def test_an_order_behind_a_long_one_is_not_claimed_yet_and_can_be_taken_back(
+    scheduler: FakeScheduler, manifest: str
+) -> None:
+    long, behind, last = (scheduler.order(manifest, name) for name in ("slow", "noop", "noop"))
+    scheduler.send(long, behind, last)
+    scheduler.await_event("attempt_started", long.attempt_id)
+    assert scheduler.redis.set(names.claim_key(DEPLOYMENT, TEAM, behind.attempt_id), "revoked", nx=True)
+    scheduler.await_end(last.attempt_id)
+
+    assert scheduler.kinds_of(behind.attempt_id) == []
+    assert scheduler.kinds_of(long.attempt_id)[-1] == "attempt_succeeded"
+
+
+def test_what_is_refused_among_the_orders_of_a_message_harms_none_of_the_others(
+    scheduler: FakeScheduler, manifest: str
+) -> None:
+    orders = [scheduler.order(manifest, "noop") for _ in range(12)]
+    orders[3] = scheduler.order(manifest, "noop", start_before_ms=clock.now_ms() - 1)
+    orders[5] = scheduler.order(manifest, "noop", team="finance")
+    orders[7] = scheduler.order(manifest, "noop", isolation="process")
+    scheduler.redis.set(names.claim_key(DEPLOYMENT, TEAM, orders[9].attempt_id), "revoked")
+    scheduler.send(*orders)
+    ends = [scheduler.await_end(order.attempt_id) for order in orders if order is not orders[9]]
+
+    assert [end.error.code for end in ends if hasattr(end, "error")] == ["HR-X101", "HR-X103"]
+    assert scheduler.kinds_of(orders[9].attempt_id) == []
 
 
 def test_a_runner_that_dies_is_reported_with_its_signal_and_last_words(

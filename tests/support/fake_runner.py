@@ -1,7 +1,8 @@
 """A runner in a few lines, as another language would write one: what it does with an order is the computation's name.
 
 `noop`, `slow` (2 s), `forever`, `deaf` (for ever, and it ignores SIGTERM), `die` (SIGKILL to itself), `print`, `large`
-(metadata over the cap), `fail`, `wrong` (not a message), `touch` (creates the file named by the partition, then waits).
+(metadata over the cap), `fail`, `wrong` (not a message), `touch` (adds a line to the file named by the partition, then waits as the
+run's tag `sleep` says, and dies if there is a tag `die`). It takes one order at a time and knows nothing of withdrawing one.
 Its manifest declares one computation of each name; a file `broken` beside hedgerow.toml makes it fail to load, and each one
 that has loaded adds a line to the file `loads` there.
 """
@@ -67,6 +68,8 @@ def execute(body):
         with open(order["partition"], "a") as file:
             file.write(attempt + "\n")
         time.sleep(float(order.get("run_tags", {}).get("sleep", "0")))
+        if "die" in order.get("run_tags", {}):
+            os.kill(os.getpid(), signal.SIGKILL)
     elif what == "die":
         with open(body["log_path"], "a") as log:
             log.write("my last words\n")
@@ -90,7 +93,11 @@ def execute(body):
 
 
 for message in frames():
-    answer = load(message["body"]["path"]) if message["kind"] == "load" else execute(message["body"])
+    answer = b""
+    if message["kind"] == "load":
+        answer = load(message["body"]["path"])
+    elif message["kind"] == "execute":
+        answer = execute(message["body"])
     while answer:
         answer = answer[os.write(events, answer) :]
 sys.exit(0)
