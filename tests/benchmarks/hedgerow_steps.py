@@ -29,19 +29,22 @@ class Measured:
     scheduler_rss_mb: float
 
 
-def measure(folder: Path, steps: int) -> Measured:
-    """Starts a platform of its own in `folder` with one worker of two slots, warms it up, and runs both kinds of run."""
+def measure(folder: Path, steps: int, max_batch: int = 1) -> Measured:
+    """Starts a platform of its own in `folder` with one worker of two slots and at most `max_batch` orders in a message, warms it
+    up, and runs both kinds of run.
+    """
     shutil.copytree(LOCATION, folder)
+    (folder / "platform.toml").write_text(f"[dispatch]\nmax_batch = {max_batch}\n")
     with Platform(folder, reload=False) as platform:
         platform.wait_ready()
         with httpx.Client(base_url=f"{platform.api_url}/api/v1", timeout=30) as api:
-            _await_assets(api)
-            _run(api, selection=["noop"], partitions=_keys(WARM_UP_STEPS))
+            await_assets(api)
+            run_to_end(api, selection=["noop"], partitions=keys(WARM_UP_STEPS))
             started = time.time()
-            run = _run(api, selection=["noop"], partitions=_keys(steps))
+            run = run_to_end(api, selection=["noop"], partitions=keys(steps))
             ends = _ends(platform, run)
             assert len(ends) == steps, f"{len(ends)} steps are recorded, not {steps}"
-            chain = _ends(platform, _run(api, selection=["chain/*"]))
+            chain = _ends(platform, run_to_end(api, selection=["chain/*"]))
         rss = psutil.Process(platform.reports()["scheduler"].pid).memory_info().rss
     # Both clocks are this machine's: the launch is before the request is sent, the end is what PostgreSQL recorded.
     return Measured(
@@ -51,11 +54,13 @@ def measure(folder: Path, steps: int) -> Measured:
     )
 
 
-def _keys(count: int) -> list[str]:
+def keys(count: int) -> list[str]:
+    """The first partitions of `noop` or `held`."""
     return [f"{number:04}" for number in range(count)]
 
 
-def _await_assets(api: httpx.Client) -> None:
+def await_assets(api: httpx.Client) -> None:
+    """Waits until the team's manifest is in force."""
     deadline = time.monotonic() + PATIENCE_S
     while not api.get("/assets").raise_for_status().json()["total"]:
         if time.monotonic() > deadline:
@@ -63,12 +68,17 @@ def _await_assets(api: httpx.Client) -> None:
         time.sleep(0.05)
 
 
-def _run(api: httpx.Client, **request: object) -> str:
-    """Launches a run and waits for its end; its id. RuntimeError when it did not succeed."""
+def launch(api: httpx.Client, **request: object) -> str:
+    """Launches a run; its id."""
     answer = api.post("/runs", json=request)
     if answer.is_error:
         raise RuntimeError(f"the launch was refused: {answer.text}")
-    run = str(answer.json()["id"])
+    return str(answer.json()["id"])
+
+
+def run_to_end(api: httpx.Client, **request: object) -> str:
+    """Launches a run and waits for its end; its id. RuntimeError when it did not succeed."""
+    run = launch(api, **request)
     deadline = time.monotonic() + PATIENCE_S
     while (state := api.get(f"/runs/{run}").raise_for_status().json()["state"]) in ("requested", "running"):
         if time.monotonic() > deadline:

@@ -32,6 +32,7 @@ from hedgerow_scheduler.planning.snapshot import Snapshot
 MAX_CHUNKS = 1024
 MAX_OPEN_MANIFESTS = 4  # of a team, of which some chunks have not come yet
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+REJECTIONS = {"HR-X101": "late", "HR-X102": "leaving"}
 ASK_AGAIN = timedelta(seconds=5)
 
 _decoders: dict[str, msgspec.json.Decoder[Any]] = {kind: msgspec.json.Decoder(body) for kind, body in ev.KINDS.items()}
@@ -202,6 +203,7 @@ class Fold:
 
     def _failed(self, team: str, _: Envelope, body: ev.AttemptFailed, now: datetime) -> None:
         if body.reason == "refused":
+            self.snapshot.measure("orders_rejected", (team, REJECTIONS.get(body.error.code, "other")))
             attempt = self._attempt(team, body.attempt_id, body.token)
             if attempt is not None and attempt.state is AttemptState.DISPATCHED and not attempt.token:
                 attempt.error = body.error

@@ -25,6 +25,7 @@ from hedgerow_scheduler.metadata.leadership import Leadership
 from hedgerow_scheduler.metadata.recording import gather
 from hedgerow_scheduler.metadata.writes import Writes
 from hedgerow_scheduler.observe.metrics import SchedulerMetrics
+from hedgerow_scheduler.observe.pictures import Pictures
 from hedgerow_scheduler.planning import limiting
 from hedgerow_scheduler.planning.rules import PlatformLimits
 from hedgerow_scheduler.recovery.claims import claim_answered, claim_unanswered
@@ -77,6 +78,7 @@ class Loop:
         self.lease = timedelta(seconds=timings.lease_s)
         self._engine, self._lead, self._inbox, self._brokers = engine, lead, inbox, brokers
         self._metrics, self._generation, self._care, self._new_id = metrics, generation, care, new_id
+        self._pictures = Pictures(metrics)
         care.begin_term()
         start_timeout = timedelta(seconds=timings.start_timeout_s)
         self._dispatcher = Dispatcher(settings.name, settings.storage, start_timeout, new_id)
@@ -117,10 +119,11 @@ class Loop:
             self.snapshot.fire_timers(self.now)
             if gone := limiting.expire_overrides(self.snapshot, self.now):
                 limits.remove_expired(connection, gone)
+            planned = perf_counter()
             if self.now - self._due.reaped >= REAP:
                 self._due.reaped = self.now
                 reap(self.snapshot, self._contacts, self.now, self.lease, self.lease * 3)
-            planned = perf_counter()
+            reaped = perf_counter()
             grants = self.admission.grant(self.snapshot, self.now)
             self._admit_at = self.admission.due
             admitted = perf_counter()
@@ -136,7 +139,12 @@ class Loop:
         self._care.recorded()
         recorded = perf_counter()
         self._carry_out(publications)
-        self._measure(began, folded, planned, admitted, recorded)
+        ended = perf_counter()
+        self._metrics.phases(
+            ingest=folded - began, plan=planned - folded, reap=reaped - planned, admit=admitted - reaped,
+            record=recorded - admitted, publish=ended - recorded,
+        )  # fmt: skip
+        self._measure()
         return self._rest()
 
     def _current(self, connection: Connection, writes: Writes, pairs: list[tuple[str, str]]) -> Stored:
@@ -266,14 +274,10 @@ class Loop:
             if stamp > 0:
                 self._brokers.trim(team, f"{stamp}-0")
 
-    def _measure(self, began: float, folded: float, planned: float, admitted: float, recorded: float) -> None:
-        ended = perf_counter()
-        self._metrics.phases(
-            ingest=folded - began, plan=planned - folded, admit=admitted - planned, publish=ended - recorded
-        )
+    def _measure(self) -> None:
         for (team, what), count in self.fold.counted.items():
             self._metrics.counted(team, what, count)
         self.fold.counted.clear()
         if self.now - self._due.measured >= LOOK:
             self._due.measured = self.now
-            self._metrics.picture(self.snapshot, self.admission.capacities(self.snapshot, self.now), self.now)
+            self._pictures.draw(self.snapshot, self.admission.capacities(self.snapshot, self.now), self.now)

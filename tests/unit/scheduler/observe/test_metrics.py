@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from support.scheduling import World, asset, manifest
 
-from hedgerow.manifest.model import Queue
+from hedgerow.manifest.model import Pool, PoolUse, Queue
 from hedgerow_scheduler.observe.metrics import SchedulerMetrics
+from hedgerow_scheduler.observe.pictures import Pictures
 from hedgerow_scheduler.planning.catalog import Catalog
+from hedgerow_scheduler.planning.limiting import use_catalog
 
 
-def drawn(metrics: SchedulerMetrics, world: World) -> None:
-    metrics.picture(world.snapshot, world.admission.capacities(world.snapshot, world.now), world.now)
+def drawn(pictures: Pictures, world: World) -> None:
+    pictures.draw(world.snapshot, world.admission.capacities(world.snapshot, world.now), world.now)
 
 
 def test_queues_of_the_same_name_in_two_locations_add_up_and_one_may_go() -> None:
@@ -18,6 +20,7 @@ def test_queues_of_the_same_name_in_two_locations_add_up_and_one_may_go() -> Non
     north = manifest("sales", asset("a"), location="north", queues=queues)
     south = manifest("sales", asset("b"), location="south", queues=queues)
     world, metrics = World(north, south), SchedulerMetrics()
+    pictures = Pictures(metrics)
     world.beat("sales", "w1", slots=2, location="north")
     world.beat("sales", "w2", slots=5, location="south")
     world.start("a")
@@ -25,19 +28,53 @@ def test_queues_of_the_same_name_in_two_locations_add_up_and_one_may_go() -> Non
     labels = {"team": "sales", "queue": "default"}
     value = metrics.registry.get_sample_value
 
-    drawn(metrics, world)
+    drawn(pictures, world)
     assert value("hedgerow_queue_steps", labels | {"state": "ready"}) == 2
     assert value("hedgerow_queue_slots", labels | {"state": "free"}) == 7
     assert value("hedgerow_queue_desired_slots", labels) == 2
-    assert value("hedgerow_limit_concurrency", {"kind": "queue", "name": "sales.default"}) == 6
+    for location in ("north", "south"):
+        assert value("hedgerow_limit_concurrency", {"kind": "queue", "name": f"sales/{location}/default"}) == 3
 
     for attempt in world.cycle():
         world.begin(attempt)
         world.finish(attempt)
     catalog = world.snapshot.catalog
-    world.snapshot.catalog = Catalog([catalog.published["sales", "south"]])
-    drawn(metrics, world)
-    assert value("hedgerow_limit_concurrency", {"kind": "queue", "name": "sales.default"}) == 3
-    world.snapshot.catalog = Catalog()
-    drawn(metrics, world)
+    use_catalog(world.snapshot, Catalog([catalog.published["sales", "south"]]), world.now)
+    drawn(pictures, world)
+    assert value("hedgerow_limit_concurrency", {"kind": "queue", "name": "sales/north/default"}) is None
+    assert value("hedgerow_limit_concurrency", {"kind": "queue", "name": "sales/south/default"}) == 3
+    use_catalog(world.snapshot, Catalog(), world.now)
+    drawn(pictures, world)
     assert value("hedgerow_queue_desired_slots", labels) is None
+    assert value("hedgerow_steps_total", labels | {"outcome": "succeeded"}) is None
+
+
+def test_what_holds_ready_steps_up_is_told_apart() -> None:
+    queues = (Queue("default"), Queue("full", concurrency=1), Queue("slow", rate_per_s=0.001, burst=1.0))
+    made = [asset(f"{queue}{number}", queue=queue) for queue in ("full", "slow") for number in range(3)]
+    pooled = [asset(f"pooled{number}", pools=(PoolUse("dw"),)) for number in range(4)]
+    world, metrics = World(manifest("sales", *made, *pooled, queues=queues, pools=(Pool("dw", 1),))), SchedulerMetrics()
+    pictures = Pictures(metrics)
+    world.beat("sales", slots=50, queues=("default", "full", "slow"))
+    world.start("*")
+    world.cycle()
+    drawn(pictures, world)
+    world.after(seconds=2)
+    drawn(pictures, world)
+
+    def steps(queue: str, state: str) -> float | None:
+        labels = {"team": "sales", "queue": queue, "state": state}
+        return metrics.registry.get_sample_value("hedgerow_queue_steps", labels)
+
+    assert (steps("full", "concurrency_limited"), steps("slow", "rate_limited"), steps("default", "pool_limited")) == (
+        2,
+        2,
+        3,
+    )
+    for kind, name in (("queue", "sales/full"), ("queue", "sales/slow"), ("pool", "sales/dw")):
+        labels = {"kind": kind, "name": name}
+        assert metrics.registry.get_sample_value("hedgerow_limit_throttled_seconds_total", labels) == 2
+    assert (
+        metrics.registry.get_sample_value("hedgerow_queue_oldest_ready_age_seconds", {"team": "sales", "queue": "full"})
+        == 2
+    )

@@ -1,0 +1,177 @@
+"""Pictures: the gauges of queues and limits, drawn anew from the leader's snapshot. A picture costs by queues, not by steps."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+from hedgerow_scheduler.admission.capacity import LocationCapacity
+from hedgerow_scheduler.lifecycle.states import StepState
+from hedgerow_scheduler.lifecycle.waits import Cause
+from hedgerow_scheduler.limits.backlog import Line, Place, QueueName, queue_of
+from hedgerow_scheduler.limits.limit import Limit, LimitId
+from hedgerow_scheduler.observe.metrics import QUEUE_STATES, SLOT_STATES, SchedulerMetrics
+from hedgerow_scheduler.planning.snapshot import Snapshot
+
+# What holds ready steps up, as the metric tells it; all else is "ready": more slots would start them.
+_STATES: dict[Cause, str] = {
+    Cause.PAUSED: "paused",
+    Cause.QUEUE_RATE: "rate_limited",
+    Cause.POOL_RATE: "rate_limited",
+    Cause.QUEUE_CONCURRENCY: "concurrency_limited",
+    Cause.TEAM_SLOTS: "concurrency_limited",
+    Cause.RUN_CONCURRENCY: "concurrency_limited",
+    Cause.KEY_CONCURRENCY: "concurrency_limited",
+    Cause.POOL_SLOTS: "pool_limited",
+    Cause.NO_WORKERS: "no_workers",
+    Cause.NO_CODE: "no_workers",
+}
+_OF_QUEUE = frozenset({Cause.QUEUE_CONCURRENCY, Cause.QUEUE_RATE, Cause.PAUSED})
+SHOWN_KINDS = ("queue", "pool", "team")  # the names of runs and keys have no bounds
+
+
+class _Queue(msgspec.Struct):
+    """One team's queues of one name, over its locations."""
+
+    states: Counter[str] = msgspec.field(default_factory=Counter)
+    slots: Counter[str] = msgspec.field(default_factory=Counter)
+    desired: int = 0
+    oldest: datetime | None = None
+
+
+class Pictures:
+    """Draws into one scheduler's metrics. Queues and limits appear at zero when they are declared, and go with them."""
+
+    def __init__(self, metrics: SchedulerMetrics) -> None:
+        self._metrics = metrics
+        self._queues: set[tuple[str, str]] = set()
+        self._limits: set[LimitId] = set()
+
+    def draw(self, snapshot: Snapshot, capacities: Mapping[Place, LocationCapacity], now: datetime) -> None:
+        """The state of everything at `now`."""
+        metrics = self._metrics
+        metrics.last_step.set(now.timestamp())
+        broken = Counter(team for team, _ in snapshot.broken)
+        for team in metrics.teams:
+            metrics.load_errors.labels(team).set(broken[team])
+        self._draw_queues(_queues(snapshot, capacities), now)
+        self._draw_limits(snapshot, now)
+
+    def _draw_queues(self, found: Mapping[tuple[str, str], _Queue], now: datetime) -> None:
+        metrics = self._metrics
+        for gone in self._queues - set(found):
+            metrics.forget_queue(*gone)
+        for team, queue in set(found) - self._queues:
+            metrics.add_queue(team, queue)
+        self._queues = set(found)
+        for (team, queue), drawn in found.items():
+            for state in QUEUE_STATES:
+                metrics.queue_steps.labels(team, queue, state).set(drawn.states[state])
+            for state in SLOT_STATES:
+                metrics.slots.labels(team, queue, state).set(drawn.slots[state])
+            metrics.desired.labels(team, queue).set(drawn.desired)
+            age = (now - drawn.oldest).total_seconds() if drawn.oldest else 0
+            metrics.oldest.labels(team, queue).set(max(0, age))
+
+    def _draw_limits(self, snapshot: Snapshot, now: datetime) -> None:
+        metrics = self._metrics
+        shown = {id for id in snapshot.rules.known() if id[0] in SHOWN_KINDS}
+        shown |= {limit.id for limit in snapshot.limits if limit.id[0] in SHOWN_KINDS and (limit.used or limit.parked)}
+        for gone in self._limits - shown:
+            metrics.forget_limit(*gone)
+        self._limits = shown
+        held_up = _held_up(snapshot)
+        for id in shown:
+            limit = snapshot.limits.get(id)
+            before = limit.throttled_s
+            limit.throttles(limit in held_up, now)
+            values = limit.values
+            metrics.limit_concurrency.labels(*id).set(0 if values.paused else _bound(values.concurrency))
+            metrics.limit_rate.labels(*id).set(0 if values.paused else _bound(values.rate))
+            metrics.limit_in_use.labels(*id).set(limit.used)
+            metrics.limit_throttled.labels(*id).inc(limit.throttled_s - before)
+
+
+def _bound(value: float | None) -> float:
+    return math.inf if value is None else value
+
+
+def _held_up(snapshot: Snapshot) -> set[Limit]:
+    """The limits for which some ready step waits."""
+    found = {limit for limit in snapshot.limits if limit.parked}
+    for line in snapshot.backlog.lines.values():
+        if line.size and line.cause in _OF_QUEUE:
+            found.add(line.team_limit if line.cause is Cause.PAUSED and line.team_limit.values.paused else line.limit)
+        elif line.size and line.cause is Cause.TEAM_SLOTS:
+            found.add(line.team_limit)
+    return found
+
+
+def _queues(snapshot: Snapshot, capacities: Mapping[Place, LocationCapacity]) -> dict[tuple[str, str], _Queue]:
+    names: set[QueueName] = {
+        (team, location, queue.name)
+        for (team, location), published in snapshot.catalog.published.items()
+        for queue in published.manifest.queues
+    }
+    lines = snapshot.backlog.lines
+    names |= {name for name, line in lines.items() if line.size} | {
+        name for name, held in snapshot.held.items() if held
+    }
+    running = Counter(
+        queue_of(attempt.step) for attempt in snapshot.live_attempts() if attempt.step.state is StepState.RUNNING
+    )
+    found: dict[tuple[str, str], _Queue] = defaultdict(_Queue)
+    for step in snapshot.backlog.parked():
+        name = queue_of(step)
+        names.add(name)
+        drawn = found[name[0], name[2]]
+        drawn.states[_STATES.get(step.ticket.parked, "ready")] += 1
+        drawn.oldest = _earlier(drawn.oldest, step.ready_at)
+    for name in names:
+        _add_queue(found[name[0], name[2]], snapshot, name, lines.get(name), capacities.get(name[:2]), running[name])
+    return found
+
+
+def _add_queue(
+    drawn: _Queue,
+    snapshot: Snapshot,
+    name: QueueName,
+    line: Line | None,
+    capacity: LocationCapacity | None,
+    running: int,
+) -> None:
+    team, location, queue = name
+    there, held = capacity.slots(queue) if capacity else 0, snapshot.held[name]
+    drawn.states["dispatched"] += held - running
+    drawn.states["running"] += running
+    drawn.slots["free"] += max(0, there - held)
+    drawn.slots["busy"] += min(there, held)
+    drawn.slots["draining"] += sum(
+        worker.slots
+        for worker in snapshot.workers.values()
+        if worker.state == "draining" and (worker.team, worker.location) == (team, location) and queue in worker.queues
+    )
+    free = 0
+    for group in line.groups() if line else ():
+        state = _STATES.get(group.cause, "ready")
+        drawn.states[state] += group.size
+        drawn.oldest = _earlier(drawn.oldest, group.oldest())
+        if state in ("ready", "no_workers"):
+            free += group.size
+    drawn.desired += held + _admissible(free, line)
+
+
+def _admissible(waiting: int, line: Line | None) -> int:
+    """How many of the steps that nothing else holds up their queue's and team's limits would let out."""
+    for limit in (line.limit, line.team_limit) if line else ():
+        if limit.values.concurrency is not None:
+            waiting = min(waiting, max(0, limit.values.concurrency - limit.used))
+    return waiting
+
+
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min((each for each in (one, other) if each is not None), default=None)
