@@ -363,12 +363,15 @@ def kinds(explanation: Any) -> list[str]:
     return [cause["kind"] for cause in explanation["causes"]]
 
 
-def test_explain_says_why_a_step_waits(client: TestClient[Any], history: dict[str, str]) -> None:
+def test_explain_says_why_a_step_waits(client: TestClient[Any], engine: Engine, history: dict[str, str]) -> None:
     live = history["live"]
+    with engine.begin() as connection:
+        for number, state in ((1, "running"), (2, "dispatched")):
+            seeding.attempt(connection, live, number, state, dispatch_seq=number + 1)
     assert kinds(get(client, "/explain", step=f"{live}/3")) == ["queue_concurrency", "slots_busy"]
     assert kinds(get(client, "/explain", step=f"{live}/1")) == ["running"]
     assert get(client, "/explain", step=live)["subject"] == f"{live}/3"
-    assert kinds(get(client, "/explain", step=history["requested"])) == ["not_planned"]
+    assert kinds(get(client, "/explain", step=history["requested"])) == ["planning"]
     assert kinds(get(client, "/explain", step=f"{history['failed']}/0")) == ["ended"]
 
 

@@ -4,61 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Literal, TypeAlias
 
-import msgspec
-
-from hedgerow_scheduler.admission.waiting_facts import (
-    AssetFacts,
-    Holder,
-    StepFacts,
-    UpstreamStep,
-)
+from hedgerow_scheduler.admission.causes import SHOWN, Cause, duration, holders_text, more, output_text
+from hedgerow_scheduler.admission.waiting_facts import AssetFacts, LimitFact, StepFacts, UpstreamStep
+from hedgerow_scheduler.admission.waiting_limits import ahead_text, due_in, limit_causes
 
 LEADER_STALE_S = 10.0
-SHOWN = 3
-
-CauseKind: TypeAlias = Literal[
-    "scheduler_down",  # no leader renewed lately
-    "not_planned",  # the scheduler has not taken the run up yet
-    "upstream",  # steps of the same run come first
-    "retry_wait",  # a retry comes later
-    "queue_concurrency",  # the queue's own limit
-    "same_output",  # another attempt makes the same asset and partition
-    "no_workers",  # nobody serves the team's queue
-    "workers_starting",  # they are there, but not warm yet
-    "refused_code",  # they serve a manifest that did not come into force
-    "slots_busy",  # every slot of the live workers is taken
-    "unresolved",  # an upstream key that nobody declares
-    "blocked_by_check",  # the only output of an upstream was rejected
-    "location_failed",  # the team's code can't be loaded
-    "no_manifest",  # the team's code was never published
-    "undeclared",  # the definition has vanished
-    "cancelling",  # cancellation was asked for
-    "next",  # nothing holds it: it starts in a moment
-    "running",
-    "dispatched",  # its order is on the way to a worker
-    "ended",
-    "never_run",  # an asset that no run ever made
-    "external",  # of an asset: it is never made here
-    "last_run",  # of an asset: the step that made it last
-    "has_data",  # of an asset
-    "no_data",  # of an asset
-]
-
-
-class Cause(msgspec.Struct, frozen=True):
-    """One reason: its kind, what and which as a sentence, and what to do about it ("" when waiting is enough)."""
-
-    kind: CauseKind
-    text: str
-    remedy: str = ""
 
 
 def explain_step(facts: StepFacts) -> tuple[Cause, ...]:
-    """Every cause that holds the step, the most telling first; one cause of kind running, dispatched, ended or next otherwise."""
+    """Every cause that holds the step, in the order in which the scheduler looks; one cause of kind running, dispatch, ended, turn
+    or next otherwise.
+    """
     if facts.state == "running":
-        since = f" since {_span(facts.started_at, facts.now)}" if facts.started_at else ""
+        since = f" since {_span(facts.started_at, facts.now)} ago" if facts.started_at else ""
         return (Cause("running", f"It is running{since} (attempt {facts.attempt})."),)
     if facts.state not in ("waiting", "ready", "dispatched", "retry_wait"):
         return (_ended(facts),)
@@ -67,23 +26,30 @@ def explain_step(facts: StepFacts) -> tuple[Cause, ...]:
         causes.append(Cause("cancelling", "Its run is being cancelled."))
     if facts.state != "dispatched":
         causes += _definition(facts)
+    if facts.state in ("waiting", "retry_wait"):
+        causes += _unresolved(facts.unresolved)
     if facts.state == "waiting":
         causes += _upstream(facts.upstream)
     if facts.state == "retry_wait":
         causes.append(_retry(facts))
     if facts.state == "ready":
-        causes += _limits(facts)
-    if facts.state in ("ready", "dispatched"):
+        causes += _ready(facts)
+    if facts.state == "dispatched":
         causes += _workers(facts)
-    if facts.state == "dispatched" and not causes:
-        causes.append(Cause("dispatched", "Its order is on the way to a worker."))
-    return tuple(causes) or (Cause("next", "Nothing holds it: it starts in a moment."),)
+        return (*causes, Cause("dispatch", "Its order is on the way to a worker.", due_s=0.0))
+    if causes:
+        return tuple(causes)
+    if facts.ahead:
+        due = due_in(facts.ahead, facts.pace, _slots(facts))
+        coming = ahead_text(facts.ahead, due).removeprefix("; ")
+        return (Cause("turn", f"Of queue {facts.team}/{facts.queue}, {coming}.", due_s=due),)
+    return (Cause("next", "Nothing holds it: it starts in a moment.", due_s=0.0),)
 
 
 def explain_unplanned(leader_stale_s: float | None) -> tuple[Cause, ...]:
     """Why a run has no steps yet."""
     down = tuple(_scheduler(leader_stale_s))
-    return down or (Cause("not_planned", "The scheduler has not taken the run up yet: it is planned in a moment."),)
+    return down or (Cause("planning", "The scheduler has not taken the run up yet: it is planned in a moment."),)
 
 
 def explain_asset(facts: AssetFacts) -> tuple[Cause, ...]:
@@ -158,10 +124,10 @@ def _definition(facts: StepFacts) -> Iterable[Cause]:
                 f"Team '{facts.team}' has never published its location '{facts.location}'.",
                 "Start its worker: `hedgerow worker PATH`, PATH being the directory of its hedgerow.toml.",
             )
-    elif not facts.declared:
+    elif not facts.declared and not facts.code_served:
         yield Cause(
             "undeclared",
-            f"The manifest in force no longer declares {_what(facts.assets, '')}.",
+            f"The manifest in force no longer declares {output_text(facts.assets, '')}.",
             "Cancel the run, or deploy the definition again.",
         )
     if here is not None and here.problems:
@@ -172,11 +138,13 @@ def _definition(facts: StepFacts) -> Iterable[Cause]:
             f"The newest code of team '{facts.team}' can't be used: {first.code} {first.message}{where}",
             f"See `hedgerow team show {facts.team}`, mend it, and the worker loads it again.",
         )
-    yield from _unresolved(facts.unresolved)
+
+
+def _blocked(facts: StepFacts) -> Iterable[Cause]:
     for block in facts.blocked:
         yield Cause(
             "blocked_by_check",
-            f"Upstream {_what((block.asset,), block.partition)} has no accepted output: blocking check '{block.check_name}' failed in run {block.run_id}.",
+            f"Upstream {output_text((block.asset,), block.partition)} has no accepted output: blocking check '{block.check_name}' failed in run {block.run_id}.",
             f"Mend {block.asset} or its check, then `hedgerow materialize {block.asset}`.",
         )
 
@@ -194,39 +162,58 @@ def _upstream(upstream: Sequence[UpstreamStep]) -> Iterable[Cause]:
     open_steps = [step for step in upstream if step.state != "succeeded"]
     if open_steps:
         shown = ", ".join(
-            f"{step.number} {_what((step.computation,), step.partition)} ({step.state})" for step in open_steps[:SHOWN]
+            f"{step.number} {output_text((step.computation,), step.partition)} ({step.state})"
+            for step in open_steps[:SHOWN]
         )
         count = "1 upstream step" if len(open_steps) == 1 else f"{len(open_steps)} upstream steps"
-        yield Cause("upstream", f"It waits for {count} of its run: {shown}{_more(len(open_steps))}.")
+        yield Cause("upstream", f"It waits for {count} of its run: {shown}{more(len(open_steps))}.")
 
 
 def _retry(facts: StepFacts) -> Cause:
     error = f" after {facts.error.code}: {facts.error.message}" if facts.error else ""
     if facts.not_before is None or facts.not_before <= facts.now:
-        return Cause("retry_wait", f"Attempt {facts.attempt + 1} is due{error}.")
-    left = duration((facts.not_before - facts.now).total_seconds())
+        return Cause("retry_wait", f"Attempt {facts.attempt + 1} is due{error}.", due_s=0.0)
+    due = (facts.not_before - facts.now).total_seconds()
     at = facts.not_before.isoformat(timespec="seconds")
-    return Cause("retry_wait", f"Attempt {facts.attempt + 1} comes in {left}, at {at}{error}.")
+    return Cause("retry_wait", f"Attempt {facts.attempt + 1} comes in {duration(due)}, at {at}{error}.", due_s=due)
 
 
-def _limits(facts: StepFacts) -> Iterable[Cause]:
+def _ready(facts: StepFacts) -> Iterable[Cause]:
+    """What holds a ready step up, as admission looks: queue and team, workers, the other limits, code, inputs, outputs."""
+    for limit in _some(facts, "queue", "team"):
+        yield from limit_causes(limit, facts.now)
+    workers = [*_workers(facts)]
+    yield from workers
+    for limit in _some(facts, "run", "pool", "key"):
+        yield from limit_causes(limit, facts.now)
+    if not workers and facts.declared and not facts.code_served:
+        yield Cause(
+            "no_code",
+            f"The live workers of location '{facts.location}' serve older code, which does not declare {output_text(facts.assets, '')}.",
+            "Start workers with the newest code, or have these load it: `hedgerow worker drain`.",
+        )
+    yield from _unresolved(facts.unresolved)
     for holder in facts.same_output[:1]:
         yield Cause(
             "same_output",
-            f"Step {holder.run_id}/{holder.number} is making {_what(facts.assets, facts.partition)} now ({holder.state}); one at a time.",
+            f"Step {holder.run_id}/{holder.number} is making {output_text(facts.assets, facts.partition)} now ({holder.state}, for {_span(holder.since, facts.now)}); one at a time.",
+            holders=facts.same_output,
+            due_s=facts.pace.mean_s,
         )
-    queue = facts.queue_fact
-    if queue.concurrency is not None and queue.in_use >= queue.concurrency:
-        ahead = f" {queue.ahead} ready {'step is' if queue.ahead == 1 else 'steps are'} ahead." if queue.ahead else ""
-        yield Cause(
-            "queue_concurrency",
-            f"Queue {facts.team}/{facts.queue} is full, {queue.in_use}/{queue.concurrency}, held by {_holders(queue.holders, queue.in_use)}.{ahead}",
-        )
+    yield from _blocked(facts)
+
+
+def _some(facts: StepFacts, *kinds: str) -> Iterable[LimitFact]:
+    return (limit for limit in facts.limits if limit.kind in kinds)
+
+
+def _slots(facts: StepFacts) -> int:
+    """The slots that serve the queue."""
+    return sum(worker.slots for worker in facts.serving if worker.accepted)
 
 
 def _workers(facts: StepFacts) -> Iterable[Cause]:
-    serving = [w for w in facts.workers if w.location == facts.location and facts.queue in w.queues]
-    ready = [w for w in serving if w.state == "ready"]
+    serving, ready = facts.serving, [worker for worker in facts.serving if worker.state == "ready"]
     if not serving:
         others = f" (of the team's {len(facts.workers)} live workers none serves it)" if facts.workers else ""
         yield Cause(
@@ -235,66 +222,44 @@ def _workers(facts: StepFacts) -> Iterable[Cause]:
             "Start one: `hedgerow worker PATH`, PATH being the directory of the team's hedgerow.toml.",
         )
     elif not ready:
-        states = ", ".join(sorted({w.state for w in serving}))
+        states = ", ".join(sorted({worker.state for worker in serving}))
         yield Cause(
             "workers_starting",
             f"No worker of queue {facts.team}/{facts.queue} takes steps now ({states}).",
         )
-    elif not any(w.accepted for w in ready):
+    elif not any(worker.accepted for worker in ready):
         yield Cause(
             "refused_code",
             f"The code that {_workers_of(len(ready), facts)} {'has' if len(ready) == 1 else 'have'} loaded is not in force.",
             f"See `hedgerow team show {facts.team}` for what is wrong with it.",
         )
     elif facts.state == "ready":
-        ready = [w for w in ready if w.accepted]
-        slots, busy = sum(w.slots for w in ready), sum(min(w.busy, w.slots) for w in ready)
-        out = max(busy, facts.queue_fact.in_use)
-        if out >= slots:
-            yield Cause(
-                "slots_busy",
-                f"Every slot of {_workers_of(len(ready), facts)} is taken, {min(out, slots)}/{slots}, by {_holders(facts.queue_fact.holders, out)}.",
-                "More slots: start another `hedgerow worker PATH`.",
-            )
+        yield from _busy(facts)
+
+
+def _busy(facts: StepFacts) -> Iterable[Cause]:
+    takers = [worker for worker in facts.workers if worker.location == facts.location and worker.accepted]
+    taking = [worker for worker in takers if worker.state == "ready"]
+    mine = [worker for worker in taking if facts.queue in worker.queues]
+    slots, all_slots = (sum(worker.slots for worker in some) for some in (mine, taking))
+    out = facts.slots
+    if out.of_queue < slots and out.of_location < all_slots:
+        return
+    held = out.holders if out.of_queue >= slots else out.others
+    due = due_in(facts.ahead, facts.pace, slots)
+    taken = f"Every slot of {_workers_of(len(mine), facts)} is taken, {slots}/{slots}"
+    yield Cause(
+        "slots_busy",
+        f"{taken}, by {holders_text(held, slots, facts.now)}{ahead_text(facts.ahead, due)}.",
+        "More slots: start another `hedgerow worker PATH`.",
+        holders=held,
+        due_s=due,
+    )
 
 
 def _workers_of(count: int, facts: StepFacts) -> str:
     return f"the {'worker' if count == 1 else f'{count} workers'} of queue {facts.team}/{facts.queue}"
 
 
-def _holders(holders: Sequence[Holder], count: int) -> str:
-    if not holders:
-        return "steps of other queues"
-    shown = ", ".join(f"{h.run_id}/{h.number} {_what(h.assets, h.partition)}" for h in holders[:SHOWN])
-    return shown + _more(max(count, len(holders)))
-
-
-def _more(count: int) -> str:
-    return f" and {count - SHOWN} more" if count > SHOWN else ""
-
-
-def _what(assets: Sequence[str], partition: str) -> str:
-    name = assets[0] + (f" (+{len(assets) - 1})" if len(assets) > 1 else "")
-    return f"{name}[{partition}]" if partition else name
-
-
 def _span(start: datetime, end: datetime) -> str:
-    return f"{duration(max(0.0, (end - start).total_seconds()))} ago"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them: two units at most.
-
-    >>> duration(0.0123), duration(5.25), duration(125), duration(7300), duration(200000)
-    ('12 ms', '5.2 s', '2 m 05 s', '2 h 01 m', '2 d 07 h')
-    """
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    whole = int(seconds)
-    if whole < 3600:
-        return f"{whole // 60} m {whole % 60:02} s"
-    if whole < 86400:
-        return f"{whole // 3600} h {whole % 3600 // 60:02} m"
-    return f"{whole // 86400} d {whole % 86400 // 3600:02} h"
+    return duration(max(0.0, (end - start).total_seconds()))

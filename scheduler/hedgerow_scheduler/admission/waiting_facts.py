@@ -7,6 +7,8 @@ from datetime import datetime
 import msgspec
 
 from hedgerow.errors import Problem
+from hedgerow_scheduler.limits.limit import NO_LIMIT, LimitKind, Values
+from hedgerow_scheduler.planning.rules import Override
 
 
 class UpstreamStep(msgspec.Struct, frozen=True):
@@ -19,23 +21,51 @@ class UpstreamStep(msgspec.Struct, frozen=True):
 
 
 class Holder(msgspec.Struct, frozen=True):
-    """A step whose attempt is out, and so holds what others wait for."""
+    """A step whose attempt is out, and so holds what others wait for: `slots` of a limit, since it was dispatched.
+
+    `together` counts the attempts of its message, which hold the slots together.
+    """
 
     run_id: str
     number: int
+    team: str
     assets: tuple[str, ...]
     partition: str
     state: str
-    started_at: datetime | None
+    since: datetime
+    slots: int = 1
+    together: int = 1
 
 
-class QueueFact(msgspec.Struct, frozen=True):
-    """A queue: its declared limit, how many attempts are out, how many ready steps come before this one, who holds it."""
+class Pace(msgspec.Struct, frozen=True):
+    """How fast things go, as it was measured lately; None where nothing was. `starts_per_s` of those under one limit, `mean_s` how
+    long steps of the same computation last, or of the same queue when that one has not run lately.
+    """
 
-    concurrency: int | None
-    in_use: int
-    ahead: int
-    holders: tuple[Holder, ...]
+    starts_per_s: float | None = None
+    mean_s: float | None = None
+
+
+class LimitFact(msgspec.Struct, frozen=True, kw_only=True):
+    """A limit on the step, of which it needs `slots`: what it is set to now and what its owner declared, how much is taken and by
+    whom, how many ready steps come first. `known` False: a pool that nobody declares.
+
+    `tokens` are left of its rate; `next_token_s` is when one can be taken, None when there never will be one.
+    """
+
+    kind: LimitKind
+    name: str
+    values: Values
+    declared: Values = NO_LIMIT
+    slots: int = 1
+    in_use: int = 0
+    holders: tuple[Holder, ...] = ()
+    overrides: tuple[Override, ...] = ()
+    tokens: float | None = None
+    next_token_s: float | None = None
+    ahead: int = 0
+    pace: Pace = Pace()
+    known: bool = True
 
 
 class WorkerFact(msgspec.Struct, frozen=True):
@@ -50,6 +80,15 @@ class WorkerFact(msgspec.Struct, frozen=True):
     queues: tuple[str, ...]
     silent_s: float
     accepted: bool = True
+
+
+class SlotsFact(msgspec.Struct, frozen=True):
+    """How many steps of the queue, and of all queues of its location, are out; and the steps that they are."""
+
+    of_queue: int = 0
+    of_location: int = 0
+    holders: tuple[Holder, ...] = ()
+    others: tuple[Holder, ...] = ()
 
 
 class LocationFact(msgspec.Struct, frozen=True):
@@ -70,7 +109,11 @@ class BlockedInput(msgspec.Struct, frozen=True):
 
 
 class StepFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a step at `now` (PostgreSQL's clock). `leader_stale_s` is None when no scheduler ever ran."""
+    """What is known of a step at `now` (PostgreSQL's clock). `leader_stale_s` is None when no scheduler ever ran.
+
+    `limits` are in the order in which admission looks: queue, team, run, pools, keys. `ahead` of the queue's `ready` steps come
+    first. `code_served` says whether some worker that takes steps serves code that declares this one.
+    """
 
     now: datetime
     run_id: str
@@ -88,13 +131,23 @@ class StepFacts(msgspec.Struct, frozen=True, kw_only=True):
     cancel_requested: bool
     leader_stale_s: float | None
     upstream: tuple[UpstreamStep, ...]
-    queue_fact: QueueFact
+    limits: tuple[LimitFact, ...]
+    ahead: int
+    ready: int
+    pace: Pace
+    slots: SlotsFact
     same_output: tuple[Holder, ...]
     workers: tuple[WorkerFact, ...]
     locations: tuple[LocationFact, ...]
     declared: bool
+    code_served: bool
     unresolved: tuple[str, ...]
     blocked: tuple[BlockedInput, ...]
+
+    @property
+    def serving(self) -> tuple[WorkerFact, ...]:
+        """The live workers of its location that serve its queue."""
+        return tuple(one for one in self.workers if one.location == self.location and self.queue in one.queues)
 
 
 class AssetFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,8 @@ import msgspec
 
 from hedgerow.errors import Problem
 from hedgerow.manifest.model import Asset, Check, Computation, Environment, Job
-from hedgerow_scheduler.admission.waiting import Cause
+from hedgerow_scheduler.admission.causes import Cause
+from hedgerow_scheduler.admission.wait_times import Wait
 from hedgerow_scheduler.api.logs import AttemptLog
 from hedgerow_scheduler.metadata.read_runs import CheckResult, Materialization, Run, Step
 from hedgerow_scheduler.metadata.read_teams import Location, Worker
@@ -247,14 +248,42 @@ class QueueView(msgspec.Struct, frozen=True):
     busy: int
 
 
+class Position(msgspec.Struct, frozen=True):
+    """About how many of the ready steps of a queue come before one. Turns and ageing go on, so that it is an estimate."""
+
+    queue: str
+    ahead: int
+    ready: int
+
+
 class Explanation(msgspec.Struct, frozen=True):
-    """Why a step is not running, or what is known of an asset. `subject` is `RUN/NUMBER`, a run's id, or the asset's key."""
+    """Why a step is not running, or what is known of an asset. `subject` is `RUN/NUMBER`, a run's id, or the asset's key.
+
+    `waits` are the seconds by cause from the creation of the run to the start, `waited_s` in all. `position` is of a ready step;
+    `estimated_start` of one that has not started, None when `estimate` says why nobody can tell.
+    """
 
     subject: str
     state: str
     assets: tuple[str, ...]
     partition: str
     causes: tuple[Cause, ...]
+    position: Position | None = None
+    estimated_start: datetime | None = None
+    estimate: str = ""
+    waited_s: float = 0.0
+    waits: tuple[Wait, ...] = ()
+
+
+class RunWaits(msgspec.Struct, frozen=True):
+    """Where the time of a run's steps went: seconds waited by cause, and seconds in which attempts ran, summed over its steps."""
+
+    run_id: str
+    state: str
+    steps: int
+    waited_s: float
+    ran_s: float
+    waits: tuple[Wait, ...]
 
 
 class Readiness(msgspec.Struct, frozen=True):

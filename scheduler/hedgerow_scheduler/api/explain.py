@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from hedgerow import clock
 from hedgerow.errors import RequestError
 from hedgerow.partitions import algebra
-from hedgerow_scheduler.admission.waiting import Cause, explain_asset, explain_step, explain_unplanned
+from hedgerow_scheduler.admission.causes import Cause
+from hedgerow_scheduler.admission.estimates import estimate
+from hedgerow_scheduler.admission.wait_times import present_cause, shares, waits_of
+from hedgerow_scheduler.admission.waiting import explain_asset, explain_step, explain_unplanned
 from hedgerow_scheduler.api.assets import find_asset
-from hedgerow_scheduler.api.bodies import Explanation
-from hedgerow_scheduler.api.runs import find_step
+from hedgerow_scheduler.api.bodies import Explanation, Position, RunWaits
+from hedgerow_scheduler.api.runs import RunId, find_step
 from hedgerow_scheduler.api.services import Services, full_run_id
-from hedgerow_scheduler.lifecycle.states import LIVE, RunState
+from hedgerow_scheduler.lifecycle.states import LIVE, RunState, StepState
+from hedgerow_scheduler.lifecycle.waits import Cause as WaitCause
 from hedgerow_scheduler.metadata.read_assets import last_step
 from hedgerow_scheduler.metadata.read_explain import read_asset_facts, read_step_facts
 from hedgerow_scheduler.metadata.read_health import get_leader
 from hedgerow_scheduler.metadata.read_runs import Step, get_run, list_steps
+from hedgerow_scheduler.metadata.read_waits import Standing, read_run_times, read_wait_facts
+from hedgerow_scheduler.planning.rules import queue_limit_name
+from hedgerow_scheduler.planning.snapshot import WAITS
 
+MAX_LOOKED_AT = 20
 UNENDED = ("ready", "retry_wait", "dispatched", "running", "waiting")
 
 
@@ -50,8 +59,23 @@ def explain(
 
 
 def _of_step(services: Services, connection: Connection, step: Step) -> Explanation:
-    facts = read_step_facts(connection, services.catalog(connection), step, services.limits.worker_silence_s)
-    return Explanation(f"{step.run_id}/{step.number}", step.state, step.assets, step.partition, explain_step(facts))
+    facts = read_step_facts(connection, services.rules(connection), step, services.limits.worker_silence_s)
+    causes = explain_step(facts)
+    waits = waits_of(read_wait_facts(connection, step.run_id, step.number), present_cause(causes))
+    expected = estimate(causes, facts.now)
+    ready = step.state == StepState.READY
+    return Explanation(
+        f"{step.run_id}/{step.number}",
+        step.state,
+        step.assets,
+        step.partition,
+        causes,
+        Position(queue_limit_name(step.team, step.location, step.queue), facts.ahead, facts.ready) if ready else None,
+        expected.at,
+        expected.text,
+        sum(wait.seconds for wait in waits),
+        waits,
+    )
 
 
 def _of_run(services: Services, connection: Connection, run_id: str) -> Explanation:
@@ -60,7 +84,10 @@ def _of_run(services: Services, connection: Connection, run_id: str) -> Explanat
     if run.state == RunState.REQUESTED:
         leader = get_leader(connection)
         causes = explain_unplanned(leader.stale_s if leader else None)
-        return Explanation(run_id, run.state, (), "", causes)
+        now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+        waits = shares({present_cause(causes): max(0.0, (now - run.created_at).total_seconds())})
+        told = estimate(causes, now)
+        return Explanation(run_id, run.state, (), "", causes, None, told.at, told.text, waits[0].seconds, waits)
     for state in UNENDED:  # what waits for other steps of the run is the least telling
         found = list_steps(connection, run_id, states=[state], limit=1)
         if found:
@@ -82,4 +109,35 @@ def _of_asset(services: Services, connection: Connection, key: str, partition: s
     return Explanation(key, "idle", (key,), partition or "", causes)
 
 
-ROUTES = [explain]
+@get("/runs/{run_id:str}/waits", tags=["explain"], sync_to_thread=True)
+def show_waits(services: NamedDependency[Services], run_id: RunId) -> RunWaits:
+    """Where the time of a run's steps went: seconds by cause, summed over its steps, with what waits now."""
+    with services.reading() as connection:
+        full = full_run_id(connection, run_id)
+        run = get_run(connection, full)
+        assert run is not None  # its id was read in the same snapshot
+        times = read_run_times(connection, full)
+        seconds = dict(times.recorded)
+        for index, group in enumerate(times.standing):
+            cause = _present(services, connection, full, group, looked=index < MAX_LOOKED_AT)
+            seconds[cause] = seconds.get(cause, 0.0) + group.seconds
+        waits = shares({cause: spent for cause, spent in seconds.items() if spent > 0})
+        return RunWaits(full, run.state, run.steps, sum(wait.seconds for wait in waits), times.ran_s, waits)
+
+
+def _present(services: Services, connection: Connection, run_id: str, group: Standing, looked: bool) -> str:
+    """What steps of one computation in one state wait for now. Ready ones wait for what the first of them waits for; of a run with
+    very many computations not all are looked at.
+    """
+    if group.state != StepState.READY:
+        return _OF_STATE[group.state]
+    (step,) = list_steps(connection, run_id, numbers=[group.number], limit=1)
+    if not looked:
+        return WaitCause.TURN.value
+    facts = read_step_facts(connection, services.rules(connection), step, services.limits.worker_silence_s)
+    return present_cause(explain_step(facts))
+
+
+_OF_STATE = {state.value: cause.value for state, cause in WAITS.items()}
+
+ROUTES = [explain, show_waits]

@@ -7,7 +7,8 @@ from litestar.di import NamedDependency
 from sqlalchemy.exc import SQLAlchemyError
 
 from hedgerow.errors import Problem
-from hedgerow_scheduler.admission.waiting import LEADER_STALE_S, duration
+from hedgerow_scheduler.admission.causes import duration
+from hedgerow_scheduler.admission.waiting import LEADER_STALE_S
 from hedgerow_scheduler.api.bodies import Readiness
 from hedgerow_scheduler.api.services import Services
 from hedgerow_scheduler.metadata.read_health import get_leader

@@ -9,7 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from hedgerow import clock
-from hedgerow_scheduler.admission.waiting import duration
+from hedgerow_scheduler.admission.causes import duration
 from hedgerow_scheduler.cli.client import connect, segment
 from hedgerow_scheduler.cli.command import OK, Parser, add_json, execute, whole_number
 from hedgerow_scheduler.cli.graph import dot_lines, mermaid_lines, tree_lines

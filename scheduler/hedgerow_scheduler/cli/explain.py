@@ -1,13 +1,16 @@
-"""`hedgerow explain`: why a step or an asset is not running."""
+"""`hedgerow explain`: why a step or an asset is not running, and where its time went."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import Any
 
 from rich.text import Text
 
-from hedgerow_scheduler.cli.client import connect
+from hedgerow.errors import RequestError
+from hedgerow_scheduler.admission.causes import duration
+from hedgerow_scheduler.cli.client import connect, segment
 from hedgerow_scheduler.cli.command import OK, Parser, add_json, execute
 from hedgerow_scheduler.cli.output import Output, clean, output_name, state_text
 
@@ -21,6 +24,7 @@ def parser() -> Parser:
         help="a step, a run (its first step that has not ended) or an asset's key",
     )
     parser.add_argument("--partition", metavar="KEY", help="of an asset: only this partition")
+    parser.add_argument("--waits", action="store_true", help="of a run: where the time of all its steps went")
     add_json(parser)
     parser.set_defaults(run=run)
     return parser
@@ -32,8 +36,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 def run(options: argparse.Namespace, output: Output) -> int:
-    """Prints every cause."""
+    """Prints every cause, or where a run's time went."""
     is_run = options.target[:1].isdigit()  # ids begin with a digit (until the year 6425), names never do
+    if options.waits:
+        if not is_run or "/" in options.target:
+            raise RequestError.of("HR-Q317", f"'{options.target}' is not a run.", "Give a run's id with --waits.")
+        return _run_waits(options.target, output)
     asked = {"step": options.target} if is_run else {"asset": options.target, "partition": options.partition}
     answer = connect().get("/explain", **asked)
     if output.as_json:
@@ -47,4 +55,37 @@ def run(options: argparse.Namespace, output: Output) -> int:
         output.line(f"  {clean(cause['text'])}")
         if cause["remedy"]:
             output.line(f"    {clean(cause['remedy'])}", "dim")
+    if answer["position"] and answer["position"]["ready"] > 1:
+        place = answer["position"]
+        output.line(
+            f"  Its place in queue {clean(place['queue'])}: about {place['ahead'] + 1:,} of {place['ready']:,}."
+        )
+    if answer["estimate"]:
+        output.line(f"  {clean(answer['estimate'])}")
+    if answer["waits"]:
+        output.line(f"  {waits_text(answer['waited_s'], answer['waits'])}", "dim")
+    return OK
+
+
+def waits_text(waited_s: float, waits: Sequence[dict[str, Any]]) -> str:
+    """The whole wait and its causes in one line.
+
+    >>> waits_text(4.0, [{"cause": "pool_slots", "seconds": 3.0, "share": 0.75}, {"cause": "turn", "seconds": 1.0, "share": 0.25}])
+    'waited 4.0 s: pool_slots 3.0 s (75 %), turn 1.0 s (25 %)'
+    """
+    parts = ", ".join(f"{one['cause']} {duration(one['seconds'])} ({one['share'] * 100:.0f} %)" for one in waits)
+    return clean(f"waited {duration(waited_s)}: {parts}")
+
+
+def _run_waits(target: str, output: Output) -> int:
+    """Where the time of a run's steps went."""
+    answer = connect().get(f"/runs/{segment(target)}/waits")
+    if output.as_json:
+        output.json(answer)
+        return OK
+    steps = f"{answer['steps']:,} {'step' if answer['steps'] == 1 else 'steps'}"
+    output.line(Text(answer["run_id"], "bold").append(" ").append_text(state_text(answer["state"])))
+    output.line(f"{steps} waited {duration(answer['waited_s'])} and ran {duration(answer['ran_s'])} together.")
+    rows = ((one["cause"], duration(one["seconds"]), f"{one['share'] * 100:.1f} %") for one in answer["waits"])
+    output.table(("waited for", "time", "share"), rows, right=(1, 2))
     return OK

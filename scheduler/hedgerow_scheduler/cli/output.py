@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hedgerow.errors import Problem
-from hedgerow_scheduler.admission.waiting import duration
+from hedgerow_scheduler.admission.causes import duration
 
 UNBOUNDED = 10_000  # columns of text
 WIDEST_BITS = 128

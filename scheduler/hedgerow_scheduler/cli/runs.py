@@ -146,7 +146,9 @@ def show(options: argparse.Namespace, output: Output) -> int:
     run_id, number = split_target(options.target)
     if number is not None:
         step = client.get(f"/runs/{segment(run_id)}/steps/{number}")
-        output.json(step) if output.as_json else show_step(output, step)
+        told = client.get("/explain", step=f"{step['run_id']}/{step['number']}")
+        waits = {"waited_s": told["waited_s"], "waits": told["waits"]}
+        output.json({**step, **waits}) if output.as_json else show_step(output, {**step, **waits})
         return OK
     run = client.get(f"/runs/{segment(run_id)}")
     failed = list(client.pages(f"/runs/{run['id']}/steps", MAX_FAILED + 1, state=["failed", "poisoned"]))

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from hedgerow import clock
 from hedgerow.errors import Problem, RequestError
+from hedgerow_scheduler.cli.explain import waits_text
 from hedgerow_scheduler.cli.output import (
     Output,
     ago,
@@ -49,6 +50,8 @@ def show_step(output: Output, step: dict[str, Any]) -> None:
     output.line(f"queue    {clean(step['team'])}/{clean(step['queue'])}")
     if step["upstream"]:
         output.line(f"after    {', '.join(map(str, step['upstream'][:20]))}")
+    if step["waits"]:
+        output.line(f"waited   {waits_text(step['waited_s'], step['waits']).removeprefix('waited ')}")
     rows = (
         (
             one["number"],

@@ -2,103 +2,270 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Connection, Text, cast, func, select, text, tuple_
+from sqlalchemy import ARRAY, ColumnElement, Connection, Row, Text, cast, func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 
+from hedgerow.manifest import model as manifest_model
+from hedgerow_scheduler.admission.positions import Crowd, ahead_of
 from hedgerow_scheduler.admission.waiting_facts import (
     AssetFacts,
     BlockedInput,
     Holder,
+    LimitFact,
     LocationFact,
-    QueueFact,
+    Pace,
+    SlotsFact,
     StepFacts,
     UpstreamStep,
     WorkerFact,
 )
+from hedgerow_scheduler.lifecycle import model
+from hedgerow_scheduler.lifecycle.states import RunState, StepState
+from hedgerow_scheduler.limits.limit import LimitId
 from hedgerow_scheduler.metadata.read_assets import count_current, has_current, last_step
 from hedgerow_scheduler.metadata.read_health import get_leader
+from hedgerow_scheduler.metadata.read_holders import (
+    Out,
+    count_before,
+    held_by,
+    of_computations,
+    read_crowds,
+    read_out,
+    read_pace,
+    read_tokens,
+)
 from hedgerow_scheduler.metadata.read_rows import all_rows
-from hedgerow_scheduler.metadata.read_runs import Step, get_run
+from hedgerow_scheduler.metadata.read_runs import Step
 from hedgerow_scheduler.metadata.read_teams import list_locations, list_workers
 from hedgerow_scheduler.metadata.tables import (
+    attempts,
     check_results,
     current_materializations,
+    manifests,
     materializations,
+    runs,
     steps,
 )
 from hedgerow_scheduler.planning.catalog import Catalog, CatalogAsset
 from hedgerow_scheduler.planning.inputs import wanted_inputs
+from hedgerow_scheduler.planning.rules import NOBODYS, Rules, Wants, queue_limit_name, spec_name
 
 MAX_HOLDERS = 50
 MAX_INPUTS = 1000
-_LIVE = text("steps.state in ('waiting','ready','dispatched','running','retry_wait')")  # as ix_steps_live says it
-_OUT = steps.c.state.in_(["dispatched", "running"])
-_holder = select(
-    steps.c.run_id, steps.c.number, steps.c.assets, steps.c.partition, steps.c.state, steps.c.started_at
-).where(_LIVE, _OUT)
 
 
-def read_step_facts(connection: Connection, catalog: Catalog, step: Step, within_s: float) -> StepFacts:
+def read_step_facts(connection: Connection, rules: Rules, step: Step, within_s: float) -> StepFacts:
     """All that `admission.waiting.explain_step` wants to know of a step. Workers silent for over `within_s` count as gone."""
-    run = get_run(connection, step.run_id)
-    assert run is not None  # steps refer to their run
-    now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
-    leader = get_leader(connection)
-    queue = (steps.c.team == step.team, steps.c.location == step.location, steps.c.queue == step.queue)
-    in_queue = _holder.where(*queue)
-    holding = in_queue.order_by(steps.c.started_at.nulls_last(), steps.c.run_id, steps.c.number)
-    in_use = connection.execute(select(func.count()).select_from(steps).where(_LIVE, _OUT, *queue)).scalar_one()
-    same_output = _holder.where(
-        steps.c.team == step.team,
-        steps.c.partition == step.partition,
-        steps.c.assets.op("&&")(cast(list(step.assets), ARRAY(Text))),
-        (steps.c.run_id != step.run_id) | (steps.c.number != step.number),
-    )
-    ahead = _ready_before(connection, step, queue) if step.state == "ready" and step.ready_at is not None else 0
-    limits = catalog.queue(step.team, step.location, step.queue)
-    return StepFacts(
-        now=now,
-        run_id=step.run_id,
-        number=step.number,
-        state=step.state,
-        team=step.team,
-        location=step.location,
-        queue=step.queue,
-        assets=step.assets,
-        partition=step.partition,
-        attempt=step.attempt,
-        not_before=step.not_before,
-        started_at=step.started_at,
-        error=step.error,
-        cancel_requested=run.cancel_requested,
-        leader_stale_s=None if leader is None else leader.stale_s,
-        upstream=_upstream(connection, step),
-        queue_fact=QueueFact(
-            limits.concurrency, in_use, ahead, all_rows(connection, holding.limit(MAX_HOLDERS), Holder)
-        ),
-        same_output=all_rows(connection, same_output.limit(MAX_HOLDERS), Holder),
-        workers=tuple(
+    return _Reading(connection, rules, step).facts(within_s)
+
+
+class _Reading:
+    """What is read of one step, at one moment."""
+
+    def __init__(self, connection: Connection, rules: Rules, step: Step) -> None:
+        self.connection, self.step, self.catalog = connection, step, rules.catalog
+        self.now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+        self.run = connection.execute(select(runs).where(runs.c.id == step.run_id)).one()
+        self.rules = rules.with_runs({} if self.run.cap is None else {step.run_id: self.run.cap})
+        published = self.catalog.published.get((step.team, step.location))
+        self.computation = published.computations.get(step.computation) if published else None
+        self.queue = (step.team, step.location, step.queue)
+
+    def facts(self, within_s: float) -> StepFacts:
+        """Everything."""
+        step, connection = self.step, self.connection
+        leader = get_leader(connection)
+        needs = self._needs()
+        live = step.state in ("ready", "dispatched")
+        out = read_out(connection, step.team, step.run_id, [need[0] for need in needs]) if live else ()
+        shared = [need[0] for need in needs if need[0][0] == "pool"]
+        pace: dict[LimitId | None, Pace] = {None: Pace()}
+        if live:
+            pace = read_pace(connection, self.queue, step.computation, shared)
+        crowds = self._crowds() if step.state == "ready" else ()
+        ahead = self._ahead(crowds) if step.state == "ready" else 0
+        workers = tuple(
             WorkerFact(w.id, w.location, w.state, w.slots, w.busy, w.manifest_hash, w.queues, w.silent_s, w.accepted)
             for w in list_workers(connection, within_s, step.team)
-        ),
-        locations=tuple(
-            LocationFact(place.location, place.manifest_hash, place.problems or ())
-            for place in list_locations(connection, step.team)
-        ),
-        declared=step.computation in catalog.computations,
-        unresolved=_unresolved(catalog, step),
-        blocked=_blocked(connection, catalog, step, now),
-    )
+        )
+        return StepFacts(
+            now=self.now,
+            run_id=step.run_id,
+            number=step.number,
+            state=step.state,
+            team=step.team,
+            location=step.location,
+            queue=step.queue,
+            assets=step.assets,
+            partition=step.partition,
+            attempt=step.attempt,
+            not_before=step.not_before,
+            started_at=step.started_at,
+            error=step.error,
+            cancel_requested=self.run.cancel_requested,
+            leader_stale_s=None if leader is None else leader.stale_s,
+            upstream=_upstream(connection, step),
+            limits=tuple(self._limit(need, out, pace, ahead) for need in needs) if live else (),
+            ahead=ahead,
+            ready=sum(crowd.steps for crowd in crowds),
+            pace=pace[None],
+            slots=self._slots(out),
+            same_output=self._same_output(),
+            workers=workers,
+            locations=tuple(
+                LocationFact(place.location, place.manifest_hash, place.problems or ())
+                for place in list_locations(connection, step.team)
+            ),
+            declared=self.computation is not None,
+            code_served=self._is_served(workers),
+            unresolved=() if self.computation is None else self.catalog.unresolved(self.computation),
+            blocked=_blocked(connection, self.catalog, step, self.now),
+        )
 
+    # -- limits ------------------------------------------------------------------------------------------------------
 
-def _ready_before(connection: Connection, step: Step, queue: Sequence[ColumnElement[bool]]) -> int:
-    """How many ready steps of the queue come before this one."""
-    earlier = (steps.c.priority == step.priority) & (steps.c.ready_at < step.ready_at)
-    found = select(func.count()).select_from(steps).where(_LIVE, steps.c.state == "ready", *queue)
-    return int(connection.execute(found.where((steps.c.priority > step.priority) | earlier)).scalar_one())
+    def _needs(self) -> tuple[Wants, ...]:
+        """The limits of the step, in the order in which admission looks at them."""
+        step, run = self.step, self.run
+        of_run = model.Run(
+            step.run_id, RunState(run.state), run.created_at, dict(run.request.get("config", {})), run.tags
+        )
+        as_admitted = model.Step(
+            of_run, step.number, step.team, step.location, step.queue, step.priority, step.computation, step.assets,
+            step.partition or None, step.upstream, StepState(step.state), StepState(step.state),
+        )  # fmt: skip
+        queue: Wants = (("queue", queue_limit_name(*self.queue)), 1, step.queue)
+        team: Wants = (("team", step.team), 1, step.location)
+        return (queue, team, *self.rules.wants(as_admitted, self.computation))
+
+    def _limit(
+        self, need: Wants, out: tuple[Out, ...], pace: dict[LimitId | None, Pace], ahead_in_queue: int
+    ) -> LimitFact:
+        id, slots, sharer = need
+        values = self.rules.values(id, self.now)
+        in_use, holders = held_by(out, lambda one: self._slots_of(one, id))
+        tokens, next_token_s = (
+            (None, None) if values.rate is None else read_tokens(self.connection, id, values, self.now)
+        )
+        ready = self.step.state == "ready"
+        ahead = {"queue": ahead_in_queue, "team": ahead_in_queue}.get(id[0], 0)
+        if ready and id[0] == "pool":
+            ahead = self._ahead_in_pool(id, sharer)
+        elif ready and id[0] == "run":
+            ahead = count_before(self.connection, self.step.run_id, self.step.number, self.step.priority)
+        return LimitFact(
+            kind=id[0],
+            name=id[1],
+            values=values,
+            declared=self.rules.declared(id),
+            slots=slots,
+            in_use=in_use,
+            holders=holders,
+            overrides=tuple(
+                override
+                for override in self.rules.overrides
+                if (override.kind, override.name) == (id[0], spec_name(id))
+                and (override.expires_at is None or self.now < override.expires_at)
+            ),
+            tokens=tokens,
+            next_token_s=next_token_s,
+            ahead=ahead,
+            pace=pace.get(id if id[0] == "pool" else None, Pace()) if id[0] in ("queue", "pool") else Pace(None, pace[None].mean_s),
+            known=self.rules.declared(id) is not NOBODYS,
+        )  # fmt: skip
+
+    def _slots_of(self, out: Out, id: LimitId) -> int:
+        if id[0] == "queue":
+            return int((out.team, out.location, out.queue) == self.queue)
+        if id[0] == "team":
+            return int(out.team == id[1])
+        return out.slots_of(id)
+
+    # -- who comes first ---------------------------------------------------------------------------------------------
+
+    def _mine(self, sharer: str = "", weight: float = 1.0) -> Crowd:
+        step, run = self.step, self.run
+        return Crowd(step.run_id, run.created_at, run.priority, run.priority + step.priority, 0, sharer, weight)
+
+    def _in_queue(self) -> tuple[ColumnElement[bool], ...]:
+        return (steps.c.team == self.queue[0], steps.c.location == self.queue[1], steps.c.queue == self.queue[2])
+
+    def _crowds(self) -> tuple[Crowd, ...]:
+        return read_crowds(self.connection, *self._in_queue())
+
+    def _ahead(self, crowds: tuple[Crowd, ...]) -> int:
+        step = self.step
+        place = count_before(self.connection, step.run_id, step.number, step.priority, *self._in_queue())
+        return ahead_of(self._mine(), place, crowds)
+
+    def _ahead_in_pool(self, id: LimitId, sharer: str) -> int:
+        """How many ready steps that need a pool come first. Teams share one of the platform, locations one of their team."""
+        between_teams = "/" not in id[1]
+        users = [
+            (team, location, computation.name)
+            for (team, location), published in self.catalog.published.items()
+            for computation in published.manifest.computations
+            if any(want[0] == id for want in self.rules.shape(team, location, computation).pools)
+        ]
+
+        def weight(of: str) -> float:
+            return self.rules.values(("team", of), self.now).weight if between_teams else 1.0
+
+        def charged(row: Row[Any]) -> str:
+            return str(row.team if between_teams else row.location)
+
+        step, needing = self.step, of_computations(users)
+        place = count_before(self.connection, step.run_id, step.number, step.priority, needing)
+        crowds = read_crowds(self.connection, needing, sharer=charged, weight=weight)
+        return ahead_of(self._mine(sharer, weight(sharer)), place, crowds)
+
+    # -- workers, code, outputs --------------------------------------------------------------------------------------
+
+    def _slots(self, out: tuple[Out, ...]) -> SlotsFact:
+        here = [one for one in out if (one.team, one.location) == self.queue[:2]]
+        mine = [one for one in here if one.queue == self.queue[2]]
+        others = [one for one in here if one.queue != self.queue[2]]
+        return SlotsFact(
+            len(mine), len(here), held_by(mine, lambda _: 1)[1], (*held_by(mine, lambda _: 1)[1], *held_by(others, lambda _: 1)[1])
+        )  # fmt: skip
+
+    def _is_served(self, workers: tuple[WorkerFact, ...]) -> bool:
+        """Whether some worker that takes steps of the location serves code that declares the step."""
+        served = {
+            w.manifest_hash for w in workers if w.location == self.step.location and w.state == "ready" and w.accepted
+        }
+        in_force = self.catalog.manifest_hash(self.step.team, self.step.location)
+        if in_force in served and self.computation is not None:
+            return True
+        bodies = select(manifests.c.body).where(manifests.c.hash.in_(served - {in_force}))
+        return any(self._declares(manifest_model.decode(row.body)) for row in self.connection.execute(bodies))
+
+    def _declares(self, manifest: manifest_model.Manifest) -> bool:
+        wanted = set(self.step.assets)
+        return any(one.name == self.step.computation and wanted <= set(one.assets) for one in manifest.computations)
+
+    def _same_output(self) -> tuple[Holder, ...]:
+        """The steps whose attempts are making the same asset and partition."""
+        step, a = self.step, attempts.c
+        found = (
+            select(
+                steps.c.run_id, steps.c.number, steps.c.team, steps.c.assets, steps.c.partition, steps.c.state,
+                a.dispatched_at.label("since"),
+            )
+            .join(attempts, a.id == steps.c.attempt_id)
+            .where(
+                text("steps.state in ('waiting','ready','dispatched','running','retry_wait')"),  # as ix_steps_live says it
+                steps.c.state.in_(["dispatched", "running"]),
+                steps.c.team == step.team,
+                steps.c.partition == step.partition,
+                steps.c.assets.op("&&")(cast(list(step.assets), ARRAY(Text))),
+                (steps.c.run_id != step.run_id) | (steps.c.number != step.number),
+            )
+        )  # fmt: skip
+        return all_rows(self.connection, found.limit(MAX_HOLDERS), Holder)
 
 
 def _upstream(connection: Connection, step: Step) -> tuple[UpstreamStep, ...]:
@@ -108,11 +275,6 @@ def _upstream(connection: Connection, step: Step) -> tuple[UpstreamStep, ...]:
         steps.c.run_id == step.run_id, steps.c.number.in_(step.upstream)
     )
     return all_rows(connection, found.order_by(steps.c.number), UpstreamStep)
-
-
-def _unresolved(catalog: Catalog, step: Step) -> tuple[str, ...]:
-    computation = catalog.computations.get(step.computation)
-    return () if computation is None else catalog.unresolved(computation)
 
 
 def _blocked(connection: Connection, catalog: Catalog, step: Step, now: datetime) -> tuple[BlockedInput, ...]:
