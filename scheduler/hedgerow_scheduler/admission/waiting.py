@@ -142,11 +142,18 @@ def _definition(facts: StepFacts) -> Iterable[Cause]:
 
 def _blocked(facts: StepFacts) -> Iterable[Cause]:
     for block in facts.blocked:
-        yield Cause(
-            "blocked_by_check",
-            f"Upstream {output_text((block.asset,), block.partition)} has no accepted output: blocking check '{block.check_name}' failed in run {block.run_id}.",
-            f"Mend {block.asset} or its check, then `hedgerow materialize {block.asset}`.",
-        )
+        upstream = output_text((block.asset,), block.partition)
+        if block.check_name:
+            yield Cause(
+                "blocked_by_check",
+                f"Upstream {upstream} has no accepted output: blocking check '{block.check_name}' failed in run {block.run_id}.",
+                f"Mend {block.asset} or its check, then `hedgerow materialize {block.asset}`.",
+            )
+        else:
+            yield Cause(
+                "blocked_by_check",
+                f"Upstream {upstream} has an output of run {block.run_id} that has not passed its checks yet.",
+            )
 
 
 def _unresolved(keys: Sequence[str]) -> Iterable[Cause]:
@@ -170,7 +177,7 @@ def _upstream(upstream: Sequence[UpstreamStep]) -> Iterable[Cause]:
 
 
 def _retry(facts: StepFacts) -> Cause:
-    error = f" after {facts.error.code}: {facts.error.message}" if facts.error else ""
+    error = f" after {facts.error.code}: {facts.error.message.rstrip('.')}" if facts.error else ""
     if facts.not_before is None or facts.not_before <= facts.now:
         return Cause("retry_wait", f"Attempt {facts.attempt + 1} is due{error}.", due_s=0.0)
     due = (facts.not_before - facts.now).total_seconds()

@@ -100,7 +100,7 @@ class LocationFact(msgspec.Struct, frozen=True):
 
 
 class BlockedInput(msgspec.Struct, frozen=True):
-    """An upstream asset without an accepted output, since a blocking check failed."""
+    """An upstream asset whose last output is not accepted: the blocking check that failed, "" while none has."""
 
     asset: str
     check_name: str

@@ -12,6 +12,7 @@ from hedgerow_scheduler.lifecycle.changes import CheckRecord
 from hedgerow_scheduler.lifecycle.model import Attempt, Materialization
 from hedgerow_scheduler.lifecycle.retries import ENDS_AS, Verdict, after_failure
 from hedgerow_scheduler.lifecycle.states import AttemptState, MaterializationState, StepState
+from hedgerow_scheduler.lifecycle.waits import Cause
 from hedgerow_scheduler.limits.backlog import queue_of
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
@@ -85,7 +86,9 @@ class Outcomes:
         if attempt.started_at is not None and duration_ms > 0:
             # Start and end of a short step arrive together: the worker's own measure tells how long it took.
             began = max(attempt.dispatched_at, now - timedelta(milliseconds=min(duration_ms, MAX_DURATION_MS)))
-            attempt.started_at = step.started_at = min(attempt.started_at, began)
+            if began < attempt.started_at:
+                step.waited_less(Cause.DISPATCH, (attempt.started_at - began).total_seconds())
+                attempt.started_at = step.started_at = began
         self.snapshot.end_attempt(attempt, state, now, error)
         self.snapshot.forget_attempt(attempt.id)  # its worker has said the last word, also on a runner that died
         if was_lost and state is AttemptState.LOST:

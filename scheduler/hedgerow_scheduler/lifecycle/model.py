@@ -64,6 +64,11 @@ class Step(msgspec.Struct, eq=False):
                 add_wait(self.waits, Cause.PLANNING, (self.run.started_at - self.run.created_at).total_seconds())
         add_wait(self.waits, cause, seconds)
 
+    def waited_less(self, cause: Cause, seconds: float) -> None:
+        """It waited less for a cause than was thought: it turns out to have started earlier."""
+        if self.waits is not None and cause in self.waits:
+            self.waits[cause] = max(0.0, self.waits[cause] - seconds)
+
     def locks(self) -> tuple[tuple[str, str], ...]:
         """The (asset, partition) pairs of which only one attempt may live."""
         return tuple((asset, self.partition or "") for asset in self.assets)

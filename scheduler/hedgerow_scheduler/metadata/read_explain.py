@@ -8,7 +8,9 @@ from typing import Any
 from sqlalchemy import ARRAY, ColumnElement, Connection, Row, Text, cast, func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 
+from hedgerow.errors import RequestError
 from hedgerow.manifest import model as manifest_model
+from hedgerow.manifest.model import Computation
 from hedgerow_scheduler.admission.positions import Crowd, ahead_of
 from hedgerow_scheduler.admission.waiting_facts import (
     AssetFacts,
@@ -25,6 +27,7 @@ from hedgerow_scheduler.admission.waiting_facts import (
 from hedgerow_scheduler.lifecycle import model
 from hedgerow_scheduler.lifecycle.states import RunState, StepState
 from hedgerow_scheduler.limits.limit import LimitId
+from hedgerow_scheduler.metadata.inputs import read_stored
 from hedgerow_scheduler.metadata.read_assets import count_current, has_current, last_step
 from hedgerow_scheduler.metadata.read_health import get_leader
 from hedgerow_scheduler.metadata.read_holders import (
@@ -43,18 +46,18 @@ from hedgerow_scheduler.metadata.read_teams import list_locations, list_workers
 from hedgerow_scheduler.metadata.tables import (
     attempts,
     check_results,
-    current_materializations,
     manifests,
     materializations,
     runs,
     steps,
 )
 from hedgerow_scheduler.planning.catalog import Catalog, CatalogAsset
-from hedgerow_scheduler.planning.inputs import wanted_inputs
+from hedgerow_scheduler.planning.inputs import choose_inputs, wanted_inputs
 from hedgerow_scheduler.planning.rules import NOBODYS, Rules, Wants, queue_limit_name, spec_name
 
 MAX_HOLDERS = 50
 MAX_INPUTS = 1000
+MAX_BLOCKED = 50
 
 
 def read_step_facts(connection: Connection, rules: Rules, step: Step, within_s: float) -> StepFacts:
@@ -122,7 +125,9 @@ class _Reading:
             declared=self.computation is not None,
             code_served=self._is_served(workers),
             unresolved=() if self.computation is None else self.catalog.unresolved(self.computation),
-            blocked=_blocked(connection, self.catalog, step, self.now),
+            blocked=()
+            if self.computation is None or step.state != "ready"
+            else _blocked(connection, self.catalog, self.computation, step.partition, self.now),
         )
 
     # -- limits ------------------------------------------------------------------------------------------------------
@@ -277,31 +282,30 @@ def _upstream(connection: Connection, step: Step) -> tuple[UpstreamStep, ...]:
     return all_rows(connection, found.order_by(steps.c.number), UpstreamStep)
 
 
-def _blocked(connection: Connection, catalog: Catalog, step: Step, now: datetime) -> tuple[BlockedInput, ...]:
-    """What the step reads that has no accepted output, because a blocking check rejected the last one."""
-    computation = catalog.computations.get(step.computation)
-    if computation is None:
+def _blocked(
+    connection: Connection, catalog: Catalog, computation: Computation, key: str, now: datetime
+) -> tuple[BlockedInput, ...]:
+    """What the step reads that checks hold back, as dispatch would find it; with the check that failed, if one has already."""
+    try:
+        wanted = wanted_inputs(catalog, computation, key or None, now)
+    except RequestError:
+        return ()  # the definitions have changed so that it can't be read: the step fails when its turn comes
+    pairs = [(want.asset, partition) for want in wanted for partition in want.partitions]
+    if not pairs or len(pairs) > MAX_INPUTS:
         return ()
-    wanted = wanted_inputs(catalog, computation, step.partition or None, now)
-    pairs = [(want.asset, partition) for want in wanted for partition in want.partitions][:MAX_INPUTS]
-    last = (
-        select(materializations.c.asset, materializations.c.attempt_id, materializations.c.state)
-        .ext(distinct_on(materializations.c.asset, materializations.c.partition))
-        .where(tuple_(materializations.c.asset, materializations.c.partition).in_(pairs))
-        .order_by(materializations.c.asset, materializations.c.partition, materializations.c.dispatch_seq.desc())
-        .subquery()
-    )
-    accepted = select(current_materializations.c.asset).where(
-        current_materializations.c.asset == check_results.c.asset,
-        current_materializations.c.partition == check_results.c.partition,
-    )
+    stored = read_stored(connection, pairs)
+    waiting = choose_inputs(wanted, stored.current, stored.held_back).held_back
+    chosen = [pair for pair in stored.held_back if pair[0] in waiting]
+    m, c = materializations.c, check_results.c
+    failed = (c.asset == m.asset) & (c.attempt_id == m.attempt_id) & c.blocking & ~c.passed
     found = (
-        select(check_results.c.asset, check_results.c.check_name, check_results.c.partition, check_results.c.run_id)
-        .join(last, (last.c.asset == check_results.c.asset) & (last.c.attempt_id == check_results.c.attempt_id))
-        .where(last.c.state == "rejected", check_results.c.blocking, ~check_results.c.passed, ~accepted.exists())
-        .order_by(check_results.c.asset, check_results.c.check_name)
+        select(m.asset, func.coalesce(c.check_name, "").label("check_name"), m.partition, m.run_id)
+        .ext(distinct_on(m.asset, m.partition))
+        .outerjoin(check_results, failed)
+        .where(tuple_(m.asset, m.partition).in_(chosen), m.state.in_(["candidate", "rejected"]))
+        .order_by(m.asset, m.partition, m.dispatch_seq.desc(), c.check_name)
     )
-    return all_rows(connection, found.limit(MAX_HOLDERS), BlockedInput)
+    return all_rows(connection, found.limit(MAX_BLOCKED), BlockedInput) if chosen else ()
 
 
 def read_asset_facts(
