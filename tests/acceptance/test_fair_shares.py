@@ -27,7 +27,7 @@ def place() -> Iterator[Town]:
 
 def cancel(place: Town, *runs: str) -> None:
     for run in runs:
-        place.ask("POST", f"/runs/{run}/cancel", {"reason": "measured"})
+        assert place.ask("POST", f"/runs/{run}/cancel", {})[0] in (200, 202)
         place.finished(run)
 
 
