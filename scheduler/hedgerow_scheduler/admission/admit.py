@@ -68,7 +68,7 @@ class Admission:
                 for line in lines:
                     line.close(Cause.NO_WORKERS, now)
                 continue
-            room = Room(snapshot, place, there, (line.name for line in lines), out[place])
+            room = Room(snapshot, place, there, (line.name for line in lines), out[place], alone=self.max_batch == 1)
             turns.append(PlaceTurns(cycle, place, lines, room, self._queue_turns[place]))
         _take_turns(turns)
         for turn in turns:

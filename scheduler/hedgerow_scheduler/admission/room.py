@@ -25,6 +25,8 @@ class Room:
         capacity: LocationCapacity,
         queues: Iterable[QueueName],
         out: Counter[tuple[QueueName, str]],
+        *,
+        alone: bool = True,
     ) -> None:
         self.served = capacity.served
         self.slots: dict[tuple[QueueName, str], int] = {}
@@ -38,7 +40,7 @@ class Room:
             buffers = [0]
             for queue in held | set(self.left):
                 slots = self.slots[queue, manifest] = capacity.slots(queue[2], manifest)
-                buffers.append(snapshot.service_times[queue].buffer(slots))
+                buffers.append(snapshot.service_times[queue].buffer(slots, alone=alone))
                 self._of_queue[queue, manifest] = slots + buffers[-1] - out[queue, manifest]
             # The largest buffer is shared: what one queue has sent ahead must not keep another queue from the next free slot.
             self._of_manifest[manifest] += max(buffers)

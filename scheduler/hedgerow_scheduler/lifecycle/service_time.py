@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 ROUND_TRIP_S = 0.05
-SHORTEST_S = 0.0002  # what a worker needs for a step that does nothing, many of them in one message
+SHORTEST_S = 0.0002  # what a worker needs for a step that does nothing, many of them in one message,
+SHORTEST_ALONE_S = 0.001  # and for one that has a message to itself
 LONGEST_S = 86_400.0
 MAX_BUFFER = 512
 SMOOTHING = 0.1
@@ -33,13 +34,14 @@ class ServiceTime:
         """The average; None before the first step has ended."""
         return self._average_s
 
-    def buffer(self, slots: int) -> int:
+    def buffer(self, slots: int, *, alone: bool = True) -> int:
         """How many orders beyond the slots keep them busy while the next ones are on their way: the slots' rate times the time
-        that a round trip takes under load, none for steps that last longer than that.
+        that a round trip takes under load, none for steps that last longer than that. `alone`: each has a message to itself.
         """
         if self._average_s is None:
             return 0
-        return min(MAX_BUFFER, int(slots * ROUND_TRIP_S / max(self._average_s, SHORTEST_S)))
+        shortest = SHORTEST_ALONE_S if alone else SHORTEST_S
+        return min(MAX_BUFFER, int(slots * ROUND_TRIP_S / max(self._average_s, shortest)))
 
 
 class StepTime:

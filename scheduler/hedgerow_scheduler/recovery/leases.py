@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import msgspec
@@ -14,6 +15,7 @@ from hedgerow_scheduler.planning.snapshot import Snapshot
 
 SILENCE = timedelta(seconds=5)
 CANCEL_AGAIN = timedelta(seconds=2)
+STALLED = timedelta(seconds=1)  # what waits in a message behind a step that lasts longer is taken back
 
 
 class Contact(msgspec.Struct):
@@ -41,10 +43,16 @@ def reap(
     snapshot: Snapshot, contacts: dict[str, Contact], now: datetime, lease: timedelta, worker_memory: timedelta
 ) -> None:
     """Takes back what no worker started in time, ends attempts whose lease expired, repeats cancellations, forgets silent workers."""
-    for attempt in snapshot.live_attempts():
+    live = snapshot.live_attempts()
+    stalled = _stalled_batches(live, now)
+    for attempt in live:
         if attempt.state is AttemptState.DISPATCHED:
             listening = contacts.get(attempt.step.team)
-            if now > attempt.start_before and listening is not None and now - listening.until <= SILENCE:
+            if (
+                (now > attempt.start_before or attempt.batch in stalled)
+                and listening is not None
+                and now - listening.until <= SILENCE
+            ):
                 snapshot.revoke(attempt)  # only once all was read that its worker may have said
         elif attempt.lease_until is not None and now > attempt.lease_until:
             contact = contacts.get(attempt.step.team)
@@ -58,6 +66,18 @@ def reap(
         if now - worker.last_seen > worker_memory:
             del snapshot.workers[key]
             snapshot.changes.gone_workers.add(key)
+
+
+def _stalled_batches(live: Iterable[Attempt], now: datetime) -> set[int]:
+    """The messages in which a step runs that was taken for a short one: other slots must not idle while orders wait behind it."""
+    return {
+        attempt.batch
+        for attempt in live
+        if attempt.state is AttemptState.RUNNING
+        and attempt.batch
+        and attempt.started_at is not None
+        and now - attempt.started_at > STALLED
+    }
 
 
 def lose(snapshot: Snapshot, attempt: Attempt, now: datetime) -> None:

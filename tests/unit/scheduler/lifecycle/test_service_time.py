@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hedgerow_scheduler.lifecycle.service_time import MAX_BUFFER, ServiceTime
+from hedgerow_scheduler.lifecycle.service_time import MAX_BATCH, MAX_BUFFER, SAMPLES, ServiceTime, StepTime
 
 
 def lasting(*seconds: float) -> ServiceTime:
@@ -37,3 +37,25 @@ def test_steps_that_do_nothing_have_a_bounded_number_sent_ahead() -> None:
 @given(st.lists(st.floats(allow_nan=False), max_size=20), st.integers(0, 100_000))
 def test_whatever_a_worker_says_the_buffer_stays_within_its_bounds(seconds: list[float], slots: int) -> None:
     assert 0 <= lasting(*seconds).buffer(slots) <= MAX_BUFFER
+
+
+def timed(*seconds: float) -> StepTime:
+    found = StepTime()
+    for each in seconds:
+        found.took(each)
+    return found
+
+
+def test_steps_share_a_message_only_once_enough_is_known_of_them() -> None:
+    assert [timed(*[0.001] * count).batch() for count in (0, 1, SAMPLES - 1, SAMPLES)] == [1, 1, 1, 20]
+
+
+def test_one_slow_step_makes_messages_short_at_once_and_many_quick_ones_make_them_long_again() -> None:
+    assert timed(*[0.0001] * 50).batch() == MAX_BATCH
+    assert timed(*[0.0001] * 50, 1.0).batch() == 1
+    assert timed(*[0.0001] * 50, 1.0, *[0.0001] * 200).batch() == MAX_BATCH
+
+
+@given(st.lists(st.floats(allow_nan=False), max_size=20), st.integers(1, 1000))
+def test_whatever_a_worker_says_a_message_stays_within_its_bounds(seconds: list[float], most: int) -> None:
+    assert 1 <= timed(*seconds).batch(most) <= most

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from support.scheduling import LEASE, NOW, World, asset, manifest, states, token_of
 
 from hedgerow.manifest.model import Retry
+from hedgerow.partitions.model import StaticPartitions
 from hedgerow.protocol import events as ev
 from hedgerow_scheduler.lifecycle.model import Attempt, Run
+from hedgerow_scheduler.lifecycle.service_time import StepTime
 from hedgerow_scheduler.lifecycle.states import AttemptState, StepState
 from hedgerow_scheduler.recovery.leases import CANCEL_AGAIN, SILENCE, Contact, broker_lost_data, reap
 
@@ -232,3 +234,25 @@ def test_a_step_taken_up_again_after_its_cancellation_is_not_cancelled_by_what_w
     assert world.recorded()[1].cancel == [attempt]  # that of before
     assert run.steps[0].state is StepState.RUNNING
     assert second.token == token_of(second)
+
+
+def test_orders_that_wait_in_a_message_behind_a_step_that_lasts_are_taken_back() -> None:
+    keys = StaticPartitions(tuple(f"p{number}" for number in range(40)))
+    world = World(manifest("sales", asset("a", partitions=keys)), max_batch=8)
+    world.snapshot.step_times[("sales", "sales", "default"), "a"] = quick = StepTime()
+    for _ in range(10):
+        quick.took(0.0001)
+    world.beat("sales", slots=2)
+    world.snapshot.service_times["sales", "sales", "default"].took(0.001)
+    world.start("a", all_partitions=True)
+    started = world.cycle()
+    batch = [attempt for attempt in started if attempt.batch == started[0].batch]
+    assert len(batch) == 8
+    world.begin(batch[0])
+    world.recorded()
+    world.after(seconds=1)
+    reaped(world)
+    assert world.recorded()[1].revoke == []
+    world.after(milliseconds=1)
+    reaped(world)
+    assert world.recorded()[1].revoke == batch[1:]
