@@ -22,16 +22,15 @@ from hedgerow_scheduler.api.bodies import Explanation, Position, RunWaits
 from hedgerow_scheduler.api.runs import RunId, find_step
 from hedgerow_scheduler.api.services import Services, full_run_id
 from hedgerow_scheduler.lifecycle.states import LIVE, RunState, StepState
-from hedgerow_scheduler.lifecycle.waits import Cause as WaitCause
 from hedgerow_scheduler.metadata.read_assets import last_step
 from hedgerow_scheduler.metadata.read_explain import read_asset_facts, read_step_facts
 from hedgerow_scheduler.metadata.read_health import get_leader
 from hedgerow_scheduler.metadata.read_runs import Step, get_run, list_steps
-from hedgerow_scheduler.metadata.read_waits import Standing, read_run_times, read_wait_facts
+from hedgerow_scheduler.metadata.read_waits import read_run_times, read_wait_facts
 from hedgerow_scheduler.planning.rules import queue_limit_name
 from hedgerow_scheduler.planning.snapshot import WAITS
 
-MAX_LOOKED_AT = 20
+MAX_LOOKED_AT = 10  # computations of a run; what is left waits for what the largest waits for
 UNENDED = ("ready", "retry_wait", "dispatched", "running", "waiting")
 
 
@@ -118,22 +117,23 @@ def show_waits(services: NamedDependency[Services], run_id: RunId) -> RunWaits:
         assert run is not None  # its id was read in the same snapshot
         times = read_run_times(connection, full)
         seconds = dict(times.recorded)
-        for index, group in enumerate(times.standing):
-            cause = _present(services, connection, full, group, looked=index < MAX_LOOKED_AT)
+        looked_at: list[str] = []
+        for group in times.standing:
+            if group.state != StepState.READY:
+                cause = _OF_STATE[group.state]
+            elif len(looked_at) < MAX_LOOKED_AT:
+                cause = _present(services, connection, full, group.number)
+                looked_at.append(cause)
+            else:
+                cause = looked_at[0]
             seconds[cause] = seconds.get(cause, 0.0) + group.seconds
         waits = shares({cause: spent for cause, spent in seconds.items() if spent > 0})
         return RunWaits(full, run.state, run.steps, sum(wait.seconds for wait in waits), times.ran_s, waits)
 
 
-def _present(services: Services, connection: Connection, run_id: str, group: Standing, looked: bool) -> str:
-    """What steps of one computation in one state wait for now. Ready ones wait for what the first of them waits for; of a run with
-    very many computations not all are looked at.
-    """
-    if group.state != StepState.READY:
-        return _OF_STATE[group.state]
-    (step,) = list_steps(connection, run_id, numbers=[group.number], limit=1)
-    if not looked:
-        return WaitCause.TURN.value
+def _present(services: Services, connection: Connection, run_id: str, number: int) -> str:
+    """What a ready step waits for now, and the others of its computation with it."""
+    (step,) = list_steps(connection, run_id, numbers=[number], limit=1)
     facts = read_step_facts(connection, services.rules(connection), step, services.limits.worker_silence_s)
     return present_cause(explain_step(facts))
 

@@ -68,12 +68,16 @@ def run(options: argparse.Namespace, output: Output) -> int:
 
 
 def waits_text(waited_s: float, waits: Sequence[dict[str, Any]]) -> str:
-    """The whole wait and its causes in one line.
+    """The whole wait in one line, with the causes that took more than half a percent of it.
 
     >>> waits_text(4.0, [{"cause": "pool_slots", "seconds": 3.0, "share": 0.75}, {"cause": "turn", "seconds": 1.0, "share": 0.25}])
     'waited 4.0 s: pool_slots 3.0 s (75 %), turn 1.0 s (25 %)'
     """
-    parts = ", ".join(f"{one['cause']} {duration(one['seconds'])} ({one['share'] * 100:.0f} %)" for one in waits)
+    parts = ", ".join(
+        f"{one['cause']} {duration(one['seconds'])} ({one['share'] * 100:.0f} %)"
+        for one in waits
+        if one["share"] > 0.005
+    )
     return clean(f"waited {duration(waited_s)}: {parts}")
 
 

@@ -86,5 +86,5 @@ LATERAL (
   FROM attempts a WHERE a.run_id = s.run_id AND a.step_number = s.number AND a.started_at IS NOT NULL AND a.ended_at IS NOT NULL
 ) AS ran
 WHERE s.run_id = :run_id AND s.state IN ('waiting', 'ready', 'retry_wait', 'dispatched')
-GROUP BY s.state, s.computation ORDER BY number
+GROUP BY s.state, s.computation ORDER BY seconds DESC, number
 """)
