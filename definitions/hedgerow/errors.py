@@ -174,6 +174,11 @@ CODES: dict[str, str] = {
     "HR-Q324": "A request holds a value that the database can't hold.",
     "HR-Q325": "There is no such live worker.",
     "HR-Q326": "Several workers begin with the given digits.",
+    "HR-Q331": "There is no such limit.",
+    "HR-Q332": "A limit can't be set to this.",
+    "HR-Q333": "A limit would be above the platform's cap.",
+    "HR-Q334": "A change of a limit lacks its reason or author, or ends at no possible time.",
+    "HR-Q335": "A run's priority can't be set to this.",
     # S: storage
     "HR-S001": "A table can't be written as parquet.",
     "HR-S002": "A library that a value's type or the storage's URL needs is not installed.",

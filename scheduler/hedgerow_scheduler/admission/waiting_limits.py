@@ -86,7 +86,7 @@ def _full(fact: LimitFact, most: int, now: datetime) -> Cause:
     kind, changed = FULL[fact.kind], _changed(fact, "concurrency")
     if fact.slots > most:
         nothing = "lets nothing out" if most == 0 else f"has {most} {'slot' if most == 1 else 'slots'}"
-        raised = f"Raise it: `hedgerow limits set {fact.kind} {fact.name} concurrency={fact.slots}`"
+        raised = f"Raise it: `hedgerow limits set {fact.kind} {fact.name} --concurrency {fact.slots} --reason …`"
         return Cause(
             kind,
             f"{_name(fact)} {nothing}{changed}, and the step needs {fact.slots}: it can never start.",
@@ -108,7 +108,7 @@ def _too_often(fact: LimitFact, rate: float) -> Cause:
         return Cause(
             kind,
             f"{_name(fact)} starts nothing: its rate is 0{changed}.",
-            f"Raise it: `hedgerow limits set {fact.kind} {fact.name} rate=1/s`.",
+            f"Raise it: `hedgerow limits set {fact.kind} {fact.name} --rate 1/s --reason …`.",
             _state(fact),
         )
     due = fact.next_token_s + fact.ahead / rate

@@ -14,7 +14,7 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
-from hedgerow_scheduler.api import assets, changes, explain, health, runs, teams, workers
+from hedgerow_scheduler.api import assets, changes, explain, health, limits, runs, teams, workers
 from hedgerow_scheduler.api.changes import ChangeFeed
 from hedgerow_scheduler.api.metrics import CountRequests, Metrics, show_metrics
 from hedgerow_scheduler.api.problems import HANDLERS, inspect
@@ -45,7 +45,15 @@ def build_app(services: Services) -> Litestar:
 
     versioned = Router(
         PREFIX,
-        route_handlers=[*runs.ROUTES, *assets.ROUTES, *teams.ROUTES, *workers.ROUTES, *explain.ROUTES, *changes.ROUTES],
+        route_handlers=[
+            *runs.ROUTES,
+            *assets.ROUTES,
+            *teams.ROUTES,
+            *workers.ROUTES,
+            *limits.ROUTES,
+            *explain.ROUTES,
+            *changes.ROUTES,
+        ],
     )
     return Litestar(
         [versioned, *health.ROUTES, show_metrics, show_document],

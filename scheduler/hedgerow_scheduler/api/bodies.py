@@ -48,6 +48,14 @@ class CancelRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     author: str = ""
 
 
+class SetPriority(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How urgent a run is to the platform's operators, from -100 to 100 (0 by default), who says so, and why."""
+
+    priority: int
+    reason: str = ""
+    author: str = ""
+
+
 class DrainWorker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who has the worker leave, and why, which its log and the record of commands then say."""
 
@@ -236,12 +244,15 @@ class TeamDetail(msgspec.Struct, frozen=True):
 
 
 class QueueView(msgspec.Struct, frozen=True):
-    """A queue: declared limits, its live steps by state, and the live workers' slots that serve it."""
+    """A queue: its limits as they are now (over all locations of the team that have it), whether it is paused, its live steps by
+    state, and the live workers' slots that serve it.
+    """
 
     team: str
     queue: str
     concurrency: int | None
     rate_per_s: float | None
+    paused: bool
     steps: dict[str, int]
     workers: int
     slots: int

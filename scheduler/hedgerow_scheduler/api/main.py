@@ -61,7 +61,7 @@ def open_services(platform: PlatformSettings) -> Services:
         return found == newest
 
     limits = Limits(worker_silence_s=platform.timings.lease_s)
-    granted = PlatformLimits(platform.teams, {pool.name: pool for pool in platform.pools})
+    granted = PlatformLimits(platform.teams, {pool.name: pool for pool in platform.pools}, platform.caps)
     return Services(engine, Logs(platform.name, platform.storage, platform.broker_of), limits, at_head, granted)
 
 

@@ -34,6 +34,7 @@ STATUS = {
     "HR-Q319": 403,
     "HR-Q316": 503,
     "HR-Q325": 404,
+    "HR-Q331": 404,
 }
 _MISSING_PARAMETER = re.compile(r"Missing required (?:query|header) parameter '([^']+)'")
 _UNKNOWN_FIELD = re.compile(r"unknown field `([^`]+)`")

@@ -1,17 +1,17 @@
-"""Routes of runs: launch, list, look at, cancel, retry."""
+"""Routes of runs: launch, list, look at, cancel, retry, hurry."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Response, get, post
+from litestar import Response, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, PathParameter, QueryParameter
 from sqlalchemy import Connection
 
 from hedgerow import clock
-from hedgerow.errors import RequestError
+from hedgerow.errors import Problem, RequestError
 from hedgerow_scheduler.api.bodies import (
     Accepted,
     CancelRun,
@@ -22,11 +22,12 @@ from hedgerow_scheduler.api.bodies import (
     PlannedStepView,
     RetryRun,
     RunPage,
+    SetPriority,
     StepPage,
 )
 from hedgerow_scheduler.api.services import Services, full_run_id
 from hedgerow_scheduler.lifecycle.states import ENDED, RETRYABLE, RunState, StepState
-from hedgerow_scheduler.metadata import commands
+from hedgerow_scheduler.metadata import audit, commands
 from hedgerow_scheduler.metadata.read_runs import (
     RunDetail,
     StepDetail,
@@ -40,11 +41,14 @@ from hedgerow_scheduler.metadata.read_teams import list_locations
 from hedgerow_scheduler.metadata.runs import request_run
 from hedgerow_scheduler.planning.request import RunRequest
 from hedgerow_scheduler.planning.steps import PlannedStep, plan_steps
+from hedgerow_scheduler.planning.tuning import check_circumstances
 
 MAX_TAGS = 50
 MAX_TEXT = 255
 MAX_PLAN_STEPS = 1000
 MAX_RETRIED = 10_000
+MAX_PRIORITY = 100
+ENDED_RUNS = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 
 PageSize = Annotated[int, QueryParameter(ge=1, le=1000, description="How many at most.")]
 Cursor = Annotated[str | None, QueryParameter(description="`next` of the page before.")]
@@ -254,7 +258,7 @@ def cancel_run(services: NamedDependency[Services], run_id: RunId, data: JSONBod
     with services.writing() as connection:
         run = get_run(connection, full_run_id(connection, run_id))
         assert run is not None  # its id was read a moment ago, and runs are never deleted
-        if run.state in (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED):
+        if run.state in ENDED_RUNS:
             raise RequestError.of("HR-Q311", f"Run {run.id} has ended: {run.state}.", "There is nothing to cancel.")
         return Accepted(run.id, commands.write(connection, "cancel_run", {"run_id": run.id}, author))
 
@@ -298,4 +302,35 @@ def retry_run(services: NamedDependency[Services], run_id: RunId, data: JSONBody
         return Accepted(full, commands.write(connection, "retry_run", body, wanted.author))
 
 
-ROUTES = [launch_run, plan_run, show_runs, show_run, show_steps, show_step, show_logs, cancel_run, retry_run]
+@put("/runs/{run_id:str}/priority", tags=["runs"], status_code=202, sync_to_thread=True)
+def set_run_priority(services: NamedDependency[Services], run_id: RunId, data: JSONBody[SetPriority]) -> Accepted:
+    """Give a run another urgency: it goes before other runs, also those of other teams where limits are shared."""
+    with services.writing() as connection:
+        run = get_run(connection, full_run_id(connection, run_id))
+        assert run is not None  # its id was read a moment ago, and runs are never deleted
+        problems = list(check_circumstances(data.author, data.reason, run.created_at, None))
+        if not -MAX_PRIORITY <= data.priority <= MAX_PRIORITY:
+            message = f"A run's priority can't be {data.priority}."
+            problems.append(Problem("HR-Q335", message, f"Give a whole number from {-MAX_PRIORITY} to {MAX_PRIORITY}."))
+        if run.state in ENDED_RUNS:
+            problems.append(Problem("HR-Q311", f"Run {run.id} has ended: {run.state}.", "There is nothing to hurry."))
+        if problems:
+            raise RequestError(problems)
+        before, after = {"priority": run.priority}, {"priority": data.priority}
+        audit.write(connection, data.author, "set priority", f"run {run.id}", before, after, data.reason)
+        body = {"run_id": run.id, "priority": data.priority}
+        return Accepted(run.id, commands.write(connection, "set_run_priority", body, data.author))
+
+
+ROUTES = [
+    launch_run,
+    plan_run,
+    show_runs,
+    show_run,
+    show_steps,
+    show_step,
+    show_logs,
+    cancel_run,
+    retry_run,
+    set_run_priority,
+]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 from sqlalchemy import Connection
 
+from hedgerow import clock
 from hedgerow.errors import RequestError
 from hedgerow.identifiers import is_name
 from hedgerow.suggestion import did_you_mean
@@ -22,6 +24,7 @@ from hedgerow_scheduler.api.bodies import (
     TeamSummary,
 )
 from hedgerow_scheduler.api.services import Services
+from hedgerow_scheduler.limits.limit import Values
 from hedgerow_scheduler.metadata import teams
 from hedgerow_scheduler.metadata.read_teams import (
     Location,
@@ -31,7 +34,9 @@ from hedgerow_scheduler.metadata.read_teams import (
     list_workers,
 )
 from hedgerow_scheduler.planning.catalog import Catalog
+from hedgerow_scheduler.planning.rules import queue_limit_name
 
+Number = TypeVar("Number", int, float)
 TeamFilter = Annotated[str | None, QueryParameter(description="Only this team.")]
 
 
@@ -112,15 +117,15 @@ def show_queues(services: NamedDependency[Services], team: TeamFilter = None) ->
     with services.reading() as connection:
         if team is not None:
             find_team(connection, team)
-        catalog = services.catalog(connection)
+        catalog, rules = services.catalog(connection), services.rules(connection)
         counted = count_queue_steps(connection, team)
         live = list_workers(connection, services.limits.worker_silence_s, team)
-    declared = {
-        (owner, queue.name): queue
-        for (owner, _), published in catalog.published.items()
-        for queue in published.manifest.queues
-        if team in (None, owner)
-    }
+    declared: dict[tuple[str, str], list[Values]] = {}
+    now = clock.now()
+    for (owner, location), published in catalog.published.items():
+        for queue in published.manifest.queues if team in (None, owner) else ():
+            values = rules.values(("queue", queue_limit_name(owner, location, queue.name)), now)
+            declared.setdefault((owner, queue.name), []).append(values)
     used = {
         (asset.team, asset.computation.queue)
         for asset in catalog.assets.values()
@@ -129,14 +134,15 @@ def show_queues(services: NamedDependency[Services], team: TeamFilter = None) ->
     names = {*declared, *used, *((row.team, row.queue) for row in counted)}
     views = []
     for owner, name in sorted(names):
-        limits = declared.get((owner, name))
+        limits = declared.get((owner, name), [])
         serving = [worker for worker in live if worker.team == owner and name in worker.queues]
         views.append(
             QueueView(
                 team=owner,
                 queue=name,
-                concurrency=limits.concurrency if limits else None,
-                rate_per_s=limits.rate_per_s if limits else None,
+                concurrency=_sum([each.concurrency for each in limits]),
+                rate_per_s=_sum([each.rate for each in limits]),
+                paused=any(each.paused for each in limits),
                 steps={row.state: row.steps for row in counted if (row.team, row.queue) == (owner, name)},
                 workers=len(serving),
                 slots=sum(worker.slots for worker in serving),
@@ -144,6 +150,12 @@ def show_queues(services: NamedDependency[Services], team: TeamFilter = None) ->
             )
         )
     return views
+
+
+def _sum(limits: Sequence[Number | None]) -> Number | None:
+    """The limits of several locations together; None when one of them has none."""
+    known = [limit for limit in limits if limit is not None]
+    return sum(known[1:], start=known[0]) if known and len(known) == len(limits) else None
 
 
 ROUTES = [show_teams, register_team, show_team, show_queues]

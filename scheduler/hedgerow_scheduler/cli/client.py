@@ -35,6 +35,15 @@ class Client:
         headers = {"content-type": "application/json"} | ({"idempotency-key": key} if key else {})
         return self._request("POST", path, again=key is not None, content=msgspec.json.encode(body), headers=headers)
 
+    def put(self, path: str, body: object) -> Any:
+        """The answer of PUT /api/v1{path}, which may be sent again when the connection breaks."""
+        headers = {"content-type": "application/json"}
+        return self._request("PUT", path, again=True, content=msgspec.json.encode(body), headers=headers)
+
+    def delete(self, path: str, **parameters: Any) -> Any:
+        """The answer of DELETE /api/v1{path}, which may be sent again when the connection breaks."""
+        return self._request("DELETE", path, again=True, params=_given(parameters))
+
     def pages(self, path: str, limit: int | None, **parameters: Any) -> Iterator[Any]:
         """The items of every page, `limit` of them at most."""
         cursor = None
@@ -99,6 +108,11 @@ def connect(environ: Mapping[str, str] | None = None, start: Path | None = None)
         raise PlatformError.of(
             "HR-P350", f"No platform is known here: {error.problems[0].message}", HOW_TO_REACH
         ) from error
+
+
+def path_of(name: str) -> str:
+    """A name of several parts as parts of a path. Raises RequestError HR-Q321 like `segment`."""
+    return "/".join(segment(part) for part in name.split("/"))
 
 
 Connect = Callable[[], Client]

@@ -71,6 +71,18 @@ def parser() -> Parser:
     add_json(cancelling)
     cancelling.set_defaults(run=cancel)
 
+    hurrying = parts.add_parser(
+        "priority",
+        help="make a run more or less urgent",
+        description="Gives a run another urgency, from -100 to 100 (0 by default): where limits are shared it goes before others, those of other teams too.",
+    )
+    hurrying.add_argument("target", metavar="RUN", help="the run's id or the beginning of it")
+    hurrying.add_argument("priority", metavar="N", type=_urgency, help="-100 to 100")
+    hurrying.add_argument("--reason", required=True, help="why, for everyone to read")
+    add_author(hurrying)
+    add_json(hurrying)
+    hurrying.set_defaults(run=prioritise)
+
     retrying = parts.add_parser(
         "retry",
         help="try again what did not succeed",
@@ -208,3 +220,21 @@ def _await_taken_up(client: Client, run_id: str) -> None:
     deadline = clock.monotonic() + TAKE_UP_S
     while client.get(f"/runs/{run_id}")["pending"] and clock.monotonic() < deadline:
         time.sleep(0.1)
+
+
+def _urgency(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from -100 to 100") from None
+
+
+def prioritise(options: argparse.Namespace, output: Output) -> int:
+    """`run priority`."""
+    body = {"priority": options.priority, "reason": options.reason, "author": author_of(options)}
+    answer = connect().put(f"/runs/{segment(options.target)}/priority", body)
+    if output.as_json:
+        output.json(answer)
+    else:
+        output.line(f"Run {short(answer['run_id'])} has priority {options.priority} from now on.")
+    return OK

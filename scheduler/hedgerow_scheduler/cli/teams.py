@@ -86,14 +86,16 @@ def show(options: argparse.Namespace, output: Output) -> int:
         rows = (
             (
                 queue["queue"],
+                Text("paused", "bold yellow") if queue["paused"] else "",
                 "" if queue["concurrency"] is None else queue["concurrency"],
+                "" if queue["rate_per_s"] is None else f"{queue['rate_per_s']:g}/s",
                 ", ".join(f"{count} {state}" for state, count in queue["steps"].items()) or "idle",
                 queue["workers"],
                 f"{queue['busy']}/{queue['slots']}",
             )
             for queue in queues
         )
-        output.table(("queue", "concurrency", "steps", "workers", "busy slots"), rows, right=(1, 3, 4))
+        output.table(("queue", "", "concurrency", "rate", "steps", "workers", "busy slots"), rows, right=(2, 3, 5, 6))
     if team["workers"]:
         show_workers(output, team["workers"])
     else:

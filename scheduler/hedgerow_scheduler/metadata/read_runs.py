@@ -17,7 +17,9 @@ MAX_MATCHES = 5
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """A run. `steps` is how many it has, 0 before it is planned; `request` is what was asked for."""
+    """A run. `steps` is how many it has, 0 before it is planned; `request` is what was asked for. `priority` is its urgency to
+    operators, `cap` how many of its steps may be out at once.
+    """
 
     id: str
     state: str
@@ -30,6 +32,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    priority: int = 0
+    cap: int | None = None
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -174,6 +178,12 @@ def list_runs(
     if before is not None:
         where.append(runs.c.id < before)
     return all_rows(connection, select(runs).where(*where).order_by(runs.c.id.desc()).limit(limit), Run)
+
+
+def read_caps(connection: Connection) -> dict[str, int]:
+    """How many steps of each live run may be out at once, of those that have a cap."""
+    live = select(runs.c.id, runs.c.cap).where(runs.c.state.in_(["requested", "running"]), runs.c.cap.is_not(None))
+    return {row.id: row.cap for row in connection.execute(live)}
 
 
 def match_run(connection: Connection, prefix: str) -> tuple[str, ...]:

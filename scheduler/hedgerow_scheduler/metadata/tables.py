@@ -160,7 +160,7 @@ steps = Table(
 
 # One try of a step. `dispatch_seq` orders attempts over the whole deployment: the current materialization only moves forward in it.
 # `token` is that of the claim, bound by attempt_started; later events must carry it. Attempts of one `batch` (the dispatch_seq of its
-# first) hold one slot of each limit together; `holds` lists them, beyond queue, team and run, as [[kind, name, slots], ...].
+# first) hold one slot of each limit together; `holds` lists them, beyond queue and team, as [[kind, name, slots], ...].
 attempts = Table(
     "attempts",
     metadata,

@@ -12,7 +12,7 @@ import msgspec
 
 from hedgerow.manifest.keys import key_of
 from hedgerow.manifest.model import Computation, KeyLimit, Pool
-from hedgerow.settings.platform import TeamPolicy
+from hedgerow.settings.platform import PoolCap, TeamPolicy
 from hedgerow.settings.rates import default_burst
 from hedgerow_scheduler.lifecycle.model import Step
 from hedgerow_scheduler.limits.limit import NO_LIMIT, LimitId, Values
@@ -46,10 +46,11 @@ class Override(msgspec.Struct, frozen=True):
 
 
 class PlatformLimits(msgspec.Struct, frozen=True):
-    """What platform.toml grants teams, and its shared pools by name."""
+    """What platform.toml grants teams, its shared pools by name, and what operators may set these to at most."""
 
     teams: Mapping[str, TeamPolicy] = {}
     pools: Mapping[str, Pool] = {}
+    caps: Mapping[str, PoolCap] = {}
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -162,11 +163,15 @@ class Rules:
             known = self._by_name[team, location, computation.name] = Shape(tuple(pools), computation.limits)
         return known
 
+    def limits_run(self, run_id: str) -> bool:
+        """Whether a run has a limit of its own."""
+        return run_id in self.runs or ("run", run_id) in self._fields
+
     def wants(self, step: Step, computation: Computation | None) -> tuple[Wants, ...]:
         """The limits that a step needs beyond its queue's and its team's; `computation` as the code in force declares it."""
         run_id = step.run.id
         own: tuple[Wants, ...] = ()
-        if run_id in self.runs or ("run", run_id) in self._fields:
+        if self.limits_run(run_id):
             own = ((("run", run_id), 1, run_id),)
         if computation is None:
             return own

@@ -78,6 +78,9 @@ def _hold(
         step.holding = known
         return
     queue = queue_limit_name(step.team, step.location, step.queue)
+    limits_run = snapshot.rules.limits_run(step.run.id) and all(id[0] != "run" for id, _ in held)
+    if limits_run:  # it got its limit while this was out
+        held = ((("run", step.run.id), 1), *held)
     ids: list[tuple[LimitId, int]] = [(("queue", queue), 1), (("team", step.team), 1), *held]
     needs = tuple((snapshot.limits.get(id), slots) for id, slots in ids)
     sharers = (step.queue, step.location, *(sharer_of(id, step) for id, _ in held))
