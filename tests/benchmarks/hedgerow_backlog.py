@@ -98,7 +98,7 @@ def _admission_s(platform: Platform) -> float:
     return float(found[1]) if found else 0.0
 
 
-def _finish(database: psycopg.Connection[tuple[str]], run: str, look: Callable[[], float] = lambda: 0.0) -> float:
+def _finish(database: psycopg.Connection[tuple[object, ...]], run: str, look: Callable[[], float] = lambda: 0.0) -> float:
     """Waits for a run's end without asking much of anyone; the largest of what `look` said meanwhile."""
     deadline, most = time.monotonic() + PATIENCE_S, 0.0
     while True:
@@ -114,13 +114,13 @@ def _finish(database: psycopg.Connection[tuple[str]], run: str, look: Callable[[
     return most
 
 
-def _limit_effect(api: httpx.Client, database: psycopg.Connection[tuple[str]]) -> float:
+def _limit_effect(api: httpx.Client, database: psycopg.Connection[tuple[object, ...]]) -> float:
     """Milliseconds from sending the command that lets a paused queue go on to the first dispatch from its backlog."""
     about = {"reason": "benchmark", "author": "bench"}
     api.put("/limits/queue/bench/held", json={"paused": True, **about}).raise_for_status()
     run = launch(api, selection=["held"], partitions=keys(20))
     deadline = time.monotonic() + PATIENCE_S
-    while not database.execute("SELECT FROM steps WHERE run_id = %s AND state = 'ready'", [run]).fetchone():
+    while not database.execute("SELECT 1 FROM steps WHERE run_id = %s AND state = 'ready'", [run]).fetchone():
         if time.monotonic() > deadline:
             raise TimeoutError("the run was not planned")
         time.sleep(0.05)
