@@ -42,6 +42,7 @@ LOOK = timedelta(seconds=1)
 TRIM = timedelta(minutes=1)
 KEEP = timedelta(minutes=15)
 IDLE_S = 0.25
+SHORTEST_REST_S = 0.001
 log = logging.getLogger("hedgerow.scheduler")
 
 
@@ -108,7 +109,7 @@ class Loop:
         messages = self._care.portion(self._inbox.take())
         quiet = not (messages or woken or self._more or self.snapshot.effects.revoke)
         if quiet and not self._is_due():
-            return IDLE_S
+            return self._until_due()
         with self._engine.connect() as connection, connection.begin():
             self.now = max(self.now, leadership.read_time(connection))
             for message in messages:
@@ -165,12 +166,13 @@ class Loop:
 
     def _rest(self) -> float:
         self._read_at = clock.monotonic()
-        if self._more or self._care.is_holding():
-            return 0.0
+        return 0.0 if self._more or self._care.is_holding() else self._until_due()
+
+    def _until_due(self) -> float:
         timer = self._next_timer()
         if timer is None:
             return IDLE_S
-        return min(IDLE_S, max(0.0, (timer - self.now).total_seconds()))
+        return min(IDLE_S, max(SHORTEST_REST_S, (timer - self._now_estimate()).total_seconds()))
 
     def _next_timer(self) -> datetime | None:
         """When a retry, a limit's next token or the end of an override is due."""
