@@ -18,11 +18,12 @@ class FairShares(Generic[Key]):
     largest cost of each. Weights are given anew with each question, so that a changed one acts on the very next start.
     """
 
-    __slots__ = ("_last", "virtual_time")
+    __slots__ = ("_last", "_prune_at", "virtual_time")
 
     def __init__(self) -> None:
         self.virtual_time = 0.0
         self._last: dict[Key, tuple[float, float, float]] = {}  # start tag, cost and weight of the last service
+        self._prune_at = PRUNE_AT
 
     def start(self, key: Key, weight: float = 1.0) -> float:
         """The start tag of the key's next service."""
@@ -41,7 +42,7 @@ class FairShares(Generic[Key]):
         start = self.start(key, weight)
         self._last[key] = (start, cost, weight)
         self.virtual_time = start
-        if len(self._last) > PRUNE_AT:
+        if len(self._last) > self._prune_at:
             self._prune()
 
     def charge(self, key: Key, cost: float) -> None:
@@ -53,3 +54,4 @@ class FairShares(Generic[Key]):
         """Forgets those whose last service is over in virtual time: they stand as if they had never been here."""
         now = self.virtual_time
         self._last = {key: last for key, last in self._last.items() if last[0] + last[1] / last[2] > now}
+        self._prune_at = max(PRUNE_AT, 2 * len(self._last))  # so that forgetting costs little for each service
