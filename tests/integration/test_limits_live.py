@@ -234,7 +234,7 @@ def test_the_commands_say_and_do_the_same(place: Town) -> None:
     assert 'concurrency 4 -> 2 (by bob: "slow today", ends in' in done.stdout
     listed = place.cli("limits", "list").stdout
     assert "warehouse" in listed
-    assert "drift" in listed
+    assert "concurrency, rate" in listed
     assert place.cli("limits", "clear", "pool", "warehouse", "slots", "--reason", "better").returncode == 0
     data = place.data("limits", "list", "--kind", "pool")["items"]
     assert [limit["drift"] for limit in data if limit["name"] == "warehouse"] == [["rate", "burst"]]

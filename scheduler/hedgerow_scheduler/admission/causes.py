@@ -82,11 +82,14 @@ class Cause(msgspec.Struct, frozen=True):
 
 
 def holders_text(holders: Sequence[Holder], count: int, now: datetime) -> str:
-    """The first holders and how many more there are of `count`."""
+    """The first holders, and what others hold of `count` slots."""
     if not holders:
         return "steps that have just ended"
     shown = ", ".join(_holder_text(holder, now) for holder in holders[:SHOWN])
-    return shown + more(max(count, len(holders)))
+    if all(holder.slots == 1 for holder in holders):
+        return shown + more(max(count, len(holders)))
+    left = count - sum(holder.slots for holder in holders[:SHOWN])
+    return f"{shown} and others with {left} slots" if left > 0 else shown
 
 
 def _holder_text(holder: Holder, now: datetime) -> str:

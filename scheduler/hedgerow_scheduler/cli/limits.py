@@ -115,10 +115,10 @@ def show_limits(output: Output, found: Sequence[dict[str, Any]]) -> None:
                 if limit["kind"] != "team"
                 else f"weight {now['weight']:g}" + (f", min {now['minimum']}" if now["minimum"] else ""),
                 waiting or "",
-                Text("drift", "yellow") if limit["drift"] else "",
+                Text(", ".join(limit["drift"]), "yellow"),
             )
         )
-    output.table(("kind", "name", "", "in use", "rate", "share", "waiting", "declared"), rows, right=(3, 6))
+    output.table(("kind", "name", "", "in use", "rate", "share", "waiting", "drift"), rows, right=(3, 6))
     for limit in found:
         for override in limit["overrides"]:
             output.line(_override(limit, override))
