@@ -98,7 +98,9 @@ def _admission_s(platform: Platform) -> float:
     return float(found[1]) if found else 0.0
 
 
-def _finish(database: psycopg.Connection[tuple[object, ...]], run: str, look: Callable[[], float] = lambda: 0.0) -> float:
+def _finish(
+    database: psycopg.Connection[tuple[object, ...]], run: str, look: Callable[[], float] = lambda: 0.0
+) -> float:
     """Waits for a run's end without asking much of anyone; the largest of what `look` said meanwhile."""
     deadline, most = time.monotonic() + PATIENCE_S, 0.0
     while True:

@@ -131,9 +131,7 @@ def read_holds(connection: Connection) -> dict[str, tuple[tuple[LimitId, int], .
     """What live attempts hold beyond queue and team: by attempt, limits with slots."""
     a = t.attempts.c
     rows = connection.execute(
-        select(a.id, a.holds).where(
-            a.state.in_([AttemptState.DISPATCHED, AttemptState.RUNNING]), a.holds.is_not(None)
-        )
+        select(a.id, a.holds).where(a.state.in_([AttemptState.DISPATCHED, AttemptState.RUNNING]), a.holds.is_not(None))
     )
     return {row.id: tuple(((kind, name), slots) for kind, name, slots in row.holds) for row in rows}
 

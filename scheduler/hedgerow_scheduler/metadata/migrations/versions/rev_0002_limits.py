@@ -58,7 +58,13 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Removes them."""
-    for table, column in (("attempts", "holds"), ("attempts", "batch"), ("steps", "waits"), ("runs", "cap"), ("runs", "priority")):
+    for table, column in (
+        ("attempts", "holds"),
+        ("attempts", "batch"),
+        ("steps", "waits"),
+        ("runs", "cap"),
+        ("runs", "priority"),
+    ):
         op.drop_column(table, column)
     for table in ("audit", "token_buckets", "limit_overrides"):
         op.drop_table(table)
