@@ -12,7 +12,7 @@ PACKAGES := definitions/hedgerow workers/hedgerow_workers scheduler/hedgerow_sch
 PYTEST := $(BIN)/python -m pytest --doctest-modules --ignore-glob='*/metadata/migrations/*'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test check bench lint types types-all unit docs constraints wheel clean
+.PHONY: help demo dev test acceptance check bench lint types types-all unit docs constraints wheel clean
 
 help:  ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -26,6 +26,9 @@ dev: $(STAMP)  ## Run the example platform until Ctrl-C, reloading a team when i
 
 test: $(STAMP)  ## Run every test but the acceptance runs and the benchmarks.
 	$(PYTEST) $(PACKAGES) tests --ignore=tests/acceptance --ignore=tests/benchmarks --ignore=tests/support
+
+acceptance: $(STAMP)  ## Run what takes minutes: fair shares, rates and deploys on real processes, and the demo.
+	$(PYTEST) tests/acceptance -s
 
 check: lint types unit  ## Format, lint, types, import contracts, doctests, unit and architecture tests.
 
