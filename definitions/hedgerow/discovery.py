@@ -22,6 +22,7 @@ from hedgerow.manifest.build import build_manifest
 from hedgerow.manifest.environment import describe_environment
 from hedgerow.manifest.lowering import Sources
 from hedgerow.manifest.model import Environment, Manifest
+from hedgerow.manifest.sources import source_digest
 from hedgerow.resource import Resource
 from hedgerow.settings.location import LOCATION_FILE, LocationSettings, read_location
 
@@ -62,6 +63,7 @@ def load_modules(settings: LocationSettings, environment: Environment) -> Loaded
     bound = bind(declared, Surroundings(frozenset(queue.name for queue in settings.queues), settings.pools), sources)
     if bound.problems:
         raise DefinitionError(_tidy(bound.problems, sources))
+    environment = msgspec.structs.replace(environment, source=source_digest(settings.root, settings.modules))
     manifest = build_manifest(settings.team, settings.location, bound, settings.queues, environment)
     return _loaded(settings, manifest, bound)
 

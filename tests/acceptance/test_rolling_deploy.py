@@ -36,4 +36,4 @@ def test_a_rolling_deploy_during_five_hundred_steps_fails_none(tmp_path: Path) -
     )
     assert found["counts"] == {"succeeded": STEPS}
     assert {"failed", "lost", "timed_out"}.isdisjoint(ends)
-    assert len(bound) == len({release for _, release in bound}) == 2
+    assert len(bound) == len({release for _, release in bound}) == len({manifest for manifest, _ in bound}) == 2

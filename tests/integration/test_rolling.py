@@ -28,7 +28,7 @@ def test_a_deploy_in_mid_run_fails_nothing_and_each_step_runs_the_code_it_was_bo
     assert (found["state"], found["counts"]) == ("succeeded", {"succeeded": STEPS})
     assert {"failed", "lost", "timed_out"}.isdisjoint(ends)
     assert {release for _, release in bound} == {"one", "two"}, "the deploy came too early or too late to show anything"
-    assert len(bound) == 2, "a step ran other code than the manifest it was bound to says"
+    assert len(bound) == len({manifest for manifest, _ in bound}) == 2, "a step ran other code than its manifest says"
 
 
 def test_a_restart_of_worker_after_worker_in_mid_run_loses_nothing(tmp_path: Path) -> None:

@@ -170,11 +170,14 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Environment(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the code was loaded with: the interpreter's version, the installed packages' versions, the git commit ("" if unknown, suffix `+` if changed)."""
+    """What the code was loaded with: the interpreter's version, the installed packages' versions, the git commit ("" if unknown, suffix
+    `+` if changed), and a digest of the team's own source, so that other code is always another manifest.
+    """
 
     python: str = ""
     packages: dict[str, str] = {}
     commit: str = ""
+    source: str = ""
 
 
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):

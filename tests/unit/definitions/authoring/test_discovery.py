@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 from hedgerow.manifest.model import Column, Dependency, PoolUse, Retry, Source, decode, encode
+from hedgerow.manifest.sources import source_digest
 from hedgerow.partitions import daily, static
 from hedgerow.partitions.model import Window
 
@@ -262,3 +264,18 @@ def test_an_object_that_answers_for_its_class_with_an_exception_is_passed_over(l
         """
     )
     assert list(by_key(location)) == ["a"]
+
+
+def test_other_source_is_another_manifest_wherever_it_stands(tmp_path: Path) -> None:
+    package = tmp_path / "team_code"
+    package.mkdir()
+    for name in ("__init__", "assets", "used_late"):
+        (package / f"{name}.py").write_text(f"NAME = '{name}'\n")
+    (tmp_path / "readme.txt").write_text("not code")
+    first = source_digest(tmp_path, ["team_code.assets"])
+    (tmp_path / "readme.txt").write_text("changed")
+    (package / "__pycache__").mkdir()
+    (package / "__pycache__" / "assets.py").write_text("cached")
+    assert source_digest(tmp_path, ["team_code.assets"]) == first
+    (package / "used_late.py").write_text("NAME = 'other'\n")
+    assert source_digest(tmp_path, ["team_code.assets"]) != first
