@@ -220,13 +220,13 @@ def pool_slots_by_an_operator(town: Town) -> Situation:
         "Pool snowflake has 1 slot",
         'from 2 to 1 by ada: "month end"',
         "needs 2: it can never start",
-        "concurrency=2",
+        "--concurrency 2",
     )
     return Situation(name(town.make("pooled1")), says, first.steps[0], "pool_limited", limit=("pool", "snowflake", 1))
 
 
 def pool_slots_of_a_need_too_large(town: Town) -> Situation:
-    says = ("Pool snowflake has 2 slots, and the step needs 4: it can never start", "concurrency=4")
+    says = ("Pool snowflake has 2 slots, and the step needs 4: it can never start", "--concurrency 4")
     return Situation(name(town.make("greedy")), says, None, "pool_limited", limit=("pool", "snowflake", 0))
 
 
