@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Connection, Row, Text, cast, func, select, text, tuple_
+from sqlalchemy import ARRAY, ColumnElement, Connection, Row, Text, cast, func, select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from hedgerow.errors import RequestError
@@ -262,7 +262,7 @@ class _Reading:
             )
             .join(attempts, a.id == steps.c.attempt_id)
             .where(
-                text("steps.state in ('waiting','ready','dispatched','running','retry_wait')"),  # as ix_steps_live says it
+                steps.c.ended_at.is_(None),  # as ix_steps_live says it
                 steps.c.state.in_(["dispatched", "running"]),
                 steps.c.team == step.team,
                 steps.c.partition == step.partition,

@@ -20,8 +20,7 @@ from hedgerow_scheduler.metadata.tables import attempts, runs, steps, token_buck
 MAX_HOLDERS = 20
 WINDOW_S = 60.0
 MAX_LOOKED_AT = 2000  # attempts, when it is asked how fast things went lately
-_OUT = text("attempts.state in ('dispatched', 'running')")  # as ix_attempts_live says it
-_LIVE = text("steps.state in ('waiting','ready','dispatched','running','retry_wait')")  # as ix_steps_live says it
+_LIVE = steps.c.ended_at.is_(None)  # as ix_steps_live says it
 
 
 class Out(msgspec.Struct, frozen=True):
@@ -59,8 +58,8 @@ def read_out(connection: Connection, team: str, run_id: str, limits: Iterable[Li
             a.run_id, a.step_number.label("number"), a.team, a.location, a.queue, steps.c.assets, steps.c.partition, a.state,
             a.dispatched_at.label("since"), a.dispatch_seq.label("seq"), a.batch, a.holds,
         )
-        .join(steps, and_(steps.c.run_id == a.run_id, steps.c.number == a.step_number))
-        .where(_OUT, or_(*about))
+        .join(steps, steps.c.attempt_id == a.id)
+        .where(_LIVE, steps.c.state.in_(["dispatched", "running"]), or_(*about))
         .order_by(a.dispatch_seq)
     )  # fmt: skip
     return all_rows(connection, found, Out)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Connection, Double, func, select, text
+from sqlalchemy import Connection, Double, func, select
 
 from hedgerow.errors import Problem
 from hedgerow_scheduler.metadata.read_rows import all_rows
@@ -84,7 +84,7 @@ def count_queue_steps(connection: Connection, team: str | None = None) -> tuple[
     """The live steps of every queue that has some, counted by state."""
     found = (
         select(steps.c.team, steps.c.queue, steps.c.state, func.count().label("steps"))
-        .where(text("steps.state in ('waiting','ready','dispatched','running','retry_wait')"))  # as the index says it
+        .where(steps.c.ended_at.is_(None))  # as ix_steps_live says it
         .group_by(steps.c.team, steps.c.queue, steps.c.state)
         .order_by(steps.c.team, steps.c.queue, steps.c.state)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -95,9 +96,7 @@ def read_attempts(connection: Connection, runs: dict[str, Run], start_timeout: t
     a = t.attempts.c
     rows = connection.execute(
         select(t.attempts).where(
-            a.state.in_([AttemptState.DISPATCHED, AttemptState.RUNNING])
-            | (a.state == AttemptState.LOST)
-            & a.run_id.in_(select(t.runs.c.id).where(t.runs.c.state == RunState.RUNNING))
+            a.run_id.in_(list(runs)), a.state.in_([AttemptState.DISPATCHED, AttemptState.RUNNING, AttemptState.LOST])
         )
     )
     found: dict[str, Attempt] = {}
@@ -127,12 +126,11 @@ def read_attempts(connection: Connection, runs: dict[str, Run], start_timeout: t
     return list(found.values())
 
 
-def read_holds(connection: Connection) -> dict[str, tuple[tuple[LimitId, int], ...]]:
-    """What live attempts hold beyond queue and team: by attempt, limits with slots."""
+def read_holds(connection: Connection, runs: Collection[str]) -> dict[str, tuple[tuple[LimitId, int], ...]]:
+    """What live attempts of these runs hold beyond queue and team: by attempt, limits with slots."""
     a = t.attempts.c
-    rows = connection.execute(
-        select(a.id, a.holds).where(a.state.in_([AttemptState.DISPATCHED, AttemptState.RUNNING]), a.holds.is_not(None))
-    )
+    live = a.state.in_([AttemptState.DISPATCHED, AttemptState.RUNNING])
+    rows = connection.execute(select(a.id, a.holds).where(a.run_id.in_(list(runs)), live, a.holds.is_not(None)))
     return {row.id: tuple(((kind, name), slots) for kind, name, slots in row.holds) for row in rows}
 
 

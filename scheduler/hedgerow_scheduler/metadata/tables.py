@@ -123,6 +123,7 @@ runs = Table(
 # `upstream` are the numbers of the steps of the same run that must succeed first. `attempt` counts all attempts;
 # `failures` (user's), `losses` (infrastructure's) and `deaths` (runners that died) are the spent budgets.
 # `error` is a Problem. `not_before` is set in retry_wait. `waits` are the seconds that it waited, by cause (lifecycle.waits).
+# `ended_at` is null while it lives. No index follows `state`, and pages are left half empty, so that a change of state stays within its page.
 steps = Table(
     "steps",
     metadata,
@@ -148,14 +149,9 @@ steps = Table(
     Column("ended_at", _Time),
     Column("error", JSONB),
     Column("waits", JSONB),
-    Index(
-        "ix_steps_live",
-        "team",
-        "queue",
-        "state",
-        postgresql_where=text("state in ('waiting','ready','dispatched','running','retry_wait')"),
-    ),
+    Index("ix_steps_live", "team", "queue", postgresql_where=text("ended_at is null")),
     Index("ix_steps_computation", "computation", "partition"),
+    postgresql_with={"fillfactor": 50},
 )
 
 # One try of a step. `dispatch_seq` orders attempts over the whole deployment: the current materialization only moves forward in it.
@@ -185,7 +181,7 @@ attempts = Table(
     Column("holds", JSONB),
     Index("ix_attempts_run_id_step_number", "run_id", "step_number"),
     Index("ix_attempts_dispatch_seq", "dispatch_seq"),
-    Index("ix_attempts_live", "id", postgresql_where=text("state in ('dispatched', 'running')")),
+    postgresql_with={"fillfactor": 60},
 )
 
 # `state`: candidate (waits for its checks), current, superseded, rejected (a blocking check failed), discarded (its attempt failed).
@@ -251,7 +247,6 @@ events = Table(
     Column("attempt_id", _Uuid),
     Column("body", LargeBinary, nullable=False),
     Column("received_at", _Time, nullable=False),
-    Index("ix_events_attempt_id", "attempt_id", postgresql_where=text("attempt_id is not null")),
 )
 
 # The highest sequence number recorded without a gap, per worker incarnation: what is published as acknowledged.

@@ -49,7 +49,7 @@ def read_snapshot(
         snapshot.add_run(run, now)
         for step in run.steps:
             step.since = last_ends.get((run.id, step.number), run.started_at)
-    holds = runs.read_holds(connection)
+    holds = runs.read_holds(connection, snapshot.runs)
     holdings: dict[int, Holding] = {}
     for attempt in runs.read_attempts(connection, snapshot.runs, start_timeout):
         snapshot.attempts[attempt.id] = attempt
