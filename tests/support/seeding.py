@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, insert, select, text
+from sqlalchemy import Connection, Table, func, insert, select, text, update
 
 from hedgerow.clock import uuid7
 from hedgerow.manifest import model
+from hedgerow_scheduler.lifecycle.states import ENDED
 from hedgerow_scheduler.metadata import tables
 
 AT = func.clock_timestamp()
@@ -84,6 +85,8 @@ def step(connection: Connection, run_id: str, number: int, key: str, state: str,
     """A step of a run that makes the asset `key` of the team its key begins with."""
     team = more.pop("team", key.partition("/")[0])
     values = {"location": team, "queue": "default", "computation": key, "assets": [key], **more}
+    if state in ENDED:
+        values.setdefault("ended_at", AT)
     add(connection, tables.steps, run_id=run_id, number=number, team=team, state=state, **values)
 
 
@@ -100,6 +103,8 @@ def attempt(connection: Connection, run_id: str, number: int, state: str, **more
     }
     values |= {"dispatched_at": AT} | more
     add(connection, tables.attempts, id=attempt_id, run_id=run_id, step_number=number, state=state, **values)
+    of_step = (tables.steps.c.run_id == run_id, tables.steps.c.number == number)
+    connection.execute(update(tables.steps).where(*of_step).values(attempt_id=attempt_id))
     return attempt_id
 
 
