@@ -106,6 +106,8 @@ def _lead(loop: Loop, inbox: Inbox, listener: Listener, stopping: threading.Even
         woken = listener.heard.is_set()
         listener.heard.clear()
         until = monotonic() + loop.step(woken)
+        if loop.gather_s:
+            stopping.wait(loop.gather_s)
 
 
 def _brief(error: Exception) -> str:
