@@ -20,7 +20,7 @@ def test_a_worker_needs_no_more_rights_on_the_broker_than_a_team_is_given(tmp_pa
     prefix = names.team_prefix(DEPLOYMENT, TEAM)
     team_rules = (
         f"user hr-{TEAM} on >secret sanitize-payload resetchannels -@all +ping +client|setinfo "
-        f"(~{prefix}q:* +brpop +lpush) (~{prefix}claims:* +set) (%W~{prefix}events +xadd) "
+        f"(~{prefix}q:* +brpop +blmpop +lpush) (~{prefix}claims:* +set) (%W~{prefix}events +xadd) "
         f"(%W~{prefix}logs:* +xadd +expire) (%R~{prefix}ack* %R~{prefix}ctl %R~{prefix}epoch +get +hget +xread)"
     )
     (tmp_path / "users.acl").write_text(f"user default on nopass ~* &* +@all\n{team_rules}\n")

@@ -367,8 +367,8 @@ def test_a_consumer_that_asks_for_nothing_any_more_ends_the_worker(
 ) -> None:
     # Celery is made to forget to ask, which is what a wedge looks like from outside.
     wedge = (
-        "import sys, threading; from kombu.transport.redis import Channel; from hedgerow_workers.cli import main;"
-        "threading.Timer(4, lambda: setattr(Channel, '_brpop_start', lambda *_: None)).start();"
+        "import sys, threading; from hedgerow_workers.fetching import Fetching; from hedgerow_workers.cli import main;"
+        "threading.Timer(4, lambda: setattr(Fetching, '_ask', lambda *_: None)).start();"
         "sys.exit(main(sys.argv[1:]))"
     )
     environ = {**worker_environment(location, broker_url), "HEDGEROW_WORKER_WATCHDOG_S": "2"}

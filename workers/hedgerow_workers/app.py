@@ -14,6 +14,7 @@ from celery import Celery, bootsteps, signals
 from kombu.entity import Queue
 
 from hedgerow.protocol import names
+from hedgerow_workers.fetching import FetchStep
 from hedgerow_workers.pool import WakeStep
 from hedgerow_workers.service import Service
 from hedgerow_workers.settings import WorkerSettings, read
@@ -88,6 +89,8 @@ def make_app(settings: WorkerSettings, service: Service) -> Celery:
     app.service = service
     app.steps["worker"].add(ServiceStep)
     app.steps["consumer"].add(WakeStep)
+    if not settings.celery_tools:
+        app.steps["consumer"].add(FetchStep)
     options = {} if settings.celery_tools else {"Strategy": "hedgerow_workers.pool:direct_strategy"}
 
     # Sent when Celery's own command handles the signals; ours does that itself.

@@ -11,6 +11,8 @@ MAX_PORTION = 16
 # What the newest step adds to what earlier ones said: a single long one is remembered for a dozen short ones.
 WEIGHT = 0.3
 MAX_KNOWN = 10_000
+# The longest of the last steps, of whatever computation, is forgotten by this much with each shorter one.
+FORGETTING = 0.8
 
 
 class Pace:
@@ -18,6 +20,12 @@ class Pace:
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}
+        self._longest_s = 1.0
+
+    @property
+    def quick(self) -> bool:
+        """Whether all of the last steps were so short that messages may be fetched before a slot is free."""
+        return self._longest_s < AHEAD_S
 
     def expected_s(self, computation: str) -> float:
         """How long a step of this computation should take; infinity when none has ended yet."""
@@ -26,6 +34,7 @@ class Pace:
     def note(self, computations: Sequence[str], seconds: float) -> None:
         """Steps of these computations have ended one after another within `seconds`."""
         each = seconds / len(computations)
+        self._longest_s = max(each, FORGETTING * self._longest_s)
         for computation in computations:
             known = self._seconds.get(computation)
             if known is None and len(self._seconds) >= MAX_KNOWN:

@@ -1,4 +1,5 @@
-"""Celery's threads pool with two things added: it wakes Celery's event loop when a slot is free again, and it can pause.
+"""Celery's threads pool with three things added: it wakes Celery's event loop when a slot is free again, it can pause, and a slot
+may take further messages that wait, to do them together.
 
 With prefetch disabled the loop asks for the next message only when it goes round. The plain threads pool leaves it asleep:
 40 tasks of 20 ms on two slots took 17 s instead of 0.4 s.
@@ -7,15 +8,20 @@ With prefetch disabled the loop asks for the next message only when it goes roun
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from celery import bootsteps
 from celery.concurrency.thread import TaskPool
 from celery.worker import state
+
+from hedgerow import clock
+
+More: TypeAlias = Callable[[], str | None]
 
 
 class HubWaker:
@@ -45,18 +51,24 @@ class HubWaker:
 
 
 class WakingPool(TaskPool):  # type: ignore[misc]
-    """One thread per slot. While `paused` no message is taken off the queues, otherwise for at most `room()` slots."""
+    """One thread per slot. While `paused` no message is taken off the queues, otherwise at most `room()` are at a time."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.waker = HubWaker()
         self.paused = False
         self.room: Callable[[], int] = lambda: self.limit
+        self._waiting: deque[Waiting] = deque()
 
     @property
     def num_processes(self) -> int:
         """The number of slots that Celery may fill (it asks each time before it takes a message)."""
         return 0 if self.paused else self.room()
+
+    @property
+    def free(self) -> int:
+        """How many more messages may be taken now."""
+        return max(0, self.num_processes - len(state.reserved_requests))
 
     def on_apply(self, *args: Any, **kwargs: Any) -> Any:
         """Runs a Celery task in a thread."""
@@ -64,32 +76,76 @@ class WakingPool(TaskPool):  # type: ignore[misc]
         result.f.add_done_callback(self._freed)
         return result
 
-    def submit(self, function: Callable[[str], None], text: str) -> None:
-        """Runs `function(text)` in a thread, in a slot of its own until it returns."""
-        reservation = Reservation()
-        state.reserved_requests.add(reservation)
+    def submit(self, function: Callable[[str, More], None], text: str) -> None:
+        """Runs `function(text, more)` in a thread, when a slot is free. `more()` gives the slot one more message of those that wait,
+        as long as it is no more than its part of them; None otherwise. Each counts as reserved until the call returns.
+        """
+        message = Waiting(text, clock.monotonic())
+        state.reserved_requests.add(message)
         # What is not active is dropped from the count when the connection is lost.
-        state.active_requests.add(reservation)
-        future = self.executor.submit(function, text)
+        state.active_requests.add(message)
+        self._waiting.append(message)
+        try:
+            self.executor.submit(self._work, function)
+        except RuntimeError:  # it came with the last answer, after the end: the scheduler takes the order back
+            self._waiting.remove(message)
+            self._release(message)
 
-        def done(_: Future[None]) -> None:
-            state.active_requests.discard(reservation)
-            state.reserved_requests.discard(reservation)
+    def _work(self, function: Callable[[str, More], None]) -> None:
+        first = self._next()
+        if first is None:
+            return  # another slot has taken it together with its own
+        taken = [first]
+
+        def more() -> str | None:
+            # The others are as likely to be free in a moment.
+            message = self._next() if len(self._waiting) >= len(taken) * (self.limit - 1) else None
+            if message is None:
+                return None
+            taken.append(message)
+            return message.text
+
+        try:
+            function(first.text, more)
+        finally:
+            for message in taken:
+                self._release(message)
             self.waker.wake()
 
-        future.add_done_callback(done)
+    def _next(self) -> Waiting | None:
+        try:
+            return self._waiting.popleft()
+        except IndexError:
+            return None
+
+    def _release(self, message: Waiting) -> None:
+        state.active_requests.discard(message)
+        state.reserved_requests.discard(message)
+
+    def give_up(self, longer_than_s: float) -> list[str]:
+        """Takes back the messages that have waited for a slot for longer than this, the oldest first."""
+        since, found = clock.monotonic() - longer_than_s, []
+        while self._waiting and self._waiting[0].at <= since and (message := self._next()) is not None:
+            self._release(message)
+            found.append(message.text)
+        return found
 
     def _freed(self, _: Future[Any]) -> None:
         self.waker.wake()
 
 
-class Reservation:
-    """Stands for a message in a slot, where Celery counts how many it has taken and lists what it might cancel."""
+class Waiting:
+    """A message that was taken off its queue, `at` a time of the monotonic clock. It stands where Celery counts how many it has taken
+    and lists what it might cancel.
+    """
 
-    __slots__ = ("__weakref__",)
+    __slots__ = ("__weakref__", "at", "text")
     id = ""
     acknowledged = True
     task = SimpleNamespace(acks_late=True)
+
+    def __init__(self, text: str, at: float) -> None:
+        self.text, self.at = text, at
 
 
 class WakeStep(bootsteps.StartStopStep):  # type: ignore[misc]
@@ -112,7 +168,7 @@ def direct_strategy(_task: Any, app: Any, consumer: Any) -> Callable[..., None]:
     from the queue when it was read, so acknowledging it is bookkeeping in memory.
     """
     pool: WakingPool = consumer.pool
-    execute: Callable[[str], None] = app.service.execute
+    execute: Callable[[str, More], None] = app.service.execute
 
     def handle(message: Any, *_: Any) -> None:
         message.ack()

@@ -27,6 +27,7 @@ from hedgerow_workers.logs import LogFollower, LogStore
 from hedgerow_workers.memory import MemoryWatch
 from hedgerow_workers.metrics import Metrics
 from hedgerow_workers.outbox import Outbox, encode
+from hedgerow_workers.pool import More
 from hedgerow_workers.runner_pool import PoolClosedError, RunnerPool
 from hedgerow_workers.runners import Runner
 from hedgerow_workers.settings import WorkerSettings
@@ -45,6 +46,8 @@ CHUNK_REPEAT_S = 2.0
 RESERVE_S = 15.0
 FLUSH_S = 10.0
 TICK_S = 0.05
+AHEAD_PER_SLOT = 4
+WAIT_FOR_SLOT_S = 1.0
 
 log = logging.getLogger("hedgerow.worker")
 
@@ -196,7 +199,7 @@ class Service:
         if self.memory is not None:
             self.memory.start()
         self.metrics.observe(self)
-        self._celery.pool.room = self._room
+        self._celery.pool.room = lambda: self._room() + self._ahead()
         self.runners.start_rest()
         log.info(
             "ready: %d slots, queues %s, manifest %s, worker %s",
@@ -208,13 +211,25 @@ class Service:
 
     # Running
 
-    def execute(self, message: str) -> None:
-        """Does the orders of one Celery message, in the thread of a slot."""
+    def execute(self, message: str, more: More = lambda: None) -> None:
+        """Does the orders of one Celery message, in the thread of a slot, and of more that wait if all are short."""
         assert self._slots is not None
-        self._slots.execute(message)
+        self._slots.execute(message, more)
+
+    def _ahead(self) -> int:
+        """How many messages may wait for a slot: none, unless steps are so short that fetching them is what slots wait for."""
+        quick = self._slots is not None and self._slots.quick and not self._draining
+        return AHEAD_PER_SLOT * self.settings.slots if quick else 0
+
+    def _hand_back(self) -> None:
+        """Gives back what waits behind steps that turned out to be long, so that another worker has it."""
+        if self._slots is not None:
+            for message in self._celery.pool.give_up(0.0 if self._draining else WAIT_FOR_SLOT_S):
+                self._slots.refuse(message)
 
     def _describe(self) -> events.WorkerHeartbeat:
         settings = self.settings
+        self._hand_back()
         state = "draining" if self._draining else "ready" if self._manifest else "starting"
         return events.WorkerHeartbeat(
             settings.location,

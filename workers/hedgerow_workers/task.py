@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
 
@@ -16,13 +17,21 @@ from hedgerow_workers.claims import Claims
 from hedgerow_workers.conversation import ASK, Conversation, Setting, not_begun, report_stop
 from hedgerow_workers.logs import LogStore
 from hedgerow_workers.outbox import Outbox
-from hedgerow_workers.pace import Pace
+from hedgerow_workers.pace import MAX_PORTION, Pace
 from hedgerow_workers.report import Report
 from hedgerow_workers.runner_pool import PoolClosedError, RunnerPool, StopRequestedError
 
 _order_decoder = msgspec.json.Decoder(OrderMessage)
 
 log = logging.getLogger("hedgerow.worker")
+
+
+def _orders_of(message: str) -> deque[StepOrder]:
+    try:
+        return deque(_order_decoder.decode(message).orders)
+    except msgspec.MsgspecError as error:
+        log.error("HR-P106  a message is not an order: %s", error)
+        return deque()
 
 
 class Audience(msgspec.Struct, frozen=True):
@@ -64,19 +73,23 @@ class Slots:
         self._pace = Pace()
         self._setting = Setting(code_versions, logs, self._pace, accepting, kill_grace_s)
 
-    def execute(self, message: str) -> None:
-        """Does the orders of one message, in turn. A message that can't be read is dropped: the scheduler re-sends what it misses."""
-        try:
-            orders = deque(_order_decoder.decode(message).orders)
-        except msgspec.MsgspecError as error:
-            log.error("HR-P106  a message is not an order: %s", error)
-            return
+    @property
+    def quick(self) -> bool:
+        """Whether all of the last steps were very short."""
+        return self._pace.quick
+
+    def execute(self, message: str, more: Callable[[], str | None] = lambda: None) -> None:
+        """Does the orders of one message, in turn, and those of further ones that `more` gives, as long as they begin within a moment.
+        A message that can't be read is dropped: the scheduler re-sends what it misses.
+        """
+        orders = _orders_of(message)
         report = Report(self._outbox, self._attempts)
         claimed: deque[Attempt] = deque()
         while orders or claimed:
             before = len(claimed)
             try:
                 if not claimed:
+                    self._top_up(orders, more)
                     self._claim(orders, claimed, report)
                 else:
                     self._run(claimed, report)
@@ -86,6 +99,24 @@ class Slots:
                     why = f"The worker failed: {type(error).__name__}: {error}."
                     report.fail(claimed.popleft(), "runner_lost", Problem("HR-P104", why, ASK))
             report.flush()
+
+    def refuse(self, message: str) -> None:
+        """Gives the orders of a message back that no slot has begun."""
+        report = Report(self._outbox, self._attempts)
+        for order in _orders_of(message):
+            why = "The worker's slots are taken by longer steps than was to be expected."
+            report.refuse(order.attempt_id, Problem("HR-X102", why, "Nothing: another worker gets the order."))
+        report.flush()
+
+    def _top_up(self, orders: deque[StepOrder], more: Callable[[], str | None]) -> None:
+        """Adds further messages while all that is there should have begun within a moment."""
+        while orders and self._pace.portion(order.computation for order in orders) == len(orders) < MAX_PORTION:
+            if math.isinf(self._pace.expected_s(orders[-1].computation)) or orders[-1].isolation == "process":
+                return
+            message = more()
+            if message is None:
+                return
+            orders.extend(_orders_of(message))
 
     def _claim(self, orders: deque[StepOrder], claimed: deque[Attempt], report: Report) -> None:
         """Takes the first orders off: those that should begin within a moment, or one that wants a process of its own."""
