@@ -259,6 +259,21 @@ def test_heartbeats_name_what_is_held(scheduler: FakeScheduler, manifest: str) -
     assert scheduler.heartbeats[-1][1].slots == 2
 
 
+def test_a_slot_with_several_orders_is_one_busy_slot(scheduler: FakeScheduler, manifest: str, tmp_path: Path) -> None:
+    def orders(**tags: str) -> list[StepOrder]:
+        runs = str(tmp_path / "runs")
+        return [scheduler.order(manifest, "touch", partition=runs, run_tags=tags) for _ in range(12)]
+
+    short, long = orders(), orders(sleep="0.3")
+    for given in (short, long):
+        scheduler.send(*given)
+        scheduler.await_end(given[-1].attempt_id)
+    eventually(lambda: scheduler.read() or not scheduler.heartbeats[-1][1].holds)
+
+    assert max(len(body.holds) for _, body in scheduler.heartbeats) > 2, "no slot held several at a heartbeat"
+    assert {body.busy for _, body in scheduler.heartbeats} == {0, 1}
+
+
 def test_the_manifest_is_sent_when_asked_for(scheduler: FakeScheduler, manifest: str) -> None:
     scheduler.say(control.SendManifest(manifest))
     chunk = scheduler.await_event("manifest_chunk")

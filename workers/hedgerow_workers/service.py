@@ -69,6 +69,7 @@ class Service:
         self._code = 0
         self._celery: Any = None
         self._slots: Slots | None = None
+        self._at_work: set[int] = set()  # the threads of busy slots, each with however many attempts
         self._stopped = False
         self._asked_at: float | None = None
         self._start_no_more: Callable[[], None] = lambda: None
@@ -214,7 +215,12 @@ class Service:
     def execute(self, message: str, more: More = lambda: None) -> None:
         """Does the orders of one Celery message, in the thread of a slot, and of more that wait if all are short."""
         assert self._slots is not None
-        self._slots.execute(message, more)
+        slot = threading.get_ident()
+        self._at_work.add(slot)
+        try:
+            self._slots.execute(message, more)
+        finally:
+            self._at_work.discard(slot)
 
     def _ahead(self) -> int:
         """How many messages may wait for a slot: none, unless steps are so short that fetching them is what slots wait for."""
@@ -236,7 +242,7 @@ class Service:
             self._manifest,
             settings.queues,
             0 if self._disk_full else self._room(),
-            len(self.attempts),
+            len(self._at_work),
             state,  # type: ignore[arg-type]
             self.attempts.holds(self.outbox.sent),
             host(),

@@ -139,8 +139,8 @@ class Held(msgspec.Struct, frozen=True):
 class WorkerHeartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
     """The worker lives and renews the leases of all that it holds. Not kept in the outbox (seq 0).
 
-    `queues` are the team's queue names, all served with `manifest` from `slots` shared slots. `state` is `starting` before its
-    runners are warm, then `ready`, then `draining`.
+    `queues` are the team's queue names, all served with `manifest` from `slots` shared slots, of which `busy` are at work, on however
+    many orders. `state` is `starting` before its runners are warm, then `ready`, then `draining`.
     """
 
     location: str
