@@ -276,7 +276,7 @@ def picture(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _plain(step: Step) -> tuple[Any, ...]:
-    apart = ("run", "ticket", "holding", "waits", "since")
+    apart = ("run", "ticket", "holding", "waits", "since", "held_locks")
     return tuple(getattr(step, name) for name in step.__struct_fields__ if name not in apart)
 
 

@@ -13,6 +13,7 @@ from hedgerow_scheduler.admission.places import Grant
 from hedgerow_scheduler.lifecycle.model import Attempt
 
 _encoder = msgspec.json.Encoder()
+_NO_CONFIG = msgspec.Raw(b"null")
 
 
 class Publication(msgspec.Struct, frozen=True):
@@ -28,7 +29,8 @@ class Publication(msgspec.Struct, frozen=True):
 def order_of(attempt: Attempt, grant: Grant, inputs: tuple[Input, ...], deployment: str, storage: str) -> StepOrder:
     """The order for one attempt of a granted step."""
     step, computation = attempt.step, grant.computation
-    config = next((step.run.config[key] for key in computation.assets if key in step.run.config), None)
+    given = step.run.config
+    config = next((given[key] for key in computation.assets if key in given), None) if given else None
     return StepOrder(
         deployment=deployment,
         team=step.team,
@@ -42,7 +44,7 @@ def order_of(attempt: Attempt, grant: Grant, inputs: tuple[Input, ...], deployme
         computation=step.computation,
         assets=step.assets,
         partition=step.partition,
-        config=msgspec.Raw(_encoder.encode(config)),
+        config=_NO_CONFIG if config is None else msgspec.Raw(_encoder.encode(config)),
         inputs=inputs,
         output=f"{storage.rstrip('/')}/{step.team}",
         timeout_ms=computation.timeout_ms,

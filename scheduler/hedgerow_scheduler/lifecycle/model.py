@@ -50,6 +50,7 @@ class Step(msgspec.Struct, eq=False):
     since: datetime | None = None
     ticket: Any = None
     holding: Any = None
+    held_locks: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -71,7 +72,9 @@ class Step(msgspec.Struct, eq=False):
 
     def locks(self) -> tuple[tuple[str, str], ...]:
         """The (asset, partition) pairs of which only one attempt may live."""
-        return tuple((asset, self.partition or "") for asset in self.assets)
+        if not self.held_locks:
+            self.held_locks = tuple((asset, self.partition or "") for asset in self.assets)
+        return self.held_locks
 
 
 class Run(msgspec.Struct, eq=False):

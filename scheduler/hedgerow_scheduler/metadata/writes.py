@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, cast
 
 import msgspec
@@ -31,6 +32,9 @@ class Writes:
 
     def __init__(self) -> None:
         self._writes: list[_Write] = []
+        self._sent: list[tuple[_Write, psycopg.Cursor[Any]]] = []
+        self._pipeline: Any = None
+        self._driver: Any = None
 
     def add(self, statement: str, expected: int | None = None, what: str = "rows", **parameters: Any) -> None:
         """Adds a statement; `expected` is the number of rows it must write."""
@@ -43,23 +47,49 @@ class Writes:
         if rows:
             self.add(statement, len(rows) if guarded else None, what, rows=json_text(rows), **parameters)
 
+    def send(self, connection: Connection) -> None:
+        """Has PostgreSQL begin with what there is, without waiting for it: it works while the next writes are being made up.
+        The connection takes no other statement before `flush`.
+        """
+        if self._pipeline is None:
+            driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+            self._driver, self._pipeline = driver, driver.pipeline()
+            self._pipeline.__enter__()
+        writes, self._writes = self._writes, []
+        for write in writes:
+            cursor = self._driver.cursor().execute(cast("Any", write.statement), write.parameters)
+            self._sent.append((write, cursor))
+
     def flush(self, connection: Connection) -> None:
         """Runs everything. StaleWriteError when a statement did not write what it must: the transaction is then to be given up."""
-        if not self._writes:
+        if not self._writes and self._pipeline is None:
             return
-        writes, self._writes = self._writes, []
-        driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
-        cursors = []
-        with driver.pipeline():
-            for write in writes:
-                cursors.append(driver.cursor().execute(cast("Any", write.statement), write.parameters))
-        for write, cursor in zip(writes, cursors, strict=True):
+        try:
+            self.send(connection)
+        finally:
+            pipeline, self._pipeline = self._pipeline, None
+            if pipeline is not None:
+                pipeline.__exit__(*sys.exc_info())
+        sent, self._sent = self._sent, []
+        for write, cursor in sent:
             if write.expected is not None and cursor.rowcount != write.expected:
                 raise StaleWriteError.of(
                     "HR-P301",
                     f"{write.expected - cursor.rowcount} of {write.expected} {write.what} were not in the state the leader knew.",
                     "Nothing to do: the leader reads its state again by itself.",
                 )
+
+    def __enter__(self) -> Writes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Where the transaction is given up, what was sent is waited for, so that the connection can be used again."""
+        pipeline, self._pipeline = self._pipeline, None
+        if pipeline is not None:
+            try:
+                pipeline.__exit__(None, None, None)
+            except psycopg.Error:
+                pass  # what ended the transaction is being told already
 
 
 def json_text(value: object) -> str:

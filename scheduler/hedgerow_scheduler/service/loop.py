@@ -45,6 +45,7 @@ IDLE_S = 0.25
 SHORTEST_REST_S = 0.001
 # Under load the events of a few milliseconds are taken together: a cycle costs about a millisecond of CPU before its first event.
 BUSY_EVENTS = 24
+BUSY_STEPS = 16
 GATHER_S = 0.004
 log = logging.getLogger("hedgerow.scheduler")
 
@@ -129,17 +130,20 @@ class Loop:
                 self._due.reaped = self.now
                 reap(self.snapshot, self._contacts, self.now, self.lease, self.lease * 3)
             reaped = perf_counter()
-            grants = self.admission.grant(self.snapshot, self.now)
-            self._admit_at = self.admission.due
-            admitted = perf_counter()
-            writes = Writes()
-            publications = self._dispatcher.dispatch(
-                self.snapshot, grants, self.now, partial(self._current, connection, writes)
-            )
-            self.snapshot.changes.buckets.extend(self.snapshot.limits.levels())
-            gather(writes, self._swap_changes(), self.now)
-            leadership.add_guard(writes, self._lead)
-            writes.flush(connection)
+            with Writes() as writes:
+                if len(self.snapshot.changes.steps) >= BUSY_STEPS:  # PostgreSQL writes what has ended while we admit
+                    gather(writes, self._swap_changes(), self.now)
+                    writes.send(connection)
+                grants = self.admission.grant(self.snapshot, self.now)
+                self._admit_at = self.admission.due
+                admitted = perf_counter()
+                publications = self._dispatcher.dispatch(
+                    self.snapshot, grants, self.now, partial(self._current, connection, writes)
+                )
+                self.snapshot.changes.buckets.extend(self.snapshot.limits.levels())
+                gather(writes, self._swap_changes(), self.now)
+                leadership.add_guard(writes, self._lead)
+                writes.flush(connection)
         self._due.renewed = self.now
         self._care.recorded()
         recorded = perf_counter()
@@ -268,8 +272,7 @@ class Loop:
     def _carry_out(self, publications: list[Publication]) -> None:
         effects, self.snapshot.effects = self.snapshot.effects, Effects()
         self._brokers.carry_out(effects, publications)
-        for measure in effects.measures:
-            self._metrics.observe(measure)
+        self._metrics.take(effects.measures)
         if self.now - self._due.trimmed >= TRIM:
             self._due.trimmed = self.now
             self._trim()
