@@ -22,6 +22,7 @@ from hedgerow.errors import Problem
 from hedgerow.manifest.model import Column
 from hedgerow.partitions.model import StaticPartitions
 from hedgerow.protocol import events as ev
+from hedgerow.protocol.envelope import split_batch
 from hedgerow.protocol.references import Reference
 from hedgerow_scheduler.metadata import tables as t
 from hedgerow_scheduler.metadata.database import open_engine
@@ -99,11 +100,12 @@ def test_all_signs_and_numbers_come_back_as_they_were(world: Recorded) -> None:
 
 
 def test_events_are_kept_as_they_were_received(world: Recorded) -> None:
-    sent = envelope(ev.WorkerStopped("Ærø 🦔 \\u0041 \\"), "w9", 1)
-    world.receive("sales", sent)
+    sent = [envelope(ev.WorkerStopped(f"Ærø 🦔 \\u0041 \\ {number}"), "w9", number) for number in (1, 2, 3)]
+    world.receive("sales", *sent[:2])
+    world.receive("sales", sent[2])
     world.cycle_recorded()
-    ((body,),) = rows(world.engine, "SELECT body FROM events WHERE worker = 'w9'")
-    assert bytes(body) == sent
+    ((first, last, body),) = rows(world.engine, "SELECT first_seq, last_seq, body FROM events WHERE worker = 'w9'")
+    assert (first, last, [bytes(part) for part in split_batch(bytes(body))]) == (1, 3, sent)
 
 
 def test_thousands_of_steps_are_recorded_at_once(world: Recorded) -> None:

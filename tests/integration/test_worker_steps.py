@@ -260,17 +260,18 @@ def test_heartbeats_name_what_is_held(scheduler: FakeScheduler, manifest: str) -
 
 
 def test_a_slot_with_several_orders_is_one_busy_slot(scheduler: FakeScheduler, manifest: str, tmp_path: Path) -> None:
-    def orders(**tags: str) -> list[StepOrder]:
-        runs = str(tmp_path / "runs")
-        return [scheduler.order(manifest, "touch", partition=runs, run_tags=tags) for _ in range(12)]
+    def done(count: int, **tags: str) -> None:
+        orders = [scheduler.order(manifest, "touch", partition=str(tmp_path / "runs")) for _ in range(count - 1)]
+        first = scheduler.order(manifest, "touch", partition=str(tmp_path / "runs"), run_tags=tags)
+        scheduler.send(first, *orders)
+        scheduler.await_end((orders or [first])[-1].attempt_id)
 
-    short, long = orders(), orders(sleep="0.3")
-    for given in (short, long):
-        scheduler.send(*given)
-        scheduler.await_end(given[-1].attempt_id)
-    eventually(lambda: scheduler.read() or not scheduler.heartbeats[-1][1].holds)
+    def held_several_at_a_heartbeat() -> bool:
+        done(40)  # the worker learns that they are short, and takes several at once
+        done(12, sleep="1.2")
+        return max(len(body.holds) for _, body in scheduler.heartbeats) >= 5
 
-    assert max(len(body.holds) for _, body in scheduler.heartbeats) > 2, "no slot held several at a heartbeat"
+    eventually(held_several_at_a_heartbeat, within=60)
     assert {body.busy for _, body in scheduler.heartbeats} == {0, 1}
 
 

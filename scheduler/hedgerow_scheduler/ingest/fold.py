@@ -127,12 +127,7 @@ class Fold:
             self.put_aside(entry, f"body of '{envelope.kind}': {why}", data)
             return
         if envelope.seq and envelope.kind != "manifest_chunk":
-            attempt_id = getattr(body, "attempt_id", None)
-            if attempt_id is not None and attempt_id not in self.snapshot.attempts:
-                attempt_id = None
-            self.snapshot.changes.events.append(
-                AcceptedEvent(team, envelope.worker, envelope.seq, envelope.kind, attempt_id, data)
-            )
+            self.snapshot.changes.events.append(AcceptedEvent(team, envelope.worker, envelope.seq, data))
         self.counted[team, "ingested"] += 1
         self._bodies[type(body)](team, envelope, body, now)
 

@@ -14,13 +14,11 @@ from hedgerow_scheduler.lifecycle.model import Attempt, Materialization, Run, St
 
 
 class AcceptedEvent(msgspec.Struct, frozen=True):
-    """An event as it was received."""
+    """An event as it was received, in its envelope."""
 
     team: str
     worker: str
     seq: int
-    kind: str
-    attempt_id: str | None
     body: bytes
 
 

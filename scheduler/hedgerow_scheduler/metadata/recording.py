@@ -31,7 +31,8 @@ def gather(writes: Writes, changes: Changes, now: datetime) -> None:
     # Two verdicts of one check in one batch would meet in one statement: the last one counts.
     verdicts = {(c.verdict.attempt_id, c.verdict.asset, c.verdict.check): c for c in changes.checks}
     writes.rows(sql.UPSERT_CHECKS, [rows.check(record) for record in verdicts.values()], now=now)
-    writes.rows(sql.INSERT_EVENTS, [rows.event(event) for event in changes.events], now=now)
+    if changes.events:
+        writes.add(sql.INSERT_EVENTS, **rows.events(changes.events)._asdict(), now=now)
     sequences = [rows.SequenceRow(team, worker, acked) for (team, worker), acked in changes.sequences.items()]
     writes.rows(sql.UPSERT_SEQUENCES, sequences, now=now)
     cursors = [rows.CursorRow(team, position, epoch) for team, (position, epoch) in changes.cursors.items()]

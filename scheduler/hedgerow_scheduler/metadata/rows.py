@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -13,6 +14,8 @@ from hedgerow.protocol.references import Reference
 from hedgerow_scheduler.lifecycle.changes import AcceptedEvent, CheckRecord, CommandOutcome, Quarantined
 from hedgerow_scheduler.lifecycle.model import Attempt, Materialization, Run, Step, Worker
 from hedgerow_scheduler.limits.limit import Holding
+
+MAX_EVENTS_BYTES = 256 * 1024
 
 
 class NewStepRow(msgspec.Struct, frozen=True):
@@ -136,17 +139,6 @@ class CheckRow(msgspec.Struct, frozen=True):
     description: str
     metadata: dict[str, Any]
     error: str
-
-
-class EventRow(msgspec.Struct, frozen=True):
-    """INSERT_EVENTS; the body is the envelope's JSON as text."""
-
-    team: str
-    worker: str
-    seq: int
-    kind: str
-    attempt_id: str | None
-    body: str
 
 
 class SequenceRow(msgspec.Struct, frozen=True):
@@ -275,16 +267,35 @@ def check(record: CheckRecord) -> CheckRow:
     )  # fmt: skip
 
 
-def event(accepted: AcceptedEvent) -> EventRow:
-    """An event's row."""
-    return EventRow(
-        accepted.team,
-        accepted.worker,
-        accepted.seq,
-        accepted.kind,
-        accepted.attempt_id,
-        accepted.body.decode(errors="replace"),  # an unknown field may hold anything
-    )
+class EventRows(NamedTuple):
+    """INSERT_EVENTS, by columns: a row for each stretch of one worker's events, with a JSON array of their envelopes."""
+
+    teams: list[str]
+    workers: list[str]
+    first: list[int]
+    last: list[int]
+    bodies: list[bytes]
+
+
+def events(accepted: Sequence[AcceptedEvent]) -> EventRows:
+    """Events, in order for each worker, as rows of at most about MAX_EVENTS_BYTES."""
+    found = EventRows([], [], [], [], [])
+    places: dict[tuple[str, str], list[AcceptedEvent]] = {}
+    for event in accepted:
+        places.setdefault((event.team, event.worker), []).append(event)
+    for (team, worker), theirs in places.items():
+        start, size = 0, 0
+        for index, event in enumerate(theirs):
+            size += len(event.body)
+            if index + 1 == len(theirs) or size >= MAX_EVENTS_BYTES:
+                stretch = theirs[start : index + 1]
+                found.teams.append(team)
+                found.workers.append(worker)
+                found.first.append(stretch[0].seq)
+                found.last.append(stretch[-1].seq)
+                found.bodies.append(b"[" + b",".join([each.body for each in stretch]) + b"]")
+                start, size = index + 1, 0
+    return found
 
 
 def quarantined(item: Quarantined) -> QuarantineRow:

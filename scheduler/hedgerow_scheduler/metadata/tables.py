@@ -236,15 +236,14 @@ check_results = Table(
     Index("ix_check_results_run_id", "run_id"),
 )
 
-# Every accepted event as it was received: `body` holds the bytes of the envelope.
+# Every accepted event as it was received: `body` is a JSON array of the envelopes of a worker's events from `first_seq` to `last_seq`.
 events = Table(
     "events",
     metadata,
     Column("team", Text, primary_key=True),
     Column("worker", Text, primary_key=True),
-    Column("seq", BigInteger, primary_key=True),
-    Column("kind", Text, nullable=False),
-    Column("attempt_id", _Uuid),
+    Column("first_seq", BigInteger, primary_key=True),
+    Column("last_seq", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("received_at", _Time, nullable=False),
 )

@@ -72,9 +72,7 @@ def test_every_accepted_event_is_kept_as_it_was_received() -> None:
     world.receive("sales", sent)
     world.beat("sales")
     (event,) = world.recorded()[0].events
-    assert (event.team, event.worker, event.seq, event.kind, event.attempt_id, event.body) == (
-        "sales", "w1", 1, "attempt_started", attempt.id, sent,
-    )  # fmt: skip
+    assert (event.team, event.worker, event.seq, event.body) == ("sales", "w1", 1, sent)
 
 
 # -- what must not count -----------------------------------------------------------------------------------------------
@@ -110,8 +108,7 @@ def test_an_attempt_that_nobody_knows_does_not_count_but_is_kept() -> None:
     world, _ = dispatched()
     world.send("sales", ev.AttemptStarted("never", "t"))
     assert counted(world, "stale:unknown_attempt") == 1
-    (event,) = world.recorded()[0].events
-    assert event.attempt_id is None
+    assert len(world.recorded()[0].events) == 1
 
 
 def test_a_start_without_a_token_does_not_count() -> None:

@@ -86,7 +86,7 @@ def summary(world: World, changes: Changes) -> dict[str, Any]:
         "ended": {key: (attempt.state, attempt.worker) for key, attempt in changes.attempts.items()},
         "outputs": {key: output.state for key, output in changes.outputs.items()},
         "checks": sorted((record.verdict.attempt_id, record.verdict.passed) for record in changes.checks),
-        "events": sorted((event.worker, event.seq, event.kind, event.body) for event in changes.events),
+        "events": sorted((event.worker, event.seq, event.body) for event in changes.events),
         "sequences recorded": dict(changes.sequences),
         "manifests": [new.hash for new in changes.manifests],
         "gone": set(changes.gone_workers),
