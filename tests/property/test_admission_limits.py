@@ -21,7 +21,7 @@ from hedgerow_scheduler.lifecycle.changes import Effects
 from hedgerow_scheduler.lifecycle.model import Attempt, Run, Step
 from hedgerow_scheduler.lifecycle.states import ENDED, AttemptState, StepState
 from hedgerow_scheduler.limits.limit import Holding
-from hedgerow_scheduler.planning.limiting import prioritise, use_overrides
+from hedgerow_scheduler.planning.limiting import expire_overrides, prioritise, use_overrides
 from hedgerow_scheduler.planning.rules import Override, PlatformLimits, sharer_of
 from hedgerow_scheduler.planning.snapshot import Snapshot
 from hedgerow_scheduler.recovery.claims import claim_answered
@@ -121,7 +121,7 @@ class Trial:
         world = self.world
         self.beat()
         before = {id(each) for each in live(world.snapshot)}
-        world.snapshot.fire_timers(world.now)
+        expire_overrides(world.snapshot, world.now)
         world.cycle()
         _, effects = world.recorded()
         fresh = [attempt for attempt in live(world.snapshot) if id(attempt) not in before]

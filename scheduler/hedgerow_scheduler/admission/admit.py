@@ -49,7 +49,6 @@ class Admission:
         """
         backlog = snapshot.backlog
         backlog.now, self.due = now, None
-        snapshot.limits.release(now)
         capacities = self.capacities(snapshot, now)
         for place, capacity in capacities.items():
             if self._served.get(place) != capacity.served:
@@ -70,6 +69,10 @@ class Admission:
                 continue
             room = Room(snapshot, place, there, (line.name for line in lines), out[place], alone=self.max_batch == 1)
             turns.append(PlaceTurns(cycle, place, lines, room, self._queue_turns[place]))
+        snapshot.limits.end_idle_reservations()
+        snapshot.limits.release(now)
+        for turn in turns:
+            turn.begin()
         _take_turns(turns)
         for turn in turns:
             turn.end()

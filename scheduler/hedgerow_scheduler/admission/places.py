@@ -15,7 +15,7 @@ from hedgerow_scheduler.admission.room import Room
 from hedgerow_scheduler.lifecycle.model import Step
 from hedgerow_scheduler.lifecycle.states import StepState
 from hedgerow_scheduler.lifecycle.waits import Cause
-from hedgerow_scheduler.limits.backlog import AGEING, Group, Line, Place, RunLine
+from hedgerow_scheduler.limits.backlog import AGEING, Group, Line, Place, RunLine, bands_risen
 from hedgerow_scheduler.limits.fairness import FairShares
 from hedgerow_scheduler.limits.limit import Holding, Limit, Need
 from hedgerow_scheduler.planning.catalog import PublishedManifest
@@ -53,15 +53,18 @@ class PlaceTurns:
 
     def __init__(self, cycle: Cycle, place: Place, lines: list[Line], room: Room, queue_turns: FairShares[str]) -> None:
         self.cycle, self.place, self.room = cycle, place, room
-        self._lines, self._queues = lines, queue_turns
+        self._queues = queue_turns
         self._later: list[Step] = []  # ready, but the manifest that they need has no room while another has
         self._aside: Counter[Group] = Counter()
         self._heap: list[tuple[Rank, int, Group]] = []
-        for line in lines:
-            if self._is_open(line):
-                for group in line.groups():
-                    if group.parked_on is None and (rank := self._rank(group)) is not None:
-                        self._heap.append((rank, len(self._heap), group))
+        self._open = [line for line in lines if self._is_open(line)]
+
+    def begin(self) -> None:
+        """Ranks what may be granted."""
+        for line in self._open:
+            for group in line.groups():
+                if group.parked_on is None and (rank := self._rank(group)) is not None:
+                    self._heap.append((rank, len(self._heap), group))
         heapq.heapify(self._heap)
 
     # -- whose turn it is --------------------------------------------------------------------------------------------
@@ -91,17 +94,22 @@ class PlaceTurns:
             self._try(group)
 
     def turn(self) -> Turn:
-        """How the best group stands among those of other places: urgency, guaranteed minimum, turns by weight, age."""
+        """How the best group stands among those of other places: urgency, guaranteed minimum, turns by weight, age.
+
+        Urgency rises while the sharer is passed over, not while its other queues and bands are served instead of this one: who
+        spreads its work over many of them gets no more turns.
+        """
         group = self._heap[0][2]
         lane, team = group.lane, group.lane.line.team_limit.values
-        below, lead = 1, 0.0
+        below, lead, passed_over_since = 1, 0.0, lane.waiting_since
         for (limit, _), sharer in _shared(group):
+            passed_over_since = max(passed_over_since, limit.last_served.get(sharer, passed_over_since))
             weight = team.weight if _is_between_teams(limit) else 1.0
             lead = max(lead, limit.fair.lead(sharer, weight))
             if team.minimum and _is_between_teams(limit) and limit.by_sharer[sharer] < team.minimum:
                 below = 0
-        rank = self._heap[0][0]
-        return (-(lane.urgency + lane.aged(self.cycle.now)), below, lead, rank[3], self.place)
+        urgency = lane.urgency + bands_risen(passed_over_since, self.cycle.now)
+        return (-urgency, below, lead, self._heap[0][0][3], self.place)
 
     def _best(self) -> Group | None:
         heap = self._heap
@@ -181,7 +189,7 @@ class PlaceTurns:
         """A group that needs several slots would wait for ever while others take them one by one: after a while they must not."""
         group.hungry_since = group.hungry_since or self.cycle.now
         if limit.reserved_for is None and self.cycle.now - group.hungry_since >= AGEING:
-            limit.reserved_for = group
+            self.cycle.snapshot.limits.reserve(limit, group)
 
     def _take(
         self, group: Group, line: RunLine, like: tuple[str, str] | None
@@ -258,8 +266,10 @@ class PlaceTurns:
             book.take_token(limit, now)
             if limit.is_shared and limit.id[0] in ("pool", "team"):
                 limit.fair.serve(sharer, slots, weight if _is_between_teams(limit) else 1.0)
+                limit.last_served[sharer] = now
             if limit.reserved_for is group:
-                limit.reserved_for = None
+                book.end_reservation(limit)
+                self.cycle.due = now  # those that were refused for it come in the next cycle, at once
         self._queues.serve(line.name[2])
         lane.fair.serve(step.run.id)
         lane.waiting_since = now
@@ -323,12 +333,7 @@ def _is_between_teams(limit: Limit) -> bool:
 def _is_reserved(limit: Limit, group: Group) -> bool:
     """Whether the limit's free slots are kept for another group, which nothing but this limit holds up."""
     other: Group | None = limit.reserved_for
-    if other is None or other is group:
-        return False
-    if other.size and other.lane.line.cause is None and other.parked_on in (None, limit):
-        return True
-    limit.reserved_for = None
-    return False
+    return other is not None and other is not group and other.waits_only_for(limit)
 
 
 def earliest(one: datetime | None, other: datetime | None) -> datetime | None:

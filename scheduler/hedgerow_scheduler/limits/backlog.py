@@ -126,6 +126,10 @@ class Group:
         self.own = cause
         self.clock.mark(self.cause, now)
 
+    def waits_only_for(self, limit: Limit) -> bool:
+        """Whether steps wait here that nothing but `limit` holds up."""
+        return self.size > 0 and self.lane.line.cause is None and self.parked_on in (None, limit)
+
     def oldest(self) -> datetime | None:
         """Since when the step waits that became ready first."""
         while self.arrivals and self.arrivals[0].group is not self:
@@ -152,7 +156,12 @@ class Lane:
 
     def aged(self, now: datetime) -> int:
         """By how many bands it has risen because it was passed over."""
-        return max(0, (now - self.waiting_since) // AGEING)
+        return bands_risen(self.waiting_since, now)
+
+
+def bands_risen(since: datetime, now: datetime) -> int:
+    """By how many bands rises who has been passed over since then."""
+    return max(0, (now - since) // AGEING)
 
 
 class Line:

@@ -50,7 +50,7 @@ class Limit:
     `parked` are the groups of the backlog that wait for this limit.
     """
 
-    __slots__ = ("__weakref__", "bucket", "by_sharer", "dirty", "fair", "id", "parked", "reserved_for", "throttled_s",
+    __slots__ = ("__weakref__", "bucket", "by_sharer", "dirty", "fair", "id", "last_served", "parked", "reserved_for", "throttled_s",
                  "throttled_since", "used", "values")  # fmt: skip
 
     def __init__(self, id: LimitId, values: Values = NO_LIMIT) -> None:
@@ -59,6 +59,7 @@ class Limit:
         self.used = 0
         self.by_sharer: Counter[str] = Counter()
         self.fair: FairShares[str] = FairShares()
+        self.last_served: dict[str, datetime] = {}  # by sharer
         self.bucket: TokenBucket | None = None
         self.dirty = False  # the bucket's rate has changed
         self.parked: dict[Any, None] = {}

@@ -221,6 +221,61 @@ def test_slots_are_not_kept_for_a_step_that_something_else_holds_up() -> None:
     assert [attempt.step.computation for attempt in fresh] == ["small", "small"]
 
 
+def test_what_was_kept_for_a_step_that_leaves_goes_to_those_that_were_refused_for_it() -> None:
+    smalls = asset("small", partitions=SOME, pools=(PoolUse("dw"),), priority=9)
+    world = World(manifest("ada", smalls, asset("large", pools=(PoolUse("dw", 3),)), pools=(Pool("dw", 4),)))
+    world.beat("ada", slots=50)
+    world.start("small", all_partitions=True)
+    out = world.cycle()
+    large = world.start("large")
+    world.cycle()
+    world.now += AGEING
+    world.beat("ada", slots=50)
+    out = [*out[1:], *ended(world, out[0])]
+    assert ended(world, out[0]) == ended(world, out[1]) == []
+    world.snapshot.cancel_step(large.steps[0], world.now, "on request")
+    assert [attempt.step.computation for attempt in world.cycle()] == ["small", "small"]
+
+
+def test_slots_left_beside_a_step_that_needs_many_go_out_in_the_next_cycle() -> None:
+    smalls = asset("small", partitions=SOME, pools=(PoolUse("dw"),), priority=9)
+    world = World(manifest("ada", smalls, asset("large", pools=(PoolUse("dw", 3),)), pools=(Pool("dw", 4),)))
+    world.beat("ada", slots=50)
+    world.start("small", all_partitions=True)
+    out = world.cycle()
+    large = world.start("large")
+    world.cycle()
+    world.now += AGEING
+    world.beat("ada", slots=50)
+    out = [*out[1:], *ended(world, out[0])]
+    world.begin(*out)
+    world.finish(*out)
+    assert [attempt.step.run for attempt in world.cycle()] == [large]
+    assert world.admission.due == world.now
+    assert [attempt.step.computation for attempt in world.cycle()] == ["small"]
+
+
+def test_who_spreads_its_steps_over_many_queues_gets_no_more_turns() -> None:
+    queues = tuple(Queue(f"q{number}") for number in range(40))
+    spread = [asset(f"ada/{queue.name}", partitions=SOME, pools=(PoolUse("dw"),), queue=queue.name) for queue in queues]
+    world = World(
+        manifest("ada", *spread, queues=queues),
+        manifest("bob", asset("bob/many", partitions=SOME, pools=(PoolUse("dw"),))),
+        platform=PlatformLimits({}, {"dw": Pool("dw", 1)}),
+    )
+    world.beat("ada", "w-ada", slots=5, queues=tuple(queue.name for queue in queues))
+    world.beat("bob", "w-bob", slots=5)
+    world.start("*", all_partitions=True)
+    out, started = world.cycle(), Counter[str]()
+    for _ in range(120):
+        world.now += timedelta(seconds=20)
+        world.beat("ada", "w-ada", slots=5, queues=tuple(queue.name for queue in queues))
+        world.beat("bob", "w-bob", slots=5)
+        out = ended(world, out[0])
+        started.update(teams(out))
+    assert started == {"ada": 60, "bob": 60}
+
+
 @pytest.mark.parametrize(("kind", "name"), [("queue", "ada/default"), ("pool", "ada/dw"), ("team", "ada")])
 def test_what_is_paused_starts_nothing_and_ends_what_runs(kind: str, name: str) -> None:
     world, _, out = crowded()
