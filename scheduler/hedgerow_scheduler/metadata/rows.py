@@ -34,24 +34,24 @@ class NewStepRow(msgspec.Struct, frozen=True):
     ready_at: datetime | None
 
 
-class StepRow(msgspec.Struct, frozen=True):
-    """UPDATE_STEPS."""
+class StepRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """UPDATE_STEPS; what stands at its default is left out, since reading JSON is half of what the statement costs."""
 
     run_id: str
     number: int
     before: str
     state: str
     attempt: int
-    attempt_id: str | None
-    failures: int
-    losses: int
-    deaths: int
-    not_before: datetime | None
-    ready_at: datetime | None
-    started_at: datetime | None
-    ended_at: datetime | None
-    error: Problem | None
-    waits: dict[str, float] | None
+    attempt_id: str | None = None
+    failures: int = 0
+    losses: int = 0
+    deaths: int = 0
+    not_before: datetime | None = None
+    ready_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    error: Problem | None = None
+    waits: dict[str, float] | None = None
 
 
 class RunRow(msgspec.Struct, frozen=True):
@@ -66,7 +66,7 @@ class RunRow(msgspec.Struct, frozen=True):
     priority: int
 
 
-class NewAttemptRow(msgspec.Struct, frozen=True):
+class NewAttemptRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """INSERT_ATTEMPTS."""
 
     id: str
@@ -81,24 +81,24 @@ class NewAttemptRow(msgspec.Struct, frozen=True):
     manifest_hash: str
     dispatched_at: datetime
     batch: int
-    holds: tuple[tuple[str, str, int], ...] | None
+    holds: tuple[tuple[str, str, int], ...] | None = None
 
 
-class AttemptRow(msgspec.Struct, frozen=True):
+class AttemptRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """UPDATE_ATTEMPTS."""
 
     id: str
     before: str
     state: str
-    worker: str
-    token: str
-    started_at: datetime | None
-    ended_at: datetime | None
-    error: Problem | None
-    log: str
+    worker: str = ""
+    token: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    error: Problem | None = None
+    log: str = ""
 
 
-class OutputRow(msgspec.Struct, frozen=True):
+class OutputRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """UPSERT_OUTPUTS."""
 
     attempt_id: str
@@ -108,11 +108,11 @@ class OutputRow(msgspec.Struct, frozen=True):
     step_number: int
     dispatch_seq: int
     state: str
-    reference: Reference | None
-    data_version: str
-    code_version: str
-    metadata: dict[str, Any]
-    columns: tuple[Column, ...]
+    reference: Reference | None = None
+    data_version: str = ""
+    code_version: str = ""
+    metadata: dict[str, Any] = {}
+    columns: tuple[Column, ...] = ()
 
 
 class PointerRow(msgspec.Struct, frozen=True):
@@ -216,7 +216,7 @@ def changed_step(step: Step) -> StepRow:
     return StepRow(
         step.run.id, step.number, step.recorded, step.state, step.attempt, step.attempt_id, step.failures, step.losses,
         step.deaths, step.not_before, step.ready_at, step.started_at, step.ended_at, step.error,
-        step.waits,
+        step.waits and {cause: round(seconds, 6) for cause, seconds in step.waits.items()},
     )  # fmt: skip
 
 

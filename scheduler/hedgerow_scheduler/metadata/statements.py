@@ -51,7 +51,8 @@ FROM json_to_recordset(%(rows)s::json) AS u(
 
 UPDATE_STEPS = """
 UPDATE steps AS s
-SET state = u.state, attempt = u.attempt, attempt_id = u.attempt_id, failures = u.failures, losses = u.losses, deaths = u.deaths,
+SET state = u.state, attempt = u.attempt, attempt_id = u.attempt_id, failures = coalesce(u.failures, 0), losses = coalesce(u.losses, 0),
+    deaths = coalesce(u.deaths, 0),
     not_before = u.not_before, ready_at = u.ready_at, started_at = u.started_at, ended_at = u.ended_at, error = u.error,
     waits = coalesce(u.waits, s.waits)
 FROM json_to_recordset(%(rows)s::json) AS u(
@@ -84,7 +85,8 @@ SELECT * FROM json_to_recordset(%(rows)s::json) AS u(
 
 UPDATE_ATTEMPTS = """
 UPDATE attempts AS a
-SET state = u.state, worker = u.worker, token = u.token, started_at = u.started_at, ended_at = u.ended_at, error = u.error, log = u.log
+SET state = u.state, worker = coalesce(u.worker, ''), token = coalesce(u.token, ''), started_at = u.started_at,
+    ended_at = u.ended_at, error = u.error, log = coalesce(u.log, '')
 FROM json_to_recordset(%(rows)s::json) AS u(
     id uuid, before text, state text, worker text, token text, started_at timestamptz, ended_at timestamptz,
     error jsonb, log text
@@ -95,8 +97,8 @@ WHERE a.id = u.id AND a.state = u.before
 UPSERT_OUTPUTS = """
 INSERT INTO materializations (attempt_id, asset, partition, run_id, step_number, dispatch_seq, state, reference, data_version, code_version,
                               metadata, columns, created_at)
-SELECT attempt_id, asset, partition, run_id, step_number, dispatch_seq, state, reference, data_version, code_version,
-       metadata, columns, %(now)s
+SELECT attempt_id, asset, partition, run_id, step_number, dispatch_seq, state, reference, coalesce(data_version, ''),
+       coalesce(code_version, ''), coalesce(metadata, '{}'), coalesce(columns, '[]'), %(now)s
 FROM json_to_recordset(%(rows)s::json) AS u(
     attempt_id uuid, asset text, partition text, run_id uuid, step_number int, dispatch_seq bigint, state text,
     reference jsonb, data_version text, code_version text, metadata jsonb, columns jsonb
