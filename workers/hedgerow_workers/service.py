@@ -28,6 +28,7 @@ from hedgerow_workers.memory import MemoryWatch
 from hedgerow_workers.metrics import Metrics
 from hedgerow_workers.outbox import Outbox, encode
 from hedgerow_workers.pool import More
+from hedgerow_workers.publishing import Publication
 from hedgerow_workers.runner_pool import PoolClosedError, RunnerPool
 from hedgerow_workers.runners import Runner
 from hedgerow_workers.settings import WorkerSettings
@@ -39,9 +40,6 @@ EXIT_USAGE = 2
 EXIT_WATCHDOG = 70
 EXIT_CODE_CHANGED = 75
 
-# At most 128 KiB of text each; an event has its limit in bytes, of which a character may take four, or a quote two.
-CHUNK_CHARACTERS = 60_000
-CHUNK_REPEAT_S = 2.0
 # What a drain keeps of its time for ending what still runs and for the outbox.
 RESERVE_S = 15.0
 FLUSH_S = 10.0
@@ -60,8 +58,7 @@ class Service:
         self.worker = clock.uuid7()
         self.attempts = Attempts()
         self._manifest = ""
-        self._manifest_text = ""
-        self._manifest_sent_at = -CHUNK_REPEAT_S
+        self._publication: Publication | None = None
         self._draining = False
         self._disk_full = False
         self._hurry = False
@@ -69,7 +66,6 @@ class Service:
         self._code = 0
         self._celery: Any = None
         self._slots: Slots | None = None
-        self._at_work: set[int] = set()  # the threads of busy slots, each with however many attempts
         self._stopped = False
         self._asked_at: float | None = None
         self._start_no_more: Callable[[], None] = lambda: None
@@ -152,8 +148,7 @@ class Service:
             answer = self.runners.load_first()
             if isinstance(answer, Loaded):
                 manifest = read_manifest(answer, self.settings)
-                # In this order: other threads look at the hash first.
-                self._manifest_text = answer.manifest
+                self._publication = Publication(self.outbox, answer.hash, answer.manifest)
                 self._manifest = answer.hash
                 return manifest
             problems: tuple[Problem, ...] = answer.problems
@@ -181,15 +176,8 @@ class Service:
             self.metrics.runner_exited,
             settings.kill_grace_s,
         )
-        self.outbox.put(
-            [
-                encode(
-                    events.ManifestPublished(
-                        settings.team, settings.location, self._manifest, len(self._manifest_text.encode())
-                    )
-                )
-            ]
-        )
+        assert self._publication is not None
+        self._publication.announce(settings.team, settings.location)
         self.heartbeat.beat()
         self.follower = LogFollower(connect(settings.broker), settings.deployment, settings.team, self.attempts)
         self.follower.start()
@@ -215,12 +203,7 @@ class Service:
     def execute(self, message: str, more: More = lambda: None) -> None:
         """Does the orders of one Celery message, in the thread of a slot, and of more that wait if all are short."""
         assert self._slots is not None
-        slot = threading.get_ident()
-        self._at_work.add(slot)
-        try:
-            self._slots.execute(message, more)
-        finally:
-            self._at_work.discard(slot)
+        self._slots.execute(message, more)
 
     def _ahead(self) -> int:
         """How many messages may wait for a slot: none, unless steps are so short that fetching them is what slots wait for."""
@@ -242,7 +225,7 @@ class Service:
             self._manifest,
             settings.queues,
             0 if self._disk_full else self._room(),
-            len(self._at_work),
+            self._slots.busy if self._slots is not None else 0,
             state,  # type: ignore[arg-type]
             self.attempts.holds(self.outbox.sent),
             host(),
@@ -275,15 +258,8 @@ class Service:
             self.request_stop(0, why)
 
     def _send_manifest(self, message: control.SendManifest) -> None:
-        now = clock.monotonic()
-        if message.hash != self._manifest or now - self._manifest_sent_at < CHUNK_REPEAT_S:
-            return
-        self._manifest_sent_at = now
-        text = self._manifest_text
-        parts = [text[at : at + CHUNK_CHARACTERS] for at in range(0, len(text), CHUNK_CHARACTERS)]
-        self.outbox.put(
-            [encode(events.ManifestChunk(self._manifest, index, len(parts), part)) for index, part in enumerate(parts)]
-        )
+        if self._publication is not None:
+            self._publication.send(message)
 
     def _trouble(self, trouble: bool) -> None:
         self._disk_full = trouble

@@ -70,8 +70,14 @@ class Slots:
         self._accepting = accepting
         self._on_runner_exit = on_runner_exit
         self._kill_grace_s = kill_grace_s
+        self._at_work: set[Report] = set()
         self._pace = Pace()
         self._setting = Setting(code_versions, logs, self._pace, accepting, kill_grace_s)
+
+    @property
+    def busy(self) -> int:
+        """How many slots are at work, each on however many orders."""
+        return len(self._at_work)
 
     @property
     def quick(self) -> bool:
@@ -82,8 +88,14 @@ class Slots:
         """Does the orders of one message, in turn, and those of further ones that `more` gives, as long as they begin within a moment.
         A message that can't be read is dropped: the scheduler re-sends what it misses.
         """
-        orders = _orders_of(message)
         report = Report(self._outbox, self._attempts)
+        self._at_work.add(report)
+        try:
+            self._execute(_orders_of(message), more, report)
+        finally:
+            self._at_work.discard(report)
+
+    def _execute(self, orders: deque[StepOrder], more: Callable[[], str | None], report: Report) -> None:
         claimed: deque[Attempt] = deque()
         while orders or claimed:
             before = len(claimed)
