@@ -11,9 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 from support.processes import alive, descendants, eventually, python, running
+from support.worker_bench import free_port
 
 from hedgerow_scheduler.embedded.children import Child, Launch
 from hedgerow_scheduler.embedded.parts import Part, State
+from hedgerow_scheduler.embedded.probes import api_serves
 from hedgerow_scheduler.embedded.supervisor import Report, Supervisor
 
 pytestmark = pytest.mark.processes
@@ -133,6 +135,28 @@ def test_children_end_when_their_supervisor_is_killed(tmp_path: Path) -> None:
         assert below
         process.kill()
         eventually(lambda: not alive(below), within=10, what="the child has ended")
+
+
+def test_an_api_that_answers_in_place_of_ours_is_not_taken_for_ours(tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    (tmp_path / "healthz").touch()
+    (tmp_path / "idle.py").write_text("import signal\nsignal.pause()\n")
+    serve = f"import http.server\nprint('serving {url}/api/v1', flush=True)\nhttp.server.test(http.server.SimpleHTTPRequestHandler, port={port}, bind='127.0.0.1')\n"
+    (tmp_path / "serve.py").write_text(serve)
+
+    def child(name: str) -> Child:
+        command = python(tmp_path / f"{name}.py")
+        return Child(Launch(name, command, tmp_path / f"{name}.log", os.environ, lambda _: True, directory=tmp_path))
+
+    theirs, ours = child("serve"), child("idle")
+    try:
+        eventually(lambda: api_serves(url, theirs), what="theirs answers")
+        assert not api_serves(url, ours)
+    finally:
+        for each in (theirs, ours):
+            each.kill()
+            each.wait(10)
 
 
 def test_a_log_that_has_grown_large_is_emptied_under_a_running_process(

@@ -19,6 +19,7 @@ from hedgerow_scheduler.embedded.accounts import forget_elsewhere
 from hedgerow_scheduler.embedded.platform import Platform
 from support.platform import ENDED, QUICK
 from support.processes import eventually, python
+from support.worker_bench import free_port
 
 COUNTED = ("runs", "steps", "attempts", "materializations", "current_materializations")
 
@@ -117,7 +118,8 @@ def town(write: Callable[[Path], None]) -> Iterator[Town]:
     root.chmod(0o711)
     try:
         write(root)
-        with Platform(root, {**os.environ, **QUICK}) as platform:
+        # A port of its own: towns of several test runs may start at the same moment.
+        with Platform(root, {**os.environ, **QUICK}, port=free_port()) as platform:
             platform.wait_ready()
             yield Town(platform)
     finally:

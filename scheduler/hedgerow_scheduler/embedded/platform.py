@@ -18,7 +18,7 @@ from hedgerow_scheduler.embedded.children import Child, Launch, wait_until
 from hedgerow_scheduler.embedded.homes import Home
 from hedgerow_scheduler.embedded.locations import Found, describe, find_locations
 from hedgerow_scheduler.embedded.parts import Part, State
-from hedgerow_scheduler.embedded.probes import Metadata, api_answers
+from hedgerow_scheduler.embedded.probes import Metadata, api_serves
 from hedgerow_scheduler.embedded.supervisor import Report, Supervisor
 from hedgerow_scheduler.metadata import migrate
 
@@ -182,7 +182,7 @@ class Platform:
             if self._port and not ports.is_free(port):
                 raise PlatformError.of("HR-P206", f"Port {port} is taken.", "Give another one with --port, or none.")
             self._urls["api"] = f"http://{ports.LOOPBACK}:{port}"
-            api = partial(_api_answers, self._urls["api"])
+            api = partial(api_serves, self._urls["api"])
             self._add_service("api", ["--port", str(port)], api, home)
         self.api_url = self._urls["api"]
         metrics = ports.choose(home, "scheduler metrics")
@@ -244,10 +244,6 @@ class Platform:
             with self._publishing:
                 pids = {name: report.pid for name, report in self.reports().items() if report.pid is not None}
                 self._home.publish({"name": self._name, **self._urls, "pids": {"dev": os.getpid(), **pids}})
-
-
-def _api_answers(url: str, _child: Child) -> bool:
-    return api_answers(url)
 
 
 def _all_stopped(names: list[str], reports: Mapping[str, Report]) -> bool:

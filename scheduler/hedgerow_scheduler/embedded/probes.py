@@ -82,8 +82,10 @@ class Metadata:
             return get_leader(connection)
 
 
-def api_answers(url: str) -> bool:
-    """Whether the API at `url` answers."""
+def api_serves(url: str, child: Child) -> bool:
+    """Whether the API at `url` answers, and is this child: where another platform was quicker to take the port, its API answers."""
+    if f"serving {url}/" not in child.output():
+        return False
     try:
         return httpx.get(f"{url}/healthz", timeout=1).is_success
     except httpx.HTTPError:
