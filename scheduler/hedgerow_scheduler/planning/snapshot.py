@@ -222,6 +222,8 @@ class Snapshot:
                         self.move(below, StepState.READY, now)
                     continue
                 to, error = _inherited(step)
+                if below.since is not None:
+                    below.waited(Cause.UPSTREAM, (now - below.since).total_seconds())
                 below.state, below.ended_at, below.error = to, now, error
                 run.counts[StepState.WAITING] -= 1
                 run.counts[to] += 1
@@ -275,6 +277,7 @@ class Snapshot:
             step.waiting_on = sum(run.steps[number].state is not StepState.SUCCEEDED for number in step.upstream)
             step.ended_at = None
             self.move(step, StepState.WAITING if step.waiting_on else StepState.READY, now)
+            step.ready_at = now  # also of one that waits for others again: the next leader must know since when
         self.changes.runs[run.id] = run
         self._close_if_over(run, now)
         return len(again)

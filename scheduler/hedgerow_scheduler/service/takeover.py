@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from sqlalchemy import Connection, select
 
-from hedgerow_scheduler.lifecycle.model import Attempt, Worker
-from hedgerow_scheduler.lifecycle.states import AttemptState
+from hedgerow_scheduler.lifecycle.model import Attempt, Run, Worker
+from hedgerow_scheduler.lifecycle.states import AttemptState, StepState
 from hedgerow_scheduler.limits.limit import Holding, LimitId
 from hedgerow_scheduler.metadata import catalogs, inputs, limits, runs
 from hedgerow_scheduler.metadata import tables as t
 from hedgerow_scheduler.planning.limiting import use_overrides
 from hedgerow_scheduler.planning.rules import PlatformLimits, queue_limit_name, sharer_of
 from hedgerow_scheduler.planning.snapshot import Snapshot
+
+# What an attempt holds beyond queue and team: limits, and how many slots of each.
+Holds: TypeAlias = tuple[tuple[LimitId, int], ...]
 
 
 def read_snapshot(
@@ -44,14 +49,29 @@ def read_snapshot(
     locations = t.locations.c
     broken = select(locations.team, locations.location).where(locations.problems.is_not(None))
     snapshot.broken = {(row.team, row.location) for row in connection.execute(broken)}
-    last_ends = runs.read_last_ends(connection)
-    for run in runs.read_live(connection):
+    take_up_runs(snapshot, runs.read_live(connection), runs.read_last_ends(connection), now)
+    attempts = runs.read_attempts(connection, snapshot.runs, start_timeout)
+    take_up_attempts(snapshot, attempts, runs.read_holds(connection, snapshot.runs), now, lease)
+    return snapshot
+
+
+def take_up_runs(
+    snapshot: Snapshot, live: Iterable[Run], last_ends: Mapping[tuple[str, int], datetime], now: datetime
+) -> None:
+    """Takes up runs that another leader planned. `last_ends` tells when the last attempt of a step ended, by run and number."""
+    for run in live:
         snapshot.add_run(run, now)
         for step in run.steps:
-            step.since = last_ends.get((run.id, step.number), run.started_at)
-    holds = runs.read_holds(connection, snapshot.runs)
+            since = step.ready_at if step.state is StepState.WAITING else last_ends.get((run.id, step.number))
+            step.since = since or run.started_at
+
+
+def take_up_attempts(
+    snapshot: Snapshot, attempts: Iterable[Attempt], holds: Mapping[str, Holds], now: datetime, lease: timedelta
+) -> None:
+    """Takes up the attempts of these runs whose outcome may still come; `holds` tells what those that are out hold."""
     holdings: dict[int, Holding] = {}
-    for attempt in runs.read_attempts(connection, snapshot.runs, start_timeout):
+    for attempt in attempts:
         snapshot.attempts[attempt.id] = attempt
         if attempt.state is AttemptState.LOST:
             continue
@@ -64,12 +84,9 @@ def read_snapshot(
             attempt.start_before = now
         else:
             attempt.lease_until = now + 2 * lease
-    return snapshot
 
 
-def _hold(
-    snapshot: Snapshot, attempt: Attempt, held: tuple[tuple[LimitId, int], ...], holdings: dict[int, Holding]
-) -> None:
+def _hold(snapshot: Snapshot, attempt: Attempt, held: Holds, holdings: dict[int, Holding]) -> None:
     """The attempt goes on holding what it held, together with those of its batch."""
     step = attempt.step
     known = holdings.get(attempt.batch)
