@@ -35,9 +35,11 @@ CODE = """
 """
 
 
-def write_release(root: Path, release: str, *, steps: int, seconds: float) -> Path:
-    """The team's code, as of one release, in a folder of its own."""
-    return write_location(root / release, TEAM, CODE.format(release=release, steps=steps, seconds=seconds), slots=2)
+def write_release(root: Path, release: str, *, steps: int, seconds: float, rate: str = "") -> Path:
+    """The team's code, as of one release, in a folder of its own; `rate` is how many steps may start, as hedgerow.toml says it."""
+    queue = f'[queues.default]\nrate = "{rate}"\nburst = 1\n' if rate else ""
+    code = CODE.format(release=release, steps=steps, seconds=seconds)
+    return write_location(root / release, TEAM, code, slots=2, extra=queue)
 
 
 class Fleet:
@@ -89,6 +91,14 @@ def fleet() -> Iterator[tuple[Town, Fleet]]:
     with town(write) as place, ExitStack() as stack:
         assert place.ask("POST", "/teams", {"name": TEAM})[0] == 201
         yield place, Fleet(place, stack)
+
+
+def let_go(place: Town) -> None:
+    """From now on steps start as fast as slots allow."""
+    status, answer = place.ask(
+        "PUT", f"/limits/queue/{TEAM}/default", {"rate": None, "author": "ada", "reason": "the deploy is over"}
+    )
+    assert status == 200, answer
 
 
 def succeeded(place: Town, run: str) -> int:
