@@ -28,7 +28,7 @@ test: $(STAMP)  ## Run every test but the acceptance runs and the benchmarks.
 	$(PYTEST) $(PACKAGES) tests --ignore=tests/acceptance --ignore=tests/benchmarks --ignore=tests/support
 
 acceptance: $(STAMP)  ## Run what takes minutes: fair shares, rates and deploys on real processes, and the demo.
-	$(PYTEST) tests/acceptance -s
+	$(PYTEST) tests/acceptance -s --timeout 900
 
 check: lint types unit  ## Format, lint, types, import contracts, doctests, unit and architecture tests.
 
