@@ -6,6 +6,9 @@ import os
 import time
 from datetime import UTC, datetime
 
+# A hexadecimal digit of noise with its two highest bits replaced by 10: the variant of every UUID in use.
+_VARIANT = {digit: f"{int(digit, 16) & 3 | 8:x}" for digit in "0123456789abcdef"}
+
 
 def now() -> datetime:
     """The wall clock, in UTC."""
@@ -30,12 +33,9 @@ def uuid7(at_ms: int | None = None, randomness: bytes | None = None) -> str:
     >>> uuid7(0x017F22E279B0, bytes.fromhex("0cc318c4dc0c0c07398f"))
     '017f22e2-79b0-7cc3-98c4-dc0c0c07398f'
     """
-    stamp = now_ms() if at_ms is None else at_ms
-    noise = bytearray(os.urandom(10) if randomness is None else randomness)
-    noise[0] = (noise[0] & 0x0F) | 0x70
-    noise[2] = (noise[2] & 0x3F) | 0x80
-    digits = (stamp & 0xFFFFFFFFFFFF).to_bytes(6, "big").hex() + bytes(noise).hex()
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    time_part = f"{(now_ms() if at_ms is None else at_ms) & 0xFFFFFFFFFFFF:012x}"
+    noise = (os.urandom(10) if randomness is None else randomness).hex()
+    return f"{time_part[:8]}-{time_part[8:]}-7{noise[1:4]}-{_VARIANT[noise[4]]}{noise[5:8]}-{noise[8:]}"
 
 
 def nonce() -> str:

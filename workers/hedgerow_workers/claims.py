@@ -11,7 +11,7 @@ import redis
 from hedgerow import clock
 from hedgerow.protocol import names
 from hedgerow.protocol.orders import StepOrder
-from hedgerow_workers.broker import BrokerErrors, Line
+from hedgerow_workers.broker import BrokerErrors, Command, Line
 
 TRIES = 3
 # A claim outlives its order by this much: whoever gets the order later finds it expired, and before that finds it claimed,
@@ -62,7 +62,7 @@ class Claims:
             log.warning("attempt %s is given up: the broker does not answer", orders[each].attempt_id)
         return tokens
 
-    def _ask(self, commands: list[tuple[str, ...]]) -> list[object]:
+    def _ask(self, commands: list[Command]) -> list[object]:
         line: Line | None = getattr(self._lines, "line", None)
         if line is None:
             line = self._lines.line = Line(self._client)
@@ -75,6 +75,6 @@ class Claims:
         return names.claim_key(self._deployment, self._team, order.attempt_id)
 
 
-def _command(key: str, token: str, order: StepOrder, now_ms: int) -> tuple[str, ...]:
+def _command(key: str, token: str, order: StepOrder, now_ms: int) -> Command:
     life_ms = max(0, order.start_before_ms - now_ms) + MARGIN_MS if order.start_before_ms else UNLIMITED_MS
     return ("SET", key, token, "PX", str(life_ms), "NX", "GET")

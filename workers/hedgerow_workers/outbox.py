@@ -19,7 +19,7 @@ import redis
 from hedgerow import clock
 from hedgerow.protocol import events, names
 from hedgerow.protocol.envelope import WIRE_VERSION, Envelope, encode_batch, encode_body, encode_envelope
-from hedgerow_workers.broker import BrokerErrors
+from hedgerow_workers.broker import BrokerErrors, Line
 from hedgerow_workers.journal import Journal
 
 # The scheduler measures an event with its envelope.
@@ -28,8 +28,10 @@ BATCH_BYTES = 512 * 1024
 BATCH_EVENTS = 500
 ACK_POLL_S = 0.5
 CLOSING_POLL_S = 0.05
-# Under load events are gathered for so long after a batch: fewer syncs, entries and reads, and no wait for an event that comes alone.
-GATHER_S = 0.002
+# Under load events are gathered after a batch, the longer the more there were: fewer syncs, entries and reads, and hardly a wait for
+# those of a lone step.
+GATHER_PER_EVENT_S = 0.0004
+MAX_GATHER_S = 0.005
 # Unacknowledged events are sent again after this time, then after twice as long each time: a stream that no one reads must not fill the broker.
 RESEND_S = 10.0
 MAX_RESEND_S = 600.0
@@ -120,6 +122,7 @@ class Outbox:
         self.directory = root / worker
         self.worker = worker
         self._client = client
+        self._line = Line(client)
         self._stream = names.events_stream(deployment, team)
         self._ack_hash = names.ack_hash(deployment, team)
         self._on_trouble = on_trouble
@@ -135,7 +138,7 @@ class Outbox:
         self._next_adoption = 0.0
         self._next_ack = 0.0
         self._asked_at = 0.0
-        self._kept_at = 0.0
+        self._gather_until = 0.0
         self._gather = threading.Event()  # never set
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
 
@@ -194,7 +197,7 @@ class Outbox:
                 if not self._queue and not self._rewinds:
                     pause = self._pause(now)
                     self._changed.wait(min(pause, CLOSING_POLL_S) if self._closing else pause)
-            gathering = self._kept_at + GATHER_S - clock.monotonic()
+            gathering = self._gather_until - clock.monotonic()
             if gathering > 0:
                 self._gather.wait(gathering)
             with self._changed:
@@ -238,7 +241,7 @@ class Outbox:
                 self._changed.wait_for(lambda: False, DISK_RETRY_S)
             return False
         self._set_trouble(False, None)
-        self._kept_at = now
+        self._gather_until = now + min(MAX_GATHER_S, GATHER_PER_EVENT_S * len(batch))
         if shipment.sent == shipment.journal.last - len(encoded):
             start = 0
             while start < len(encoded):
@@ -263,7 +266,9 @@ class Outbox:
 
     def _add(self, shipment: Shipment, encoded: list[bytes], now: float) -> bool:
         try:
-            self._client.xadd(self._stream, {events.STREAM_FIELD: encode_batch(encoded)})
+            (answer,) = self._line.ask([("XADD", self._stream, "*", events.STREAM_FIELD, encode_batch(encoded))])
+            if isinstance(answer, Exception):
+                raise answer
         except BrokerErrors as error:
             # It may have landed all the same; the scheduler knows an event by its number and drops the second.
             log.debug("events could not be sent: %s", error)

@@ -59,11 +59,15 @@ class WakingPool(TaskPool):  # type: ignore[misc]
         self.paused = False
         self.room: Callable[[], int] = lambda: self.limit
         self._waiting: deque[Waiting] = deque()
+        self._full = True
 
     @property
     def num_processes(self) -> int:
-        """The number of slots that Celery may fill (it asks each time before it takes a message)."""
-        return 0 if self.paused else self.room()
+        """How many messages Celery may have taken at once (its loop asks each time before it takes more)."""
+        limit = 0 if self.paused else self.room()
+        self._full = True  # first: a slot that lets go after we have counted must see it
+        self._full = len(state.reserved_requests) >= limit
+        return limit
 
     @property
     def free(self) -> int:
@@ -110,6 +114,12 @@ class WakingPool(TaskPool):  # type: ignore[misc]
         finally:
             for message in taken:
                 self._release(message)
+            self._ask_for_more()
+
+    def _ask_for_more(self) -> None:
+        """Wakes the loop if it found no room when it looked last, as soon as a slot, or half of the room to wait for one, is free."""
+        waiting = len(self._waiting)
+        if self._full and (not waiting or 2 * waiting <= self.room() - self.limit):
             self.waker.wake()
 
     def _next(self) -> Waiting | None:

@@ -44,7 +44,7 @@ EXIT_CODE_CHANGED = 75
 RESERVE_S = 15.0
 FLUSH_S = 10.0
 TICK_S = 0.05
-AHEAD_PER_SLOT = 4
+AHEAD_PER_SLOT = 8
 WAIT_FOR_SLOT_S = 1.0
 
 log = logging.getLogger("hedgerow.worker")

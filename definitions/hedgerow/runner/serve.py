@@ -27,6 +27,8 @@ _load_decoder = msgspec.json.Decoder(Load)
 _withdraw_decoder = msgspec.json.Decoder(Withdraw)
 _STDERR = 2
 _TERMINATED = 128 + signal.SIGTERM
+# Without the look-up of what it returns among enumerations, which takes ten times as long: it is done for every step.
+_set_handler = getattr(signal.signal, "__wrapped__", signal.signal)
 
 
 def load(path: str) -> tuple[LoadedLocation, bytes] | list[Problem]:
@@ -132,8 +134,8 @@ class Runner:
 
     def _start_afresh(self) -> None:
         """Undo what an earlier step may have changed for the whole process."""
-        signal.signal(signal.SIGTERM, self._on_sigterm)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        _set_handler(signal.SIGTERM, self._on_sigterm)
+        _set_handler(signal.SIGINT, signal.default_int_handler)
         try:
             os.chdir(self._folder)
         except OSError:

@@ -9,7 +9,7 @@ import pytest
 from celery.worker import state
 from support.processes import eventually
 
-from hedgerow_workers.pool import More, WakingPool
+from hedgerow_workers.pool import HubWaker, More, WakingPool
 
 
 @pytest.fixture
@@ -67,6 +67,63 @@ def test_what_has_waited_too_long_for_a_slot_is_taken_back(pool: WakingPool) -> 
     assert len(state.reserved_requests) == 2
     slot.leave.set()
     eventually(lambda: len(slot.done) == 2 and not state.reserved_requests, what="the rest is done")
+
+
+class Alarm(HubWaker):
+    """Notes how many messages waited whenever the loop was woken."""
+
+    def __init__(self, pool: WakingPool) -> None:
+        super().__init__()
+        self.pool, self.waiting = pool, list[int]()
+
+    def wake(self) -> None:
+        self.waiting.append(len(self.pool._waiting))
+        super().wake()
+
+
+class TestWaking:
+    @pytest.fixture
+    def wakings(self, pool: WakingPool) -> list[int]:
+        pool.waker = Alarm(pool)
+        return pool.waker.waiting
+
+    def test_a_loop_that_found_room_is_not_woken(self, pool: WakingPool, wakings: list[int]) -> None:
+        slot = Slot()
+        pool.submit(slot, "one")
+        assert pool.free == 1
+        slot.leave.set()
+        eventually(lambda: not state.reserved_requests, what="it is done")
+        assert not wakings
+
+    def test_a_loop_that_found_none_is_woken_by_each_slot_that_is_free(
+        self, pool: WakingPool, wakings: list[int]
+    ) -> None:
+        slot = Slot()
+        for text in ("one", "two"):
+            pool.submit(slot, text)
+        assert pool.free == 0
+        slot.leave.set()
+        eventually(lambda: len(wakings) == 2, what="both have woken it")
+
+    def test_room_to_wait_is_filled_when_half_of_it_is_free(self, pool: WakingPool, wakings: list[int]) -> None:
+        pool.room = lambda: 10
+        slot = Slot()
+        for number in range(10):
+            pool.submit(slot, str(number))
+        assert pool.free == 0
+        slot.leave.set()
+        eventually(lambda: not state.reserved_requests and wakings, what="all are done")
+        assert max(wakings) <= 4
+
+    def test_it_is_woken_also_when_there_are_fewer_runners_than_slots(
+        self, pool: WakingPool, wakings: list[int]
+    ) -> None:
+        pool.room = lambda: 1
+        slot = Slot()
+        pool.submit(slot, "one")
+        assert pool.free == 0
+        slot.leave.set()
+        eventually(lambda: wakings, what="it has woken the loop")
 
 
 def test_what_comes_after_the_end_is_dropped(pool: WakingPool) -> None:
