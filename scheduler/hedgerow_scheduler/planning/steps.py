@@ -227,7 +227,8 @@ class _Choice:
                     else:
                         found |= dict.fromkeys(upstream_keys(None, definition, partitions, key, self._now))
         wanted = [key for key in found if key is not None]
-        complete = [key for key in wanted if algebra.contains(partitions, key, self._now)]
+        exist = set(own)
+        complete = [key for key in wanted if key in exist or algebra.contains(partitions, key, self._now)]
         if not complete:
             algebra.check_key(partitions, wanted[0] if wanted else self._first_key(), self._now)
         return _in_order(partitions, complete)
@@ -251,8 +252,11 @@ class _Choice:
     def _refuse_unknown(self, first: Partitions) -> None:
         """Every key must be a partition of something that is selected, both ends of a range of the same one."""
         ends = self._request.partition_range
+        exist = {key for _, keys in self._known for key in keys}
         for key in (ends.first, ends.last) if ends else self._request.partitions:
-            if not any(algebra.contains(definition, key, self._now) for definition, _ in self._known):
+            if key not in exist and not any(
+                algebra.contains(definition, key, self._now) for definition, _ in self._known
+            ):
                 algebra.check_key(first, key, self._now)
         if ends and not any(keys for _, keys in self._known):
             raise RequestError.of(
@@ -272,14 +276,14 @@ def _related(one: Partitions, other: Partitions) -> bool:
 
 def _in_order(partitions: Partitions, keys: Iterable[str]) -> tuple[str, ...]:
     """Keys in the order of their definition. The keys of windows sort as text."""
-    places = {
-        dim.dim: {key: number for number, key in enumerate(dim.keys)}
+    places: list[Mapping[str, int]] = [
+        {key: number for number, key in enumerate(dim.keys)} if isinstance(dim, StaticPartitions) else {}
         for dim in dimensions(partitions)
-        if isinstance(dim, StaticPartitions)
-    }
+    ]
 
-    def place(key: str) -> tuple[int | str, ...]:
-        parts = algebra.split_key(partitions, key).items()
-        return tuple(places[dim][part] if dim in places else part for dim, part in parts)
+    def place(key: str) -> list[int | str]:
+        return [
+            of.get(part, part) for of, part in zip(places, algebra.split_key(partitions, key).values(), strict=True)
+        ]
 
     return tuple(sorted(keys, key=place))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import signal
@@ -22,6 +23,10 @@ from hedgerow_scheduler.metadata import migrate, teams
 from hedgerow_scheduler.metadata.database import open_engine
 from hedgerow_scheduler.observe.metrics import SchedulerMetrics
 from hedgerow_scheduler.service.leading import serve
+
+# Runs and steps live long and refer to each other: looking through them as often as Python does by default takes a seventh of a
+# loaded scheduler's time.
+GC_THRESHOLDS = (20_000, 20, 20)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -57,6 +62,8 @@ def main(argv: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 3
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
