@@ -17,6 +17,7 @@ from hedgerow_scheduler.embedded.platform import Platform
 
 LOCATION = Path(__file__).parent / "location"
 WARM_UP_STEPS = 200
+SETTLED_S, SETTLED_SHARE = 0.5, 0.1
 PATIENCE_S = 180.0
 
 
@@ -40,6 +41,7 @@ def measure(folder: Path, steps: int, max_batch: int = 1) -> Measured:
         with httpx.Client(base_url=f"{platform.api_url}/api/v1", timeout=30) as api:
             await_assets(api)
             run_to_end(api, selection=["noop"], partitions=keys(WARM_UP_STEPS))
+            settle(platform)
             started = time.time()
             run = run_to_end(api, selection=["noop"], partitions=keys(steps))
             ends = _ends(platform, run)
@@ -66,6 +68,25 @@ def await_assets(api: httpx.Client) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError("the team's assets did not appear")
         time.sleep(0.05)
+
+
+def settle(platform: Platform) -> None:
+    """Waits until the platform's processes do nothing any more: a worker's spare runner starts after the first one."""
+    used = _cpu_s(platform)
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        time.sleep(SETTLED_S)
+        before, used = used, _cpu_s(platform)
+        if used - before < SETTLED_SHARE * SETTLED_S:
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the platform is not idle after {PATIENCE_S:.0f} s")
+
+
+def _cpu_s(platform: Platform) -> float:
+    pids = [report.pid for report in platform.reports().values() if report.pid]
+    trees = [[process, *process.children(recursive=True)] for process in map(psutil.Process, pids)]
+    return sum(sum(process.cpu_times()[:2]) for tree in trees for process in tree)
 
 
 def launch(api: httpx.Client, **request: object) -> str:

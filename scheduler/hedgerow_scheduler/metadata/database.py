@@ -34,11 +34,12 @@ def open_engine(url: str, *, pool_size: int = 5, leader: bool = False, name: str
     options = f"-c application_name={name}"
     if leader:
         options += " -c idle_in_transaction_session_timeout=5000 -c lock_timeout=5000 -c statement_timeout=60000"
-        options += "".join(f" -c {name}={value}" for name, value in _PLANS_OF_RECORDING.items())
+        options += "".join(f" -c {setting}={value}" for setting, value in _PLANS_OF_RECORDING.items())
     return create_engine(
         sqlalchemy_url(url),
         pool_size=pool_size,
         max_overflow=5,
+        pool_use_lifo=True,  # one session knows the prepared statements and has the pages at hand
         pool_pre_ping=not leader,
         connect_args={"options": options, "connect_timeout": 5},
     )
