@@ -14,7 +14,7 @@ from statistics import median
 import httpx
 import psutil
 import psycopg
-from hedgerow_steps import LOCATION, PATIENCE_S, await_assets, keys, launch, run_to_end
+from hedgerow_steps import LOCATION, PATIENCE_S, await_assets, cpu_s, keys, launch, run_to_end, settle
 
 from hedgerow_scheduler.embedded.platform import Platform
 
@@ -49,43 +49,29 @@ def measure(folder: Path, long: int = LONG) -> Backlog:
             scheduler = psutil.Process(platform.reports()["scheduler"].pid)
             servers = [scheduler, psutil.Process(platform.reports()["postgres"].pid)]
             run_to_end(api, selection=["noop"], partitions=keys(500))
-            wanted = [f"{number // 100:03}|{number % 100:02}" for number in range(SHORT)]
+            settle(platform)
             short = []
-            for _ in range(SHORT_RUNS):
-                before = _cpu_s(servers)
+            for number in range(SHORT_RUNS):  # each of other partitions: making one again costs more
+                before = cpu_s(servers)
+                wanted = _partitions(SHORT * number, SHORT)
                 _finish(database, launch(api, selection=["many"], partitions=wanted))
-                short.append((_cpu_s(servers) - before) / SHORT * 1e6)
+                short.append((cpu_s(servers) - before) / SHORT * 1e6)
             effects = [_limit_effect(api, database) for _ in range(CHANGES)]
-            before, admitted = _cpu_s(servers), _admission_s(platform)
-            many = (
-                {"all_partitions": True}
-                if long == LONG
-                else {"partitions": [f"{n // 100:03}|{n % 100:02}" for n in range(long)]}
-            )
+            before, admitted = cpu_s(servers), _admission_s(platform)
+            many = {"all_partitions": True} if long == LONG else {"partitions": _partitions(0, long)}
             run = launch(api, selection=["many"], **many)
             rss = _finish(database, run, lambda: scheduler.memory_info().rss / 2**20)
             return Backlog(
                 cpu_us_short=median(short),
-                cpu_us_long=(_cpu_s(servers) - before) / long * 1e6,
+                cpu_us_long=(cpu_s(servers) - before) / long * 1e6,
                 admission_us=(_admission_s(platform) - admitted) / long * 1e6,
                 rss_mb=rss,
                 limit_effect_ms=median(effects),
             )
 
 
-def _cpu_s(servers: list[psutil.Process]) -> float:
-    """What these processes and their children, also those that have ended, have used."""
-    total = 0.0
-    for server in servers:
-        own = server.cpu_times()
-        total += own.user + own.system + own.children_user + own.children_system
-        for child in server.children(recursive=True):
-            try:
-                used = child.cpu_times()
-            except psutil.NoSuchProcess:
-                continue  # its parent has its sum now, or will have it at the next look
-            total += used.user + used.system
-    return total
+def _partitions(first: int, count: int) -> list[str]:
+    return [f"{number // 100:03}|{number % 100:02}" for number in range(first, first + count)]
 
 
 def _admission_s(platform: Platform) -> float:

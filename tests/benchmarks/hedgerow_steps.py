@@ -72,21 +72,31 @@ def await_assets(api: httpx.Client) -> None:
 
 def settle(platform: Platform) -> None:
     """Waits until the platform's processes do nothing any more: a worker's spare runner starts after the first one."""
-    used = _cpu_s(platform)
+    processes = [psutil.Process(report.pid) for report in platform.reports().values() if report.pid]
+    used = cpu_s(processes)
     deadline = time.monotonic() + PATIENCE_S
     while True:
         time.sleep(SETTLED_S)
-        before, used = used, _cpu_s(platform)
+        before, used = used, cpu_s(processes)
         if used - before < SETTLED_SHARE * SETTLED_S:
             return
         if time.monotonic() > deadline:
             raise TimeoutError(f"the platform is not idle after {PATIENCE_S:.0f} s")
 
 
-def _cpu_s(platform: Platform) -> float:
-    pids = [report.pid for report in platform.reports().values() if report.pid]
-    trees = [[process, *process.children(recursive=True)] for process in map(psutil.Process, pids)]
-    return sum(sum(process.cpu_times()[:2]) for tree in trees for process in tree)
+def cpu_s(processes: list[psutil.Process]) -> float:
+    """What these processes and their children, also those that have ended, have used."""
+    total = 0.0
+    for process in processes:
+        own = process.cpu_times()
+        total += own.user + own.system + own.children_user + own.children_system
+        for child in process.children(recursive=True):
+            try:
+                used = child.cpu_times()
+            except psutil.NoSuchProcess:
+                continue  # its parent has its sum now, or will have it at the next look
+            total += used.user + used.system
+    return total
 
 
 def launch(api: httpx.Client, **request: object) -> str:

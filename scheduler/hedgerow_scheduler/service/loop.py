@@ -135,6 +135,7 @@ class Loop:
                 if len(self.snapshot.changes.steps) >= BUSY_STEPS:  # PostgreSQL writes what has ended while we admit
                     gather(writes, self._swap_changes(), self.now)
                     writes.send(connection)
+                sent = perf_counter()
                 grants = self.admission.grant(self.snapshot, self.now)
                 self._admit_at = self.admission.due
                 admitted = perf_counter()
@@ -151,8 +152,8 @@ class Loop:
         self._carry_out(publications)
         ended = perf_counter()
         self._metrics.phases(
-            ingest=folded - began, plan=planned - folded, reap=reaped - planned, admit=admitted - reaped,
-            record=recorded - admitted, publish=ended - recorded,
+            ingest=folded - began, plan=planned - folded, reap=reaped - planned, admit=admitted - sent,
+            record=sent - reaped + recorded - admitted, publish=ended - recorded,
         )  # fmt: skip
         self._measure(ended - began)
         return self._rest()
