@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -59,6 +60,7 @@ def main(argv: list[str]) -> int:
                     f"{median(measured.chain_ms):.1f} ms, scheduler {measured.scheduler_rss_mb:.0f} MB",
                     flush=True,
                 )
+            shutil.rmtree(place)  # what is no more needs not be written to disk while the next ones are measured
         if options.backlog:
             backlog = hedgerow_backlog.measure(Path(folder) / "backlog", options.backlog)
             print(f"backlog: {backlog}", flush=True)
