@@ -28,12 +28,12 @@ from hedgerow_scheduler.lifecycle.states import AttemptState, MaterializationSta
 from hedgerow_scheduler.metadata import catalogs, commands, migrate, runs
 from hedgerow_scheduler.metadata import tables as t
 from hedgerow_scheduler.metadata.database import open_engine
-from hedgerow_scheduler.metadata.writes import StaleWriteError
+from hedgerow_scheduler.metadata.postgres_store import PostgresTransaction, read_cursors
+from hedgerow_scheduler.metadata.writes import StaleWriteError, Writes
 from hedgerow_scheduler.planning.request import PartitionRange, RunRequest
 from hedgerow_scheduler.planning.snapshot import Snapshot
 from hedgerow_scheduler.recovery.leases import Contact, lose, reap
 from hedgerow_scheduler.service.requests import take_requested_runs
-from hedgerow_scheduler.service.takeover import read_cursors
 
 pytestmark = pytest.mark.servers
 
@@ -263,7 +263,7 @@ def test_a_write_over_another_state_than_the_known_one_is_refused_and_nothing_of
 def test_a_run_that_someone_else_planned_meanwhile_is_not_planned_again(world: Recorded) -> None:
     with world.engine.begin() as connection:
         runs.request_run(connection, RunRequest(("a",)), {}, "")
-        take_requested_runs(connection, world.snapshot, world.now, lambda: None)
+        take_requested_runs(PostgresTransaction(connection, Writes()), world.snapshot, world.now, lambda: None)
     tamper(world.engine, "UPDATE runs SET state = 'running'")
     with pytest.raises(StaleWriteError), world.engine.begin() as connection:
         world.record(connection)

@@ -29,8 +29,10 @@ from hedgerow_scheduler.metadata import leadership, limits
 from hedgerow_scheduler.metadata import tables as t
 from hedgerow_scheduler.metadata.database import open_engine
 from hedgerow_scheduler.metadata.inputs import read_stored
+from hedgerow_scheduler.metadata.postgres_store import PostgresTransaction
 from hedgerow_scheduler.metadata.recording import record
 from hedgerow_scheduler.metadata.runs import request_run
+from hedgerow_scheduler.metadata.writes import Writes
 from hedgerow_scheduler.observe.metrics import SchedulerMetrics
 from hedgerow_scheduler.observe.pictures import Pictures
 from hedgerow_scheduler.planning.limiting import use_overrides
@@ -117,7 +119,7 @@ class Town(Recorded):
         run_id = self.ask(*selection)
         with self.engine.begin() as connection:
             self.now = leadership.read_time(connection)
-            take_requested_runs(connection, self.snapshot, self.now, lambda: None)
+            take_requested_runs(PostgresTransaction(connection, Writes()), self.snapshot, self.now, lambda: None)
             self.snapshot.effects = Effects()
             changes, self.snapshot.changes = self.snapshot.changes, Changes()
             record(connection, changes, self.now)

@@ -10,11 +10,13 @@ from hedgerow.manifest.model import Retry
 from hedgerow_scheduler.lifecycle.changes import Changes, Effects
 from hedgerow_scheduler.lifecycle.model import Attempt, Run
 from hedgerow_scheduler.metadata import commands, leadership, runs
+from hedgerow_scheduler.metadata.postgres_store import PostgresTransaction
 from hedgerow_scheduler.metadata.recording import record
+from hedgerow_scheduler.metadata.writes import Writes
 from hedgerow_scheduler.planning.request import RunRequest
 from hedgerow_scheduler.planning.snapshot import Snapshot
 from hedgerow_scheduler.service.requests import take_commands, take_requested_runs
-from hedgerow_scheduler.service.takeover import read_snapshot
+from hedgerow_scheduler.service.takeover import snapshot_of
 from support.scheduling import (
     LEASE,
     START_TIMEOUT,
@@ -46,8 +48,9 @@ class Recorded(World):
     def cycle_recorded(self) -> list[Attempt]:
         """A whole cycle, recorded in one transaction."""
         with self.engine.begin() as connection:
-            take_requested_runs(connection, self.snapshot, self.now, lambda: None)
-            take_commands(connection, self.snapshot, self.now)
+            transaction = PostgresTransaction(connection, Writes())
+            take_requested_runs(transaction, self.snapshot, self.now, lambda: None)
+            take_commands(transaction, self.snapshot, self.now)
             fresh = self.cycle()
             self.record(connection)
         return fresh
@@ -74,7 +77,8 @@ class Recorded(World):
     def read_again(self) -> Snapshot:
         """What the next leader would read."""
         with self.engine.begin() as connection:
-            return read_snapshot(connection, self.now, START_TIMEOUT, LEASE)
+            state = PostgresTransaction(connection, Writes()).state(START_TIMEOUT)
+            return snapshot_of(state, self.now, LEASE)
 
 
 def rows(engine: Engine, statement: str) -> list[tuple[Any, ...]]:

@@ -15,6 +15,7 @@ from hedgerow.settings.platform import PlatformSettings
 from hedgerow_scheduler.ingest.inbox import Inbox
 from hedgerow_scheduler.metadata import leadership
 from hedgerow_scheduler.metadata.database import WAKE_CHANNEL, libpq_url
+from hedgerow_scheduler.metadata.postgres_store import PostgresStore
 from hedgerow_scheduler.observe.metrics import SchedulerMetrics
 from hedgerow_scheduler.service.brokers import Brokers
 from hedgerow_scheduler.service.care import Care
@@ -77,7 +78,7 @@ def serve(
         generation += 1
         brokers = Brokers(settings, inbox)
         try:
-            loop = Loop(engine, settings, lead, inbox, brokers, metrics, generation, care)
+            loop = Loop(PostgresStore(engine, lead), settings, inbox, brokers, metrics, generation, care)
             metrics.is_leader.set(1)
             log.info("leading in epoch %d with %d live runs", lead.epoch, len(loop.snapshot.runs))
             _lead(loop, inbox, listener, stopping)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import partial
 from time import perf_counter
 
 import msgspec
-from sqlalchemy import Connection, Engine
 
 from hedgerow import clock
 from hedgerow.settings.platform import PlatformSettings
@@ -19,11 +17,8 @@ from hedgerow_scheduler.ingest.fold import Fold
 from hedgerow_scheduler.ingest.inbox import Batch, ClaimAnswer, Inbox, Message, StreamLost
 from hedgerow_scheduler.ingest.reader import Follow
 from hedgerow_scheduler.lifecycle.changes import Changes, Effects
-from hedgerow_scheduler.metadata import leadership, limits, teams
-from hedgerow_scheduler.metadata.inputs import Stored, read_stored
-from hedgerow_scheduler.metadata.leadership import Leadership
-from hedgerow_scheduler.metadata.recording import gather
-from hedgerow_scheduler.metadata.writes import Writes
+from hedgerow_scheduler.metadata.inputs import Stored
+from hedgerow_scheduler.metadata.store import Store, Transaction
 from hedgerow_scheduler.observe.metrics import SchedulerMetrics
 from hedgerow_scheduler.observe.pictures import Pictures
 from hedgerow_scheduler.planning import limiting
@@ -34,7 +29,7 @@ from hedgerow_scheduler.service.brokers import Brokers
 from hedgerow_scheduler.service.care import Care
 from hedgerow_scheduler.service.dispatching import Dispatcher
 from hedgerow_scheduler.service.requests import take_commands, take_requested_runs
-from hedgerow_scheduler.service.takeover import read_cursors, read_snapshot
+from hedgerow_scheduler.service.takeover import snapshot_of
 
 RENEW = timedelta(seconds=1)
 REAP = timedelta(milliseconds=500)
@@ -69,9 +64,8 @@ class Loop:
 
     def __init__(
         self,
-        engine: Engine,
+        store: Store,
         settings: PlatformSettings,
-        lead: Leadership,
         inbox: Inbox,
         brokers: Brokers,
         metrics: SchedulerMetrics,
@@ -82,18 +76,18 @@ class Loop:
     ) -> None:
         timings = settings.timings
         self.lease = timedelta(seconds=timings.lease_s)
-        self._engine, self._lead, self._inbox, self._brokers = engine, lead, inbox, brokers
+        self._store, self._inbox, self._brokers = store, inbox, brokers
         self._metrics, self._generation, self._care, self._new_id = metrics, generation, care, new_id
         self._pictures = Pictures(metrics)
         care.begin_term()
         start_timeout = timedelta(seconds=timings.start_timeout_s)
         self._dispatcher = Dispatcher(settings.name, settings.storage, start_timeout, new_id)
-        with engine.begin() as connection:
-            self.now = leadership.read_time(connection)
-            platform = PlatformLimits(settings.teams, {pool.name: pool for pool in settings.pools})
-            self.snapshot = read_snapshot(connection, self.now, start_timeout, self.lease, platform)
-            self._cursors = read_cursors(connection)
-            leadership.guard(connection, lead)
+        platform = PlatformLimits(settings.teams, {pool.name: pool for pool in settings.pools})
+        with store.transaction() as transaction:
+            self.now = transaction.now()
+            state = transaction.state(start_timeout)
+            self.snapshot = snapshot_of(state, self.now, self.lease, platform)
+            self._cursors = state.cursors
         self.fold = Fold(self.snapshot, self.lease, noise)
         self.admission = Admission(self.lease, settings.dispatch.max_batch)
         self._contacts: dict[str, Contact] = {}
@@ -116,36 +110,35 @@ class Loop:
         quiet = not (messages or woken or self._more or self.snapshot.effects.revoke)
         if quiet and not self._is_due():
             return self._until_due()
-        with self._engine.connect() as connection, connection.begin():
-            self.now = max(self.now, leadership.read_time(connection))
+        with self._store.transaction() as transaction:
+            self.now = max(self.now, transaction.now())
             for message in messages:
                 self._take(message)
             folded = perf_counter()
             if woken or self._more or self.now - self._due.looked >= LOOK:
-                self._look(connection)
+                self._look(transaction)
             self.snapshot.fire_timers(self.now)
             if gone := limiting.expire_overrides(self.snapshot, self.now):
-                limits.remove_expired(connection, gone)
+                transaction.remove_expired(gone)
             planned = perf_counter()
             if self.now - self._due.reaped >= REAP:
                 self._due.reaped = self.now
                 reap(self.snapshot, self._contacts, self.now, self.lease, self.lease * 3)
             reaped = perf_counter()
-            with Writes() as writes:
-                if len(self.snapshot.changes.steps) >= BUSY_STEPS:  # PostgreSQL writes what has ended while we admit
-                    gather(writes, self._swap_changes(), self.now)
-                    writes.send(connection)
-                sent = perf_counter()
-                grants = self.admission.grant(self.snapshot, self.now)
-                self._admit_at = self.admission.due
-                admitted = perf_counter()
-                publications = self._dispatcher.dispatch(
-                    self.snapshot, grants, self.now, partial(self._current, connection, writes)
-                )
-                self.snapshot.changes.buckets.extend(self.snapshot.limits.levels())
-                gather(writes, self._swap_changes(), self.now)
-                leadership.add_guard(writes, self._lead)
-                writes.flush(connection)
+            if len(self.snapshot.changes.steps) >= BUSY_STEPS:  # PostgreSQL writes what has ended while we admit
+                transaction.write(self._swap_changes(), self.now, at_once=True)
+            sent = perf_counter()
+            grants = self.admission.grant(self.snapshot, self.now)
+            self._admit_at = self.admission.due
+            admitted = perf_counter()
+
+            def current(pairs: list[tuple[str, str]]) -> Stored:
+                transaction.write(self._swap_changes(), self.now)
+                return transaction.stored(pairs)
+
+            publications = self._dispatcher.dispatch(self.snapshot, grants, self.now, current)
+            self.snapshot.changes.buckets.extend(self.snapshot.limits.levels())
+            transaction.write(self._swap_changes(), self.now)
         self._due.renewed = self.now
         self._care.recorded()
         recorded = perf_counter()
@@ -157,12 +150,6 @@ class Loop:
         )  # fmt: skip
         self._measure(ended - began)
         return self._rest()
-
-    def _current(self, connection: Connection, writes: Writes, pairs: list[tuple[str, str]]) -> Stored:
-        """What is current of (asset, partition) pairs, with what this cycle has folded."""
-        gather(writes, self._swap_changes(), self.now)
-        writes.flush(connection)
-        return read_stored(connection, pairs)
 
     def _is_due(self) -> bool:
         elapsed = timedelta(seconds=IDLE_S)
@@ -245,9 +232,9 @@ class Loop:
 
     # -- requests ----------------------------------------------------------------------------------------------------
 
-    def _look(self, connection: Connection) -> None:
+    def _look(self, transaction: Transaction) -> None:
         self._due.looked = self.now
-        for team in teams.read_names(connection):
+        for team in transaction.teams():
             if team in self._teams:
                 continue
             self._teams.add(team)
@@ -257,17 +244,12 @@ class Loop:
                 self._begin_epoch(team)
             else:
                 self._brokers.follow(Follow(team, known[0], known[1], False, self._generation))
-        overrides = limits.read_overrides(connection)
+        overrides = transaction.overrides()
         if overrides != self.snapshot.rules.overrides:
             limiting.use_overrides(self.snapshot, overrides, self.now)
-        more_runs = take_requested_runs(connection, self.snapshot, self.now, self._renew)
-        commanded = take_commands(connection, self.snapshot, self.now)
+        more_runs = take_requested_runs(transaction, self.snapshot, self.now, self._store.renew)
+        commanded = take_commands(transaction, self.snapshot, self.now)
         self._more = more_runs or commanded >= 500
-
-    def _renew(self) -> None:
-        """Keeps the lead in a transaction of its own, before something that takes long."""
-        with self._engine.begin() as connection:
-            leadership.guard(connection, self._lead)
 
     # -- effects -----------------------------------------------------------------------------------------------------
 

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection
-
 from hedgerow.errors import Problem, RequestError
 from hedgerow_scheduler.lifecycle.changes import CommandOutcome
 from hedgerow_scheduler.lifecycle.model import Run, Step
 from hedgerow_scheduler.lifecycle.states import RunState, StepState
-from hedgerow_scheduler.metadata import commands, runs
+from hedgerow_scheduler.metadata import runs
+from hedgerow_scheduler.metadata.commands import PendingCommand
+from hedgerow_scheduler.metadata.store import Transaction
 from hedgerow_scheduler.planning.limiting import prioritise
 from hedgerow_scheduler.planning.request import run_cap
 from hedgerow_scheduler.planning.snapshot import Snapshot
@@ -25,12 +25,12 @@ STEPS_PER_CYCLE = 5_000
 log = logging.getLogger("hedgerow.scheduler")
 
 
-def take_requested_runs(connection: Connection, snapshot: Snapshot, now: datetime, renew: Callable[[], None]) -> bool:
+def take_requested_runs(transaction: Transaction, snapshot: Snapshot, now: datetime, renew: Callable[[], None]) -> bool:
     """Plans requested runs, up to about 5,000 steps of them; one that can't be planned (any more) fails with the reason.
 
     `renew` keeps the lead before each, for a large run takes seconds. Returns whether there may be more.
     """
-    requested = runs.read_requested(connection)
+    requested = transaction.requested_runs()
     steps = 0
     for item in requested:
         if steps >= STEPS_PER_CYCLE:
@@ -62,11 +62,11 @@ def _step(run: Run, plan: PlannedStep) -> Step:
     )  # fmt: skip
 
 
-def take_commands(connection: Connection, snapshot: Snapshot, now: datetime) -> int:
+def take_commands(transaction: Transaction, snapshot: Snapshot, now: datetime) -> int:
     """Applies the pending commands and notes what became of each; those of a run that is not planned yet wait for that, those
     that drain a worker until it is seen to leave. Returns how many there were.
     """
-    pending = commands.read_pending(connection)
+    pending = transaction.pending_commands()
     for command in pending:
         if command.kind == "drain_worker":
             if (left := drain(snapshot, command)) is not None:
@@ -74,7 +74,7 @@ def take_commands(connection: Connection, snapshot: Snapshot, now: datetime) -> 
             continue
         run_id = str(command.body.get("run_id", ""))
         # A run that ended in this very cycle is not recorded as such yet: only the snapshot's own is right.
-        run = snapshot.runs.get(run_id) or snapshot.changes.runs.get(run_id) or runs.read_run(connection, run_id)
+        run = snapshot.runs.get(run_id) or snapshot.changes.runs.get(run_id) or transaction.run(run_id)
         if run is not None and run.state is RunState.REQUESTED:
             continue
         try:
@@ -86,7 +86,7 @@ def take_commands(connection: Connection, snapshot: Snapshot, now: datetime) -> 
     return len(pending)
 
 
-def _apply(snapshot: Snapshot, command: commands.PendingCommand, run: Run | None, now: datetime) -> dict[str, Any]:
+def _apply(snapshot: Snapshot, command: PendingCommand, run: Run | None, now: datetime) -> dict[str, Any]:
     if run is None:
         return {"refused": f"There is no run {command.body.get('run_id', '')}."}
     numbers = _numbers(command.body, run)

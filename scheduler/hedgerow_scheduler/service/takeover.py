@@ -1,57 +1,34 @@
-"""Takeover: reads everything that lives from PostgreSQL into a new snapshot."""
+"""Takeover: makes a new leader's snapshot of everything that the store remembers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import TypeAlias
 
-from sqlalchemy import Connection, select
-
-from hedgerow_scheduler.lifecycle.model import Attempt, Run, Worker
+from hedgerow_scheduler.lifecycle.model import Attempt, Run
 from hedgerow_scheduler.lifecycle.states import AttemptState, StepState
 from hedgerow_scheduler.limits.limit import Holding, LimitId
-from hedgerow_scheduler.metadata import catalogs, inputs, limits, runs
-from hedgerow_scheduler.metadata import tables as t
+from hedgerow_scheduler.metadata.store import Holds, State
 from hedgerow_scheduler.planning.limiting import use_overrides
 from hedgerow_scheduler.planning.rules import PlatformLimits, queue_limit_name, sharer_of
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
-# What an attempt holds beyond queue and team: limits, and how many slots of each.
-Holds: TypeAlias = tuple[tuple[LimitId, int], ...]
 
-
-def read_snapshot(
-    connection: Connection,
-    now: datetime,
-    start_timeout: timedelta,
-    lease: timedelta,
-    platform: PlatformLimits | None = None,
-) -> Snapshot:
-    """The snapshot as PostgreSQL has it. Orders that may never have been published are taken back as soon as the team's stream was
-    read to its end; what runs gets two leases' time to be heard of. Limits count what is out, and rates go on where they were.
+def snapshot_of(state: State, now: datetime, lease: timedelta, platform: PlatformLimits | None = None) -> Snapshot:
+    """The snapshot with which a leader begins. Orders that may never have been published are taken back as soon as the team's stream
+    was read to its end; what runs gets two leases' time to be heard of. Limits count what is out, and rates go on where they were.
     """
-    snapshot = Snapshot(catalogs.read_catalog(connection), platform)
-    use_overrides(snapshot, limits.read_overrides(connection), now)
-    levels = {id: (row.tokens, row.at) for id, row in limits.read_buckets(connection).items()}
-    snapshot.limits.restore_levels(levels)
-    snapshot.owners = catalogs.read_owners(connection)
-    snapshot.accepted = {published.hash: published for published in catalogs.read_accepted(connection)}
-    snapshot.dispatch_seq = inputs.read_dispatch_seq(connection)
-    sequences = t.worker_sequences.c
-    for row in connection.execute(select(sequences.team, sequences.worker, sequences.acked)):
-        snapshot.sequences[row.team, row.worker] = row.acked
-    for row in connection.execute(select(t.workers)):
-        snapshot.workers[row.team, row.id] = Worker(
-            row.team, row.id, row.location, row.manifest_hash, tuple(row.queues), row.slots, row.busy, row.state,
-            row.first_seen_at, row.last_seen_at, row.host, row.pid,
-        )  # fmt: skip
-    locations = t.locations.c
-    broken = select(locations.team, locations.location).where(locations.problems.is_not(None))
-    snapshot.broken = {(row.team, row.location) for row in connection.execute(broken)}
-    take_up_runs(snapshot, runs.read_live(connection), runs.read_last_ends(connection), now)
-    attempts = runs.read_attempts(connection, snapshot.runs, start_timeout)
-    take_up_attempts(snapshot, attempts, runs.read_holds(connection, snapshot.runs), now, lease)
+    snapshot = Snapshot(state.catalog, platform)
+    use_overrides(snapshot, state.overrides, now)
+    snapshot.limits.restore_levels(state.levels)
+    snapshot.owners = state.owners
+    snapshot.accepted = {published.hash: published for published in state.accepted}
+    snapshot.dispatch_seq = state.dispatch_seq
+    snapshot.sequences = state.sequences
+    snapshot.workers = {(worker.team, worker.id): worker for worker in state.workers}
+    snapshot.broken = state.broken
+    take_up_runs(snapshot, state.runs, state.last_ends, now)
+    take_up_attempts(snapshot, state.attempts, state.holds, now, lease)
     return snapshot
 
 
@@ -102,10 +79,3 @@ def _hold(snapshot: Snapshot, attempt: Attempt, held: Holds, holdings: dict[int,
     needs = tuple((snapshot.limits.get(id), slots) for id, slots in ids)
     sharers = (step.queue, step.location, *(sharer_of(id, step) for id, _ in held))
     step.holding = holdings[attempt.batch] = Holding(needs, sharers, attempt.batch)
-
-
-def read_cursors(connection: Connection) -> dict[str, tuple[str, str]]:
-    """How far each team's stream was folded: (position, epoch)."""
-    cursors = t.cursors.c
-    rows = connection.execute(select(cursors.team, cursors.position, cursors.epoch))
-    return {row.team: (row.position, row.epoch) for row in rows}

@@ -1,0 +1,136 @@
+"""A leader's store in PostgreSQL: every transaction ends with the guard of the leader's epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Engine, select
+
+from hedgerow_scheduler.lifecycle.changes import Changes
+from hedgerow_scheduler.lifecycle.model import Run, Worker
+from hedgerow_scheduler.metadata import catalogs, commands, inputs, leadership, limits, runs, teams
+from hedgerow_scheduler.metadata import tables as t
+from hedgerow_scheduler.metadata.leadership import Leadership
+from hedgerow_scheduler.metadata.recording import gather
+from hedgerow_scheduler.metadata.store import State
+from hedgerow_scheduler.metadata.writes import Writes
+from hedgerow_scheduler.planning.rules import Override
+
+
+class PostgresTransaction:
+    """See metadata.store.Transaction."""
+
+    def __init__(self, connection: Connection, writes: Writes) -> None:
+        self._connection, self._writes = connection, writes
+
+    def now(self) -> datetime:
+        """PostgreSQL's clock."""
+        return leadership.read_time(self._connection)
+
+    def state(self, start_timeout: timedelta) -> State:
+        """Everything that lives."""
+        connection = self._connection
+        live = runs.read_live(connection)
+        by_id = {run.id: run for run in live}
+        return State(
+            catalog=catalogs.read_catalog(connection),
+            overrides=limits.read_overrides(connection),
+            levels={id: (row.tokens, row.at) for id, row in limits.read_buckets(connection).items()},
+            owners=catalogs.read_owners(connection),
+            accepted=catalogs.read_accepted(connection),
+            dispatch_seq=inputs.read_dispatch_seq(connection),
+            sequences=_read_sequences(connection),
+            workers=_read_workers(connection),
+            broken=_read_broken(connection),
+            runs=live,
+            last_ends=runs.read_last_ends(connection),
+            attempts=runs.read_attempts(connection, by_id, start_timeout),
+            holds=runs.read_holds(connection, by_id),
+            cursors=read_cursors(connection),
+        )
+
+    def teams(self) -> list[str]:
+        """Every registered team."""
+        return teams.read_names(self._connection)
+
+    def overrides(self) -> tuple[Override, ...]:
+        """What operators have set."""
+        return limits.read_overrides(self._connection)
+
+    def requested_runs(self) -> list[runs.RequestedRun]:
+        """The oldest runs that are to be planned."""
+        return runs.read_requested(self._connection)
+
+    def pending_commands(self) -> list[commands.PendingCommand]:
+        """The oldest commands that are to be applied."""
+        return commands.read_pending(self._connection)
+
+    def run(self, run_id: str) -> Run | None:
+        """A run with its steps."""
+        return runs.read_run(self._connection, run_id)
+
+    def remove_expired(self, gone: Sequence[Override]) -> None:
+        """Removes overrides whose time is over."""
+        limits.remove_expired(self._connection, gone)
+
+    def stored(self, pairs: Sequence[tuple[str, str]]) -> inputs.Stored:
+        """What is current of (asset, partition) pairs."""
+        self._writes.flush(self._connection)
+        return inputs.read_stored(self._connection, pairs)
+
+    def write(self, changes: Changes, now: datetime, *, at_once: bool = False) -> None:
+        """Makes up the statements; `at_once` sends them."""
+        gather(self._writes, changes, now)
+        if at_once:
+            self._writes.send(self._connection)
+
+
+class PostgresStore:
+    """See metadata.store.Store."""
+
+    def __init__(self, engine: Engine, lead: Leadership) -> None:
+        self._engine, self._lead = engine, lead
+
+    @contextmanager
+    def transaction(self) -> Iterator[PostgresTransaction]:
+        """One transaction; all that was not sent before goes out together at its end."""
+        with self._engine.connect() as connection, connection.begin(), Writes() as writes:
+            yield PostgresTransaction(connection, writes)
+            leadership.add_guard(writes, self._lead)
+            writes.flush(connection)
+
+    def renew(self) -> None:
+        """Keeps the lead."""
+        with self._engine.begin() as connection:
+            leadership.guard(connection, self._lead)
+
+
+def read_cursors(connection: Connection) -> dict[str, tuple[str, str]]:
+    """How far each team's stream was folded: (position, epoch)."""
+    cursors = t.cursors.c
+    rows = connection.execute(select(cursors.team, cursors.position, cursors.epoch))
+    return {row.team: (row.position, row.epoch) for row in rows}
+
+
+def _read_sequences(connection: Connection) -> dict[tuple[str, str], int]:
+    sequences = t.worker_sequences.c
+    rows = connection.execute(select(sequences.team, sequences.worker, sequences.acked))
+    return {(row.team, row.worker): row.acked for row in rows}
+
+
+def _read_workers(connection: Connection) -> list[Worker]:
+    return [
+        Worker(
+            row.team, row.id, row.location, row.manifest_hash, tuple(row.queues), row.slots, row.busy, row.state,
+            row.first_seen_at, row.last_seen_at, row.host, row.pid,
+        )
+        for row in connection.execute(select(t.workers))
+    ]  # fmt: skip
+
+
+def _read_broken(connection: Connection) -> set[tuple[str, str]]:
+    locations = t.locations.c
+    found = select(locations.team, locations.location).where(locations.problems.is_not(None))
+    return {(row.team, row.location) for row in connection.execute(found)}

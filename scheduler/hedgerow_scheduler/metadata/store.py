@@ -1,0 +1,93 @@
+"""The store as a leader uses it: one transaction per cycle. PostgreSQL keeps it (metadata.postgres_store)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+from typing import Protocol, TypeAlias
+
+import msgspec
+
+from hedgerow_scheduler.lifecycle.changes import Changes
+from hedgerow_scheduler.lifecycle.model import Attempt, Run, Worker
+from hedgerow_scheduler.limits.limit import LimitId
+from hedgerow_scheduler.metadata.commands import PendingCommand
+from hedgerow_scheduler.metadata.inputs import Stored
+from hedgerow_scheduler.metadata.runs import RequestedRun
+from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest
+from hedgerow_scheduler.planning.rules import Override
+
+# What an attempt holds beyond queue and team: limits, and how many slots of each.
+Holds: TypeAlias = tuple[tuple[LimitId, int], ...]
+
+
+class State(msgspec.Struct, frozen=True):
+    """What a new leader begins with.
+
+    `levels` are token buckets with their time, `sequences` what is recorded of each worker, by (team, id); `broken` are the locations
+    whose newest code can't be used; `last_ends` tells when the last attempt of a step that waits for a retry ended, by run and number;
+    `attempts` are those of `runs` whose outcome may still come, `holds` what those that are out hold; `cursors` how far each team's
+    stream was folded: (position, epoch).
+    """
+
+    catalog: Catalog
+    overrides: tuple[Override, ...]
+    levels: Mapping[LimitId, tuple[float, datetime]]
+    owners: dict[str, tuple[str, str]]
+    accepted: Sequence[PublishedManifest]
+    dispatch_seq: int
+    sequences: dict[tuple[str, str], int]
+    workers: Sequence[Worker]
+    broken: set[tuple[str, str]]
+    runs: Sequence[Run]
+    last_ends: Mapping[tuple[str, int], datetime]
+    attempts: Sequence[Attempt]
+    holds: Mapping[str, Holds]
+    cursors: dict[str, tuple[str, str]]
+
+
+class Transaction(Protocol):
+    """What is read and written within a cycle."""
+
+    def now(self) -> datetime:
+        """The store's clock, the only one that decides anything."""
+
+    def state(self, start_timeout: timedelta) -> State:
+        """Everything that lives."""
+
+    def teams(self) -> list[str]:
+        """Every registered team."""
+
+    def overrides(self) -> tuple[Override, ...]:
+        """What operators have set, by kind, name and field."""
+
+    def requested_runs(self) -> list[RequestedRun]:
+        """The oldest runs that are to be planned."""
+
+    def pending_commands(self) -> list[PendingCommand]:
+        """The oldest commands that are to be applied."""
+
+    def run(self, run_id: str) -> Run | None:
+        """A run with its steps, whatever its state."""
+
+    def remove_expired(self, gone: Sequence[Override]) -> None:
+        """Removes overrides whose time is over."""
+
+    def stored(self, pairs: Sequence[tuple[str, str]]) -> Stored:
+        """What is current of (asset, partition) pairs, with all that was written before in this transaction."""
+
+    def write(self, changes: Changes, now: datetime, *, at_once: bool = False) -> None:
+        """Records changes; they count as recorded, though they are not before the transaction ends well. `at_once`: the store begins
+        with them while the caller goes on.
+        """
+
+
+class Store(Protocol):
+    """Transactions of one term of leadership."""
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Commits at its end, unless an error leaves it, another leads (StaleWriteError), or something was not as it was known to be."""
+
+    def renew(self) -> None:
+        """Keeps the lead in a transaction of its own, before something that takes long."""
