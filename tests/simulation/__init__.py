@@ -1,0 +1,1 @@
+"""A whole platform in one thread, on a virtual clock, with seeded faults."""
