@@ -101,15 +101,19 @@ class BrokerWriter:
     def _run(self) -> None:
         client = connect(self._url, 1)
         while (task := self._next()) is not None:
-            try:
-                self._handlers[type(task)](task, client)
-            except Exception as error:  # a defect must not end what every team of this broker needs
-                expected = isinstance(error, redis.RedisError | StorageError | OSError)
-                log.warning("%s failed: %s", type(task).__name__.lower(), error, exc_info=not expected)
-                if isinstance(task, Revoke):
-                    for attempt_id in task.attempt_ids:
-                        self._inbox.put(ClaimAnswer(attempt_id, None, failed=True), self._stopping)
+            self.perform(task, client)
         client.close()
+
+    def perform(self, task: Task, client: redis.Redis) -> None:
+        """Does a task, or says why not."""
+        try:
+            self._handlers[type(task)](task, client)
+        except Exception as error:  # a defect must not end what every team of this broker needs
+            expected = isinstance(error, redis.RedisError | StorageError | OSError)
+            log.warning("%s failed: %s", type(task).__name__.lower(), error, exc_info=not expected)
+            if isinstance(task, Revoke):
+                for attempt_id in task.attempt_ids:
+                    self._inbox.put(ClaimAnswer(attempt_id, None, failed=True), self._stopping)
 
     def _next(self) -> Task | None:
         """The next task. Acknowledgements are gathered for a moment, so that a busy worker's cost one command, not one per cycle."""

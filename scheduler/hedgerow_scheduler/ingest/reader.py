@@ -75,11 +75,9 @@ class StreamReader:
         failing = False
         while not self._stopping.is_set():
             try:
-                self._take_orders(client)
-                if not self._followed:
+                if not self.turn(client):
                     self._stopping.wait(0.05)
                     continue
-                self._read(client)
                 if failing:
                     log.info("the broker answers again")
                 failing = False
@@ -90,6 +88,13 @@ class StreamReader:
                 failing = True
                 self._stopping.wait(0.2)
         client.close()
+
+    def turn(self, client: redis.Redis) -> bool:
+        """Takes up what is to be followed and reads once; False when there is nothing to follow."""
+        self._take_orders(client)
+        if self._followed:
+            self._read(client)
+        return bool(self._followed)
 
     def _take_orders(self, client: redis.Redis) -> None:
         while True:

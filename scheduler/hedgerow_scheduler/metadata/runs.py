@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, select, text
+from sqlalchemy import Connection, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from hedgerow.clock import uuid7
@@ -67,7 +67,7 @@ def read_requested(connection: Connection, limit: int = REQUESTED_AT_ONCE) -> li
     rows = connection.execute(
         select(t.runs).where(t.runs.c.state == RunState.REQUESTED).order_by(t.runs.c.created_at).limit(limit)
     )
-    return [RequestedRun(_run(row), msgspec.convert(row.request, RunRequest)) for row in rows]
+    return [RequestedRun(run_of(row), msgspec.convert(row.request, RunRequest)) for row in rows]
 
 
 def read_live(connection: Connection) -> list[Run]:
@@ -75,19 +75,19 @@ def read_live(connection: Connection) -> list[Run]:
     rows = connection.execute(
         select(t.runs).where(t.runs.c.state == RunState.RUNNING).order_by(t.runs.c.created_at)
     ).all()
-    return [read_steps(connection, _run(row)) for row in rows]
+    return [read_steps(connection, run_of(row)) for row in rows]
 
 
 def read_run(connection: Connection, run_id: str) -> Run | None:
     """One run with its steps, whatever its state; None when there is none."""
     row = connection.execute(select(t.runs).where(t.runs.c.id == run_id)).one_or_none()
-    return None if row is None else read_steps(connection, _run(row))
+    return None if row is None else read_steps(connection, run_of(row))
 
 
 def read_steps(connection: Connection, run: Run) -> Run:
     """`run` with its steps."""
     rows = connection.execute(select(t.steps).where(t.steps.c.run_id == run.id).order_by(t.steps.c.number))
-    run.steps = [_step(run, row) for row in rows]
+    run.steps = [step_of(run, row) for row in rows]
     return run
 
 
@@ -104,19 +104,10 @@ def read_attempts(connection: Connection, runs: dict[str, Run], start_timeout: t
         run = runs.get(row.run_id)
         if run is None or run.steps[row.step_number].attempt_id != row.id:
             continue
-        state = AttemptState(row.state)
-        found[row.id] = Attempt(
-            row.id, run.steps[row.step_number], row.number, row.dispatch_seq, state, state, row.manifest_hash,
-            row.dispatched_at, row.dispatched_at + start_timeout, row.worker, row.token, row.started_at, batch=row.batch,
-        )  # fmt: skip
+        found[row.id] = attempt_of(run.steps[row.step_number], row, start_timeout)
     m = t.materializations.c
     for row in connection.execute(select(t.materializations).where(m.attempt_id.in_(list(found)))):
-        reference = msgspec.convert(row.reference, Reference) if row.reference else None
-        output = Materialization(
-            row.attempt_id, row.asset, row.partition, row.run_id, row.step_number, row.dispatch_seq,
-            MaterializationState(row.state), reference, row.data_version, row.code_version, row.metadata, (),
-        )  # fmt: skip
-        found[row.attempt_id].outputs[row.asset] = output
+        found[row.attempt_id].outputs[row.asset] = output_of(row)
     c = t.check_results.c
     failed = select(c.attempt_id, c.asset).where(
         c.attempt_id.in_(list(found)), c.blocking, ~c.passed, c.severity == "error"
@@ -146,7 +137,8 @@ def _problem(value: dict[str, Any] | None) -> Problem | None:
     return msgspec.convert(value, Problem) if value else None
 
 
-def _run(row: Row[Any]) -> Run:
+def run_of(row: Any) -> Run:
+    """A run as its row tells."""
     return Run(
         row.id,
         RunState(row.state),
@@ -163,11 +155,30 @@ def _run(row: Row[Any]) -> Run:
     )
 
 
-def _step(run: Run, row: Row[Any]) -> Step:
+def step_of(run: Run, row: Any) -> Step:
+    """A step as its row tells."""
     state = StepState(row.state)
     return Step(
         run, row.number, row.team, row.location, row.queue, row.priority, row.computation, tuple(row.assets),
         row.partition or None, tuple(row.upstream), state, state, 0, row.attempt, row.attempt_id, row.failures, row.losses,
         row.deaths, row.not_before, row.ready_at, row.started_at, row.ended_at, _problem(row.error),
         waits=row.waits,
+    )  # fmt: skip
+
+
+def attempt_of(step: Step, row: Any, start_timeout: timedelta) -> Attempt:
+    """An attempt as its row tells, without its outputs."""
+    state = AttemptState(row.state)
+    return Attempt(
+        row.id, step, row.number, row.dispatch_seq, state, state, row.manifest_hash, row.dispatched_at,
+        row.dispatched_at + start_timeout, row.worker, row.token, row.started_at, batch=row.batch,
+    )  # fmt: skip
+
+
+def output_of(row: Any) -> Materialization:
+    """An attempt's output as its row tells, without columns."""
+    reference = msgspec.convert(row.reference, Reference) if row.reference else None
+    return Materialization(
+        row.attempt_id, row.asset, row.partition, row.run_id, row.step_number, row.dispatch_seq,
+        MaterializationState(row.state), reference, row.data_version, row.code_version, row.metadata, (),
     )  # fmt: skip
