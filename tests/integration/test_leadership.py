@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from sqlalchemy import Connection, Engine
+from support.processes import eventually
 from support.recorded import SALES, Recorded, rows, tamper
 from support.scheduling import (
     chunks,
@@ -16,6 +17,7 @@ from hedgerow_scheduler.metadata import leadership
 from hedgerow_scheduler.metadata.database import open_engine
 from hedgerow_scheduler.metadata.leadership import Leadership
 from hedgerow_scheduler.metadata.writes import Writes
+from hedgerow_scheduler.service.leading import OUTAGES
 
 pytestmark = pytest.mark.servers
 
@@ -103,3 +105,28 @@ def test_a_deposed_leader_commits_nothing(world: Recorded, guard: Callable[[Conn
         guard(connection, first)
     assert rows(world.engine, "SELECT state FROM steps") == [("dispatched",)]
     assert rows(world.engine, "SELECT count(*) FROM materializations") == [(0,)]
+
+
+def test_a_leader_frozen_within_a_transaction_keeps_no_one_from_leading_and_wakes_up_without_it(
+    world: Recorded, database_url: str
+) -> None:
+    leading = open_engine(database_url, leader=True)
+    first = lead(leading, "one")
+    assert first is not None
+    world.request("a")
+    (attempt,) = world.orders
+    world.begin(attempt)
+    world.finish(attempt)
+
+    def work_until_frozen_for_long() -> None:
+        with leading.connect() as connection, connection.begin():
+            world.record(connection)
+            leadership.guard(connection, first)  # it holds the leader's row now, and is stopped
+            second = eventually(lambda: lead(world.engine, "two"), within=15, what="another leads")
+            assert second.epoch == first.epoch + 1
+
+    with pytest.raises(OUTAGES):
+        work_until_frozen_for_long()
+    leading.dispose()
+    assert rows(world.engine, "SELECT holder FROM leader") == [("two",)]
+    assert rows(world.engine, "SELECT state FROM steps") == [("dispatched",)]

@@ -33,7 +33,7 @@ def open_engine(url: str, *, pool_size: int = 5, leader: bool = False, name: str
     """
     options = f"-c application_name={name}"
     if leader:
-        options += " -c idle_in_transaction_session_timeout=5000 -c lock_timeout=5000 -c statement_timeout=60000"
+        options += " -c idle_in_transaction_session_timeout=3000 -c lock_timeout=5000 -c statement_timeout=60000"
         options += "".join(f" -c {setting}={value}" for setting, value in _PLANS_OF_RECORDING.items())
     return create_engine(
         sqlalchemy_url(url),

@@ -21,7 +21,7 @@ from hedgerow_scheduler.service.brokers import Brokers
 from hedgerow_scheduler.service.care import Care
 from hedgerow_scheduler.service.loop import Loop
 
-STAND_BY_S = 0.5
+STAND_BY_S = 0.2
 # The server restarted, turned read-only, or ended a session that was frozen: nothing that was read is at fault.
 OUTAGES = (OperationalError, InternalError, psycopg.OperationalError, psycopg.InternalError)
 log = logging.getLogger("hedgerow.scheduler")
