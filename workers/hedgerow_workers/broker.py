@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import redis
 from redis.backoff import NoBackoff
@@ -31,6 +31,13 @@ def connect(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
         retry=Retry(NoBackoff(), 0),
         protocol=2,
     )
+
+
+class Asks(Protocol):
+    """What sends commands to the broker for one thread, see `Line`."""
+
+    def ask(self, commands: Sequence[Command]) -> list[object]:
+        """The answers in order; the server's refusal of a command is in its place, as the exception. One of `BrokerErrors` when there are none."""
 
 
 class Line:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
-
-import redis
+from collections.abc import Callable, Sequence
 
 from hedgerow import clock
 from hedgerow.protocol import names
 from hedgerow.protocol.orders import StepOrder
-from hedgerow_workers.broker import BrokerErrors, Command, Line
+from hedgerow_workers.broker import Asks, BrokerErrors, Command
 
 TRIES = 3
 # A claim outlives its order by this much: whoever gets the order later finds it expired, and before that finds it claimed,
@@ -24,10 +22,10 @@ log = logging.getLogger("hedgerow.worker")
 
 
 class Claims:
-    """Takes claims under this worker's id. Each thread that asks has a connection of its own."""
+    """Takes claims under this worker's id. `connect` gives each thread that asks a connection of its own."""
 
-    def __init__(self, client: redis.Redis, deployment: str, team: str, worker: str) -> None:
-        self._client = client
+    def __init__(self, connect: Callable[[], Asks], deployment: str, team: str, worker: str) -> None:
+        self._connect = connect
         self._deployment = deployment
         self._team = team
         self._worker = worker
@@ -63,9 +61,9 @@ class Claims:
         return tokens
 
     def _ask(self, commands: list[Command]) -> list[object]:
-        line: Line | None = getattr(self._lines, "line", None)
+        line: Asks | None = getattr(self._lines, "line", None)
         if line is None:
-            line = self._lines.line = Line(self._client)
+            line = self._lines.line = self._connect()
         try:
             return line.ask(commands)
         except BrokerErrors as error:

@@ -43,29 +43,37 @@ class ControlReader:
 
     def start(self) -> None:
         """Begins to listen: whatever is said after this call is heard."""
+        self.skip()
+        self._thread.start()
+
+    def skip(self) -> None:
+        """Passes over what was said so far."""
         try:
             while entries := self._read(None):
                 self._last = entries[-1][0].decode()
         except BrokerErrors as error:
             # What was said before us is then heard as well, which does no harm.
             log.debug("the end of the control stream could not be found: %s", error)
-        self._thread.start()
 
     def close(self) -> None:
         """Ends."""
         self._stopped.set()
 
+    def turn(self) -> float:
+        """Waits for messages and has them handled; returns the seconds after which to do so again."""
+        try:
+            entries = self._read(BLOCK_MS)
+        except BrokerErrors as error:
+            log.debug("control messages could not be read: %s", error)
+            return RETRY_S
+        for entry_id, fields in entries:
+            self._last = entry_id.decode()
+            self._handle(fields.get(STREAM_FIELD, b""))
+        return 0.0
+
     def _run(self) -> None:
         while not self._stopped.is_set():
-            try:
-                entries = self._read(BLOCK_MS)
-            except BrokerErrors as error:
-                log.debug("control messages could not be read: %s", error)
-                self._stopped.wait(RETRY_S)
-                continue
-            for entry_id, fields in entries:
-                self._last = entry_id.decode()
-                self._handle(fields.get(STREAM_FIELD, b""))
+            self._stopped.wait(self.turn())
 
     def _read(self, block_ms: int | None) -> list[Entry]:
         answer = self._client.xread({self._stream: self._last}, count=COUNT, block=block_ms)

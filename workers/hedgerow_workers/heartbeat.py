@@ -19,6 +19,7 @@ from hedgerow_workers.broker import BrokerErrors
 # What is left of a lease when a step that must not run on without contact is stopped: time for SIGTERM, SIGKILL, clocks.
 MARGIN_SHARE = 0.4
 STOP_GRACE_SHARE = 0.15
+LOST_RETRY_S = 1.0
 
 log = logging.getLogger("hedgerow.worker")
 
@@ -67,16 +68,19 @@ class Heartbeat:
         self._stopped = True
         self._now.set()
 
+    def turn(self, now: float) -> float:
+        """Sends one, or sees what must be stopped for want of contact. Returns when the next one is due, on the monotonic clock."""
+        if self._send(now):
+            return now + self._heartbeat_s
+        self._stop_what_must_not_run_on(clock.monotonic())
+        # Lost contact is tried again more often than a heartbeat is due: leases run out meanwhile.
+        return now + min(self._heartbeat_s, LOST_RETRY_S)
+
     def _run(self) -> None:
         while not self._stopped:
             self._now.clear()
-            started = clock.monotonic()
-            lost = not self._send(started)
-            if lost:
-                self._stop_what_must_not_run_on(clock.monotonic())
-            # Lost contact is tried again more often than a heartbeat is due: leases run out meanwhile.
-            pause = min(self._heartbeat_s, 1.0) if lost else self._heartbeat_s
-            self._now.wait(max(0.0, started + pause - clock.monotonic()))
+            due = self.turn(clock.monotonic())
+            self._now.wait(max(0.0, due - clock.monotonic()))
 
     def _send(self, started: float) -> bool:
         body = encode_body(self._describe())

@@ -135,14 +135,17 @@ class Journal:
         return found
 
     def forget(self, upto: int) -> None:
-        """Gives up segments in which no event is newer than number `upto`."""
-        while len(self._segments) > 1 and self._segments[0].last <= upto:
-            self._segments.pop(0).path.unlink(missing_ok=True)
-        if self._segments and self._segments[0].last <= upto and self._segments[0].size >= RECYCLE_BYTES:
-            old = self._segments[0]
-            self._open_segment(old.last + 1)
-            self._segments.pop(0)
-            old.path.unlink(missing_ok=True)
+        """Gives up segments in which no event is newer than number `upto`; those that the disk does not let go of stay until next time."""
+        with suppress(OSError):
+            while len(self._segments) > 1 and self._segments[0].last <= upto:
+                self._give_up_first()
+            if self._segments and self._segments[0].last <= upto and self._segments[0].size >= RECYCLE_BYTES:
+                self._open_segment(self._segments[0].last + 1)
+                self._give_up_first()
+
+    def _give_up_first(self) -> None:
+        self._segments[0].path.unlink(missing_ok=True)
+        self._segments.pop(0)
 
     def close(self, *, delete: bool) -> None:
         """Lets go of the directory, and removes it if everything in it was acknowledged."""
@@ -162,10 +165,14 @@ class Journal:
     def _open_segment(self, first: int) -> None:
         path = self.directory / f"{first:016d}{SUFFIX}"
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            _sync_directory(self.directory)
+        except OSError:
+            os.close(fd)
+            raise
         if self._fd >= 0:
             os.close(self._fd)
         self._fd, self._filled = fd, 0
-        _sync_directory(self.directory)
         if self._segments and self._segments[-1].last < self._segments[-1].first:
             self._segments.pop()  # the same, still empty, file
         self._segments.append(Segment(path, first, first - 1, 0))

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
-import redis
 
 from hedgerow import clock
 from hedgerow.protocol import events, names
 from hedgerow.protocol.envelope import WIRE_VERSION, Envelope, encode_batch, encode_body, encode_envelope
-from hedgerow_workers.broker import BrokerErrors, Line
-from hedgerow_workers.journal import Journal
+from hedgerow_workers.broker import Asks, BrokerErrors
+from hedgerow_workers.journals import Journals, KeptEvents
 
 # The scheduler measures an event with its envelope.
 MAX_BODY_BYTES = events.MAX_EVENT_BYTES - 1024
@@ -37,6 +36,7 @@ RESEND_S = 10.0
 MAX_RESEND_S = 600.0
 RETRY_S = 0.25
 DISK_RETRY_S = 1.0
+UNREADABLE_RETRY_S = 30.0
 ADOPT_S = 15.0
 
 log = logging.getLogger("hedgerow.worker")
@@ -61,7 +61,7 @@ def encode(body: events.Event) -> Encoded:
 class Shipment:
     """How far the events of one worker id are sent and acknowledged. Used by the outbox's thread alone."""
 
-    def __init__(self, worker: str, journal: Journal) -> None:
+    def __init__(self, worker: str, journal: KeptEvents) -> None:
         self.worker = worker
         self.journal = journal
         self.sent = journal.first - 1
@@ -105,31 +105,28 @@ class Shipment:
 class Outbox:
     """The events of this worker, and of dead ones of its team whose outboxes it adopts.
 
-    `root` is the directory of all outboxes of the team on this machine; ours is `directory`. `on_trouble(True)` is called when
-    the disk takes no more, and `on_trouble(False)` when it does again.
+    `journals` are those of the team on this machine. `on_trouble(True)` is called when the disk takes no more, and
+    `on_trouble(False)` when it does again.
     """
 
     def __init__(
         self,
-        client: redis.Redis,
+        line: Asks,
         deployment: str,
         team: str,
         worker: str,
-        root: Path,
+        journals: Journals,
         on_trouble: Callable[[bool], None] = lambda _: None,
     ) -> None:
-        self.root = root
-        self.directory = root / worker
         self.worker = worker
-        self._client = client
-        self._line = Line(client)
+        self._line = line
+        self._journals = journals
         self._stream = names.events_stream(deployment, team)
         self._ack_hash = names.ack_hash(deployment, team)
         self._on_trouble = on_trouble
         self._trouble = False
-        self._own = Shipment(worker, Journal.create(self.directory))
+        self._own = Shipment(worker, journals.create(worker))
         self._adopted: list[Shipment] = []
-        self._strange: set[str] = set()
         self._queue: list[Envelope] = []
         self._assigned = 0
         self._closing = False
@@ -139,7 +136,8 @@ class Outbox:
         self._next_ack = 0.0
         self._asked_at = 0.0
         self._gather_until = 0.0
-        self._gather = threading.Event()  # never set
+        self._retry_disk_at = 0.0
+        self._pause = threading.Event()  # never set
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
 
     def start(self) -> None:
@@ -173,6 +171,11 @@ class Outbox:
         """What all journals take on disk."""
         return self._own.journal.size_bytes + sum(each.journal.size_bytes for each in self._adopted)
 
+    @property
+    def directory(self) -> Path:
+        """Where the events of this worker are kept."""
+        return self._own.journal.directory
+
     def resend(self, worker: str, after: int) -> None:
         """Sends again what the scheduler asks for; `worker` is a worker's id or `*`."""
         with self._changed:
@@ -181,65 +184,95 @@ class Outbox:
 
     def close(self, wait_s: float) -> bool:
         """Ends within about `wait_s`; returns whether all was acknowledged. What was not stays on disk for the next worker."""
+        self.finish()
+        self._thread.join(wait_s)
+        return not self._thread.is_alive() and self.let_go()
+
+    def finish(self) -> None:
+        """Nothing more will be put: it is `delivered` as soon as everything is acknowledged."""
         with self._changed:
             self._closing = True
             self._changed.notify()
-        self._thread.join(wait_s)
-        settled = not self._thread.is_alive() and self._own.settled and not self._queue
-        if not self._thread.is_alive():
-            self._own.journal.close(delete=settled)
+
+    @property
+    def is_called(self) -> bool:
+        """Whether a turn is due because of what was put or is asked for again."""
+        return bool(self._rewinds) or (bool(self._queue) and not self._trouble)
+
+    @property
+    def delivered(self) -> bool:
+        """Whether it was told to finish and has nothing left to do."""
+        return self._closing and self._own.settled and not self._queue
+
+    def let_go(self) -> bool:
+        """Closes the journal, once `turn` is no longer called; returns whether all was acknowledged."""
+        settled = self._own.settled and not self._queue
+        self._own.journal.close(delete=settled)
         return settled
 
-    def _run(self) -> None:
-        while True:
-            now = clock.monotonic()
-            with self._changed:
-                if not self._queue and not self._rewinds:
-                    pause = self._pause(now)
-                    self._changed.wait(min(pause, CLOSING_POLL_S) if self._closing else pause)
-            gathering = self._gather_until - clock.monotonic()
-            if gathering > 0:
-                self._gather.wait(gathering)
-            with self._changed:
-                batch, self._queue = self._queue, []
-                rewinds, self._rewinds = self._rewinds, []
-                closing = self._closing
-            now = clock.monotonic()
-            if batch and not self._keep(batch, now):
-                continue
-            for worker, after in rewinds:
-                for shipment in (self._own, *self._adopted):
-                    if worker in ("*", shipment.worker):
-                        shipment.rewind_as_asked(after, now)
-            for shipment in (self._own, *self._adopted):
-                self._send_rest(shipment, now)
-            self._read_acks(now, CLOSING_POLL_S if closing else ACK_POLL_S)
-            self._adopt(now)
-            if closing and self._own.settled and not batch:
-                return
+    def turn(self, now: float) -> float:
+        """One pass: keeps and sends what was put, sends again what must be, reads acknowledgements, adopts outboxes.
 
-    def _pause(self, now: float) -> float:
-        """How long nothing is due."""
-        due = [self._next_adoption - now]
+        Returns when the next one is due, on the monotonic clock, if nothing is put meanwhile.
+        """
+        with self._changed:
+            batch: list[Envelope] = []
+            if now >= self._retry_disk_at:
+                batch, self._queue = self._queue, batch
+            rewinds, self._rewinds = self._rewinds, []
+            closing = self._closing
+        if batch:
+            self._keep(batch, now)
+        for worker, after in rewinds:
+            for shipment in (self._own, *self._adopted):
+                if worker in ("*", shipment.worker):
+                    shipment.rewind_as_asked(after, now)
+        for shipment in (self._own, *self._adopted):
+            self._send_rest(shipment, now)
+        self._read_acks(now, CLOSING_POLL_S if closing else ACK_POLL_S)
+        self._adopt(now)
+        return self._due()
+
+    def _run(self) -> None:
+        due = 0.0
+        while not self.delivered:
+            self._wait(due)
+            due = self.turn(clock.monotonic())
+
+    def _wait(self, due: float) -> None:
+        """Sleeps until then, or until something is put and others have had the time to join it."""
+        with self._changed:
+            if not self.is_called:
+                pause = max(0.0, due - clock.monotonic())
+                self._changed.wait(min(pause, CLOSING_POLL_S) if self._closing else pause)
+        gathering = self._gather_until - clock.monotonic()
+        if gathering > 0:
+            self._pause.wait(gathering)
+
+    def _due(self) -> float:
+        """Until when there is nothing to do, apart from what is put."""
+        dues = [self._next_adoption]
+        if self._trouble:
+            dues.append(self._retry_disk_at)
         for shipment in (self._own, *self._adopted):
             if shipment.sent < shipment.journal.last:
-                due.append(shipment.retry_at - now)
-            elif not shipment.settled:
-                due.append(self._next_ack - now)
-        return max(0.0, min(due))
+                dues.append(shipment.retry_at)
+            if shipment.acked < shipment.sent:
+                dues.append(self._next_ack)
+        return min(dues)
 
-    def _keep(self, batch: list[Envelope], now: float) -> bool:
-        """Appends to the journal and sends from memory if nothing is ahead; False: the disk took nothing, the batch is queued again."""
+    def _keep(self, batch: list[Envelope], now: float) -> None:
+        """Appends to the journal and sends from memory if nothing is ahead. When the disk takes nothing, the batch is queued again."""
         shipment = self._own
         encoded = [encode_envelope(envelope) for envelope in batch]
         try:
             shipment.journal.append(encoded)
         except OSError as error:
-            self._set_trouble(True, error)
+            self._retry_disk_at = now + DISK_RETRY_S
             with self._changed:
                 self._queue[:0] = batch
-                self._changed.wait_for(lambda: False, DISK_RETRY_S)
-            return False
+            self._set_trouble(True, error)
+            return
         self._set_trouble(False, None)
         self._gather_until = now + min(MAX_GATHER_S, GATHER_PER_EVENT_S * len(batch))
         if shipment.sent == shipment.journal.last - len(encoded):
@@ -254,13 +287,17 @@ class Outbox:
                 if not self._add(shipment, encoded[start:end], now):
                     break
                 start = end
-        return True
 
     def _send_rest(self, shipment: Shipment, now: float) -> None:
         """Sends what the journal holds beyond what is sent, one batch at a time so that new events are not kept waiting."""
         if shipment.sent >= shipment.journal.last or now < shipment.retry_at:
             return
-        chunk = shipment.journal.read(shipment.sent, BATCH_BYTES, BATCH_EVENTS)
+        try:
+            chunk = shipment.journal.read(shipment.sent, BATCH_BYTES, BATCH_EVENTS)
+        except OSError as error:
+            log.warning("events can't be read from %s: %s", shipment.journal.directory, error)
+            shipment.retry_at = now + UNREADABLE_RETRY_S
+            return
         if chunk:
             self._add(shipment, chunk, now)
 
@@ -287,18 +324,20 @@ class Outbox:
             return
         self._asked_at = now
         self._next_ack = now + ACK_POLL_S
+        self._ask(waiting, now)
         for shipment in waiting:
-            self._ask(shipment, now)
             shipment.rewind_if_overdue(now)
 
-    def _ask(self, shipment: Shipment, now: float) -> None:
+    def _ask(self, shipments: list[Shipment], now: float) -> None:
+        """Reads how far events of these are recorded."""
         try:
-            acked = self._client.hget(self._ack_hash, shipment.worker)
+            answers = self._line.ask([("HGET", self._ack_hash, each.worker) for each in shipments])
         except BrokerErrors as error:
             log.debug("acknowledgements could not be read: %s", error)
             return
-        if isinstance(acked, bytes):
-            shipment.acknowledge(int(acked), now)
+        for shipment, acked in zip(shipments, answers, strict=True):
+            if isinstance(acked, bytes):
+                shipment.acknowledge(int(acked), now)
 
     def _adopt(self, now: float) -> None:
         """Takes over outboxes of dead workers, and removes those whose events are all recorded."""
@@ -310,24 +349,13 @@ class Outbox:
             return
         self._next_adoption = now + ADOPT_S
         known = {self.worker, *(each.worker for each in self._adopted)}
-        for directory in sorted(self.root.iterdir()):
-            if directory.name in known or directory.name.startswith("."):
-                continue
-            try:
-                journal = Journal.adopt(directory)
-            except (OSError, ValueError) as error:
-                if directory.name not in self._strange:
-                    log.warning("%s is not an outbox that can be adopted: %s", directory, error)
-                self._strange.add(directory.name)
-                continue
-            if journal is None:
-                continue
-            shipment = Shipment(directory.name, journal)
+        for worker, journal in self._journals.orphans(known):
+            shipment = Shipment(worker, journal)
             shipment.progress_at = now
-            self._ask(shipment, now)
+            self._ask([shipment], now)
             self._adopted.append(shipment)
             if not shipment.settled:
-                log.warning("adopted %d events of worker %s, which is gone", journal.last, shipment.worker)
+                log.warning("adopted %d events of worker %s, which is gone", journal.last, worker)
 
     def _set_trouble(self, trouble: bool, error: OSError | None) -> None:
         if trouble == self._trouble:

@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from celery.worker import state as celery_state
@@ -17,11 +18,13 @@ from hedgerow.errors import PlatformError, Problem
 from hedgerow.manifest import model
 from hedgerow.protocol import control, events, names
 from hedgerow.protocol.runner import Loaded
+from hedgerow_workers.acceptance import Audience
 from hedgerow_workers.attempts import Attempts, Stop
-from hedgerow_workers.broker import connect
+from hedgerow_workers.broker import Line, connect
 from hedgerow_workers.claims import Claims
 from hedgerow_workers.control import ControlReader
 from hedgerow_workers.heartbeat import Heartbeat, host, memory_bytes
+from hedgerow_workers.journals import JournalFolder
 from hedgerow_workers.loading import failure, read_manifest
 from hedgerow_workers.logs import LogFollower, LogStore
 from hedgerow_workers.memory import MemoryWatch
@@ -32,7 +35,7 @@ from hedgerow_workers.publishing import Publication
 from hedgerow_workers.runner_pool import PoolClosedError, RunnerPool
 from hedgerow_workers.runners import Runner
 from hedgerow_workers.settings import WorkerSettings
-from hedgerow_workers.task import Audience, Slots
+from hedgerow_workers.task import Slots
 from hedgerow_workers.watchdog import Watchdog
 
 EXIT_LOAD_FAILED = 1
@@ -82,7 +85,12 @@ class Service:
         self.metrics = Metrics(settings.slots)
         self._listen()
         self.outbox = Outbox(
-            connect(settings.broker), settings.deployment, settings.team, self.worker, settings.outboxes, self._trouble
+            Line(connect(settings.broker)),
+            settings.deployment,
+            settings.team,
+            self.worker,
+            JournalFolder(settings.outboxes),
+            self._trouble,
         )
         self.control = ControlReader(
             connect(settings.broker),
@@ -167,7 +175,7 @@ class Service:
         self._slots = Slots(
             Audience(settings.deployment, settings.team, settings.location, self._manifest),
             {each.name: each.code_version for each in manifest.computations},
-            Claims(connect(settings.broker), settings.deployment, settings.team, self.worker),
+            Claims(partial(Line, connect(settings.broker)), settings.deployment, settings.team, self.worker),
             self.runners,
             self.outbox,
             self.attempts,

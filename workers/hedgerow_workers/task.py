@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from hedgerow import clock
 from hedgerow.errors import Problem
 from hedgerow.protocol.orders import OrderMessage, StepOrder
+from hedgerow_workers.acceptance import Acceptance, Audience
 from hedgerow_workers.attempts import Attempt, Attempts
 from hedgerow_workers.claims import Claims
 from hedgerow_workers.conversation import ASK, Conversation, Setting, not_begun, report_stop
@@ -26,21 +26,13 @@ _order_decoder = msgspec.json.Decoder(OrderMessage)
 log = logging.getLogger("hedgerow.worker")
 
 
-def _orders_of(message: str) -> deque[StepOrder]:
+def orders_of(message: str) -> deque[StepOrder]:
+    """The orders of a message; none when it can't be read."""
     try:
         return deque(_order_decoder.decode(message).orders)
     except msgspec.MsgspecError as error:
         log.error("HR-P106  a message is not an order: %s", error)
         return deque()
-
-
-class Audience(msgspec.Struct, frozen=True):
-    """Whose orders this worker takes."""
-
-    deployment: str
-    team: str
-    location: str
-    manifest: str
 
 
 class Slots:
@@ -62,16 +54,14 @@ class Slots:
         on_runner_exit: Callable[[], None],
         kill_grace_s: float,
     ) -> None:
-        self._audience = audience
-        self._claims = claims
         self._runners = runners
         self._outbox = outbox
         self._attempts = attempts
-        self._accepting = accepting
         self._on_runner_exit = on_runner_exit
         self._kill_grace_s = kill_grace_s
         self._at_work: set[Report] = set()
         self._pace = Pace()
+        self._acceptance = Acceptance(audience, claims, attempts, self._pace, accepting)
         self._setting = Setting(code_versions, logs, self._pace, accepting, kill_grace_s)
 
     @property
@@ -91,7 +81,7 @@ class Slots:
         report = Report(self._outbox, self._attempts)
         self._at_work.add(report)
         try:
-            self._execute(_orders_of(message), more, report)
+            self._execute(orders_of(message), more, report)
         finally:
             self._at_work.discard(report)
 
@@ -102,7 +92,7 @@ class Slots:
             try:
                 if not claimed:
                     self._top_up(orders, more)
-                    self._claim(orders, claimed, report)
+                    claimed.extend(self._acceptance.take(orders, report))
                 else:
                     self._run(claimed, report)
             except Exception as error:
@@ -115,7 +105,7 @@ class Slots:
     def refuse(self, message: str) -> None:
         """Gives the orders of a message back that no slot has begun."""
         report = Report(self._outbox, self._attempts)
-        for order in _orders_of(message):
+        for order in orders_of(message):
             why = "The worker's slots are taken by longer steps than was to be expected."
             report.refuse(order.attempt_id, Problem("HR-X102", why, "Nothing: another worker gets the order."))
         report.flush()
@@ -128,54 +118,7 @@ class Slots:
             message = more()
             if message is None:
                 return
-            orders.extend(_orders_of(message))
-
-    def _claim(self, orders: deque[StepOrder], claimed: deque[Attempt], report: Report) -> None:
-        """Takes the first orders off: those that should begin within a moment, or one that wants a process of its own."""
-        now_ms = clock.now_ms()
-        wanted: list[StepOrder] = []
-        for _ in range(self._pace.portion(order.computation for order in orders)):
-            order = orders[0]
-            if wanted and order.isolation == "process":
-                break
-            orders.popleft()
-            refusal = self._refusal(order, now_ms)
-            if refusal is not None:
-                report.refuse(order.attempt_id, refusal)
-                continue
-            wanted.append(order)
-            if order.isolation == "process":
-                break
-        for order, token in zip(wanted, self._claims.take(wanted, now_ms) if wanted else (), strict=True):
-            if token is not None:
-                attempt = Attempt(order, token)
-                self._attempts.add(attempt)
-                claimed.append(attempt)
-
-    def _refusal(self, order: StepOrder, now_ms: int) -> Problem | None:
-        if order.start_before_ms and now_ms > order.start_before_ms:
-            late = now_ms - order.start_before_ms
-            return Problem(
-                "HR-X101", f"The order came {late} ms too late to be started.", "Nothing: it is dispatched again."
-            )
-        if not self._accepting():
-            return Problem(
-                "HR-X102", "The worker is leaving, or can't keep events.", "Nothing: another worker gets the order."
-            )
-        mine = self._audience
-        for what, asked, served in (
-            ("deployment", order.deployment, mine.deployment),
-            ("team", order.team, mine.team),
-            ("location", order.location, mine.location),
-            ("manifest", order.manifest, mine.manifest),
-        ):
-            if asked != served:
-                return Problem(
-                    "HR-X103",
-                    f"The order is for {what} '{asked}', the worker serves '{served}'.",
-                    "Check that no two deployments share a name on this broker.",
-                )
-        return None
+            orders.extend(orders_of(message))
 
     def _run(self, claimed: deque[Attempt], report: Report) -> None:
         """Has a runner execute the first of the attempts; those that it did not begin stay."""

@@ -22,9 +22,10 @@ from hedgerow.protocol import runner as protocol
 from hedgerow.protocol.envelope import decode_envelope
 from hedgerow.protocol.orders import StepOrder
 from hedgerow_workers.attempts import Attempt, Attempts, Stop
-from hedgerow_workers.broker import connect
+from hedgerow_workers.broker import Line, connect
 from hedgerow_workers.conversation import Conversation, Setting
 from hedgerow_workers.journal import Journal
+from hedgerow_workers.journals import JournalFolder
 from hedgerow_workers.logs import LogStore
 from hedgerow_workers.outbox import Outbox
 from hedgerow_workers.pace import Pace
@@ -54,7 +55,7 @@ class Slot:
         self.fake = fake
         self.runner = runner
         self.attempts = Attempts()
-        self.outbox = Outbox(connect(NOBODY), "d", "sales", "me", root / "outbox")
+        self.outbox = Outbox(Line(connect(NOBODY)), "d", "sales", "me", JournalFolder(root / "outbox"))
         self.outbox.start()
         self.report = Report(self.outbox, self.attempts)
         self.accepting = True

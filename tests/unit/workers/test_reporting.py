@@ -19,8 +19,9 @@ from hedgerow.protocol.envelope import decode_envelope
 from hedgerow.protocol.orders import StepOrder
 from hedgerow_workers import logs
 from hedgerow_workers.attempts import Attempt, Attempts
-from hedgerow_workers.broker import connect
+from hedgerow_workers.broker import Line, connect
 from hedgerow_workers.journal import Journal
+from hedgerow_workers.journals import JournalFolder
 from hedgerow_workers.logs import LogStore
 from hedgerow_workers.outbox import EventTooLargeError, Outbox, Shipment, encode
 from hedgerow_workers.report import HOLD_S, Report
@@ -31,7 +32,7 @@ NOBODY = "redis://127.0.0.1:1/0"
 
 @pytest.fixture
 def outbox(tmp_path: Path) -> Iterator[Outbox]:
-    outbox = Outbox(connect(NOBODY), "d", "sales", "me", tmp_path)
+    outbox = Outbox(Line(connect(NOBODY)), "d", "sales", "me", JournalFolder(tmp_path))
     outbox.start()
     yield outbox
     outbox.close(0.1)
