@@ -351,6 +351,25 @@ def test_of_two_schedulers_one_leads_and_the_other_takes_over_when_the_first_res
         assert platform.ended(run_id) == "succeeded"
 
 
+def test_a_migration_runs_while_a_scheduler_leads(platform: Platform) -> None:
+    with platform.scheduling("one"):
+        platform.deployed()
+        for change in (
+            "ALTER TABLE steps ADD COLUMN next_version text NOT NULL DEFAULT ''",
+            "ALTER TABLE attempts ADD COLUMN next_version bigint",
+            "CREATE INDEX ix_next_version ON attempts (next_version)",
+            "ALTER TABLE steps DROP COLUMN next_version",
+        ):
+            run_id = platform.launch("alone")
+            order = platform.sales.awaited("alone")
+            assert platform.sales.begin(order)
+            with platform.engine.begin() as connection:
+                connection.execute(text(change))
+            platform.sales.finish(order)
+            assert platform.ended(run_id) == "succeeded"
+    assert platform.rows("SELECT epoch FROM leader") == [(1,)]
+
+
 def test_a_run_is_cancelled_before_and_while_its_steps_are_with_a_worker(platform: Platform) -> None:
     with platform.scheduling():
         platform.deployed()
