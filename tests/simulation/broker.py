@@ -1,15 +1,20 @@
-"""Valkey as far as workers and scheduler use it, in memory, with the faults of a broker and of the way to it.
+"""The broker of a simulated world: a Valkey, what ails it, and the ways to it.
 
-`SimBroker` is the server. Each process has a `Link` to it, which is `hedgerow_workers.broker.Line` and the few methods of a redis client.
+Each process has a `Link`, which is `hedgerow_workers.broker.Line` and the few methods of a redis client that we use.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from random import Random
 from typing import Any, Literal, TypeAlias
 
+import redis
+
+from hedgerow_workers.broker import SOCKET_TIMEOUT_S
 from simulation.clock import VirtualClock
+from simulation.valkey import Command, Snapshot, Valkey
 
 # What goes wrong with every command, until the world says otherwise:
 # away        redis.ConnectionError, nothing lands
@@ -18,92 +23,233 @@ from simulation.clock import VirtualClock
 # read_only   redis ReadOnlyError on all writes
 # no_perm     redis NoPermissionError on everything
 Fault: TypeAlias = Literal["away", "black_hole", "full", "read_only", "no_perm"]
-Command: TypeAlias = Sequence[str | bytes]
-EntryId: TypeAlias = tuple[int, int]
 
-
-class Snapshot:
-    """What a broker held at one time."""
+_GROWS = frozenset({"XADD", "SET", "HSET", "LPUSH"})
+_WRITES = _GROWS | {"XTRIM", "BLMPOP"}
 
 
 class SimBroker:
-    """The server of all teams. `fault` is None or what ails it."""
+    """The server of all teams. `fault` is None or what ails it; `losses` counts what it forgot or rolled back."""
 
     def __init__(self, clock: VirtualClock, rng: Random) -> None:
-        raise NotImplementedError
-
-    fault: Fault | None
+        self.fault: Fault | None = None
+        self.losses = 0
+        self.rng = rng
+        self._valkey = Valkey(clock)
+        self._late: list[Command] = []
 
     def link(self, boundary: Callable[[str], None] = lambda _: None) -> Link:
-        """A way to it for one process. `boundary` is called before a command is carried out and before its answer comes; it may raise."""
-        raise NotImplementedError
+        """A way to it for one process; `boundary` see `Link`."""
+        return Link(self, boundary)
 
     def heal(self) -> None:
         """Ends `fault`; of what fell into a black hole, the commands land that were only late, in any order."""
-        raise NotImplementedError
+        self.fault = None
+        late, self._late = self._late, []
+        self.rng.shuffle(late)
+        for command in late:
+            self.carry_out(command)
 
     def forget(self) -> None:
         """FLUSHALL, or a restart without a disk."""
-        raise NotImplementedError
+        self._valkey.held = Snapshot()
+        self.losses += 1
 
     def snapshot(self) -> Snapshot:
         """What it holds, for `restore`."""
-        raise NotImplementedError
+        return self._valkey.held.copy()
 
     def restore(self, snapshot: Snapshot) -> None:
         """A restart that brings back an older state, as with an append-only file that was not synced."""
-        raise NotImplementedError
+        self._valkey.held = snapshot.copy()
+        self.losses += 1
 
     def queued(self) -> list[tuple[str, int]]:
         """The queues that hold messages, by key, with how many."""
-        raise NotImplementedError
+        return [(key, len(messages)) for key, messages in self._valkey.held.queues.items() if messages]
 
     def lose_message(self, key: str, index: int) -> None:
         """A message is gone from its queue."""
-        raise NotImplementedError
+        del self._valkey.held.queues[key][index]
 
     def duplicate_message(self, key: str, index: int) -> None:
-        """A message is on its queue twice, once at its tail."""
-        raise NotImplementedError
+        """A message is on its queue twice, once more at the end at which it is taken last."""
+        messages = self._valkey.held.queues[key]
+        messages.appendleft(messages[index])
+
+    def late(self, command: Command) -> None:
+        """A command that will land when the fault ends."""
+        self._late.append(command)
+
+    def carry_out(self, command: Command, fault: Fault | None = None) -> object:
+        """The server's answer; a refusal is an exception as redis gives it, returned and not raised."""
+        fault = fault or self.fault
+        if fault is not None:
+            if fault == "no_perm":
+                return redis.exceptions.NoPermissionError("this user has no permissions to run the command")
+            if fault == "read_only" and command[0] in _WRITES:
+                return redis.exceptions.ReadOnlyError("You can't write against a read only replica.")
+            if fault == "full" and command[0] in _GROWS:
+                return redis.exceptions.OutOfMemoryError("command not allowed when used memory > 'maxmemory'.")
+        return self._valkey.carry_out(command)
 
 
 class Link:
-    """One process's way to the broker. `fault` ails this way alone; `held_s` grows by how long callers have waited in vain.
+    """`hedgerow_workers.broker.Line` and the few methods of a redis client that we use. `fault` ails this way alone.
 
-    Refusals of the server stand in the answers of `ask` and are raised by the other methods, as with redis.
+    `boundary(place)` is called before commands are carried out and before their answers come; it may raise. `held_s` grows by how
+    long callers have waited in vain. Refusals of the server stand in the answers of `ask` and are raised by the other methods.
     """
 
-    fault: Fault | None
-    held_s: float
-
-    def ask(self, commands: Sequence[Command]) -> list[object]:
-        """As `Line.ask`."""
-        raise NotImplementedError
+    def __init__(self, broker: SimBroker, boundary: Callable[[str], None] = lambda _: None) -> None:
+        self.fault: Fault | None = None
+        self.held_s = 0.0
+        self._broker, self._boundary = broker, boundary
+        self._late: list[Command] = []
 
     def heal(self) -> None:
         """Ends `fault`, as `SimBroker.heal` does."""
-        raise NotImplementedError
+        self.fault = None
+        late, self._late = self._late, []
+        self._broker.rng.shuffle(late)
+        for command in late:
+            self._broker.carry_out(command)
 
-    # What the scheduler's reader and writer and the worker's heartbeat and control reader call.
+    def ask(self, commands: Sequence[Command]) -> list[object]:
+        """The answers, as `Line.ask` gives them."""
+        broker = self._broker
+        self._boundary("command")
+        fault = self.fault or broker.fault
+        if fault == "away":
+            raise redis.ConnectionError("Connection refused.")
+        if fault == "black_hole":
+            self._lose(commands, self._late.append if self.fault else broker.late)
+        answers = [broker.carry_out(command, fault) for command in commands]
+        self._boundary("answer")
+        return answers
 
-    def xadd(
-        self, name: str, fields: Mapping[Any, Any], maxlen: int | None = None, approximate: bool = True
-    ) -> bytes: ...
-    def xread(
-        self, streams: Mapping[str, str], count: int | None = None, block: int | None = None
-    ) -> list[list[Any]]: ...  # never blocks
-    def xlen(self, name: str) -> int: ...
-    def xtrim(self, name: str, minid: str, approximate: bool = False) -> int: ...
-    def get(self, name: str) -> bytes | None: ...
-    def set(self, name: str, value: str, px: int | None = None, nx: bool = False, get: bool = False) -> Any: ...
-    def hget(self, name: str, key: str) -> bytes | None: ...
-    def hset(self, name: str, mapping: Mapping[str, int | str]) -> int: ...
-    def lpush(self, name: str, *values: bytes) -> int: ...
-    def pipeline(
-        self, transaction: bool = False
-    ) -> Any: ...  # a context manager with the methods above and `execute()`
-    def close(self) -> None: ...
+    def _lose(self, commands: Sequence[Command], late: Callable[[Command], None]) -> None:
+        """Some commands land now, some when the fault ends, some never; no answer comes."""
+        self.held_s += SOCKET_TIMEOUT_S
+        rng = self._broker.rng
+        draw = rng.random()
+        if draw < 0.6:
+            # A connection keeps its commands in order: what is cut off is their end.
+            for command in commands[: rng.randint(1, len(commands))]:
+                if draw < 0.3:
+                    self._broker.carry_out(command)
+                elif command[0] in _GROWS:
+                    late(command)
+        raise redis.TimeoutError("Timeout reading from socket")
+
+    # -- a redis client ----------------------------------------------------------------------------------------------
+
+    def _one(self, command: Command) -> Any:
+        (answer,) = self.ask([command])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def xadd(self, name: str, fields: Mapping[Any, Any], maxlen: int | None = None, approximate: bool = True) -> bytes:
+        return self._one(_xadd(name, fields, maxlen, approximate))
+
+    def xread(self, streams: Mapping[str, str], count: int | None = None, block: int | None = None) -> list[list[Any]]:
+        """Never blocks."""
+        return self._one(_xread(streams, count, block)) or []
+
+    def xlen(self, name: str) -> int:
+        return self._one(("XLEN", name))
+
+    def xtrim(self, name: str, minid: str, approximate: bool = False) -> int:
+        return self._one(("XTRIM", name, minid))
+
+    def get(self, name: str) -> bytes | None:
+        return self._one(("GET", name))
+
+    def set(self, name: str, value: str, px: int | None = None, nx: bool = False, get: bool = False) -> Any:
+        return self._one(_set(name, value, px, nx, get))
+
+    def hget(self, name: str, key: str) -> bytes | None:
+        return self._one(("HGET", name, key))
+
+    def hset(self, name: str, mapping: Mapping[str, int | str]) -> int:
+        return self._one(_hset(name, mapping))
+
+    def lpush(self, name: str, *values: bytes) -> int:
+        return self._one(("LPUSH", name, *values))
+
+    def pipeline(self, transaction: bool = False) -> Pipeline:
+        """Gathers commands, for `execute`."""
+        return Pipeline(self)
+
+    def close(self) -> None:
+        """Nothing: a link is used as long as its process lives."""
 
     def pop(self, keys: Sequence[str], count: int = 1) -> list[bytes]:
-        """BLMPOP … RIGHT COUNT `count`: messages of the first queue that has any; an empty list when none has."""
-        raise NotImplementedError
+        """Messages of the first queue that has any, oldest first; none when none has."""
+        found = self._one(("BLMPOP", str(count), *keys))
+        return found[1] if found else []
+
+
+class Pipeline:
+    """Commands that are sent together: a context manager with a client's methods, of which none has an answer before `execute`."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._commands: list[Command] = []
+        for name, command in _PIPELINED.items():
+            setattr(self, name, partial(self._add, command))
+
+    def __enter__(self) -> Pipeline:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._commands.clear()
+
+    def __getattr__(self, name: str) -> Any:  # what `_PIPELINED` lacks
+        raise NotImplementedError(name)
+
+    def _add(self, command: Callable[..., Command], *args: Any, **kwargs: Any) -> None:
+        self._commands.append(command(*args, **kwargs))
+
+    def execute(self) -> list[Any]:
+        """All answers; the first refusal is raised, as redis does, once all commands were carried out."""
+        if not self._commands:
+            return []
+        commands, self._commands = self._commands, []
+        answers = self._link.ask(commands)
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers
+
+
+def _xadd(name: str, fields: Mapping[Any, Any], maxlen: int | None = None, approximate: bool = True) -> Command:
+    words = [word for pair in fields.items() for word in pair]
+    return ("XADD", name, *(("MAXLEN", "~", str(maxlen)) if maxlen is not None else ()), "*", *words)
+
+
+def _xread(streams: Mapping[str, str], count: int | None = None, block: int | None = None) -> Command:
+    return ("XREAD", str(count or 1_000_000), *streams, *streams.values())
+
+
+def _set(name: str, value: str, px: int | None = None, nx: bool = False, get: bool = False) -> Command:
+    options = ("PX", str(px)) if px is not None else ()
+    return ("SET", name, value, *options, *(("NX",) if nx else ()), *(("GET",) if get else ()))
+
+
+def _hset(name: str, mapping: Mapping[str, int | str]) -> Command:
+    return ("HSET", name, *(str(word) for pair in mapping.items() for word in pair))
+
+
+_PIPELINED: dict[str, Callable[..., Command]] = {
+    "xadd": _xadd,
+    "xread": _xread,
+    "set": _set,
+    "hset": _hset,
+    "get": lambda name: ("GET", name),
+    "hget": lambda name, key: ("HGET", name, key),
+    "xlen": lambda name: ("XLEN", name),
+    "xtrim": lambda name, minid, approximate=False: ("XTRIM", name, minid),
+    "lpush": lambda name, *values: ("LPUSH", name, *values),
+}
