@@ -138,7 +138,7 @@ class Link:
             for command in commands[: rng.randint(1, len(commands))]:
                 if draw < 0.3:
                     self._broker.carry_out(command)
-                elif command[0] in _GROWS:
+                elif command[0] in _WRITES:
                     late(command)
         raise redis.TimeoutError("Timeout reading from socket")
 

@@ -35,8 +35,8 @@ class SimDisk:
         return SimJournals(self, boundary)
 
     def left(self) -> dict[str, int]:
-        """How many events lie there, by worker."""
-        return {worker: len(kept.events) for worker, kept in self.kept.items()}
+        """The number of the newest event of each worker of which something lies there."""
+        return {worker: kept.first + len(kept.events) - 1 for worker, kept in self.kept.items()}
 
     def check(self, *, writing: bool) -> None:
         """OSError when it does not work."""

@@ -31,7 +31,7 @@ class Execution:
     """What truly happened: user code ran from `began` to `ended` (seconds of the world; None: it runs) on a worker.
 
     `outcome` is an `Outcome`, a reason of `AttemptFailed`, or "crashed" when its worker was; "" while it runs. `mode` is the
-    order's `on_lost_contact`. `frozen`: its worker stood still for a part of that time.
+    order's `on_lost_contact`. `frozen`: its worker, or the thread that sees that contact is lost, stood still for a part of that time.
     """
 
     run_id: str
@@ -108,7 +108,7 @@ class Slot:
         attempt.started_at = now
         self.execution = Execution(
             order.run_id, order.step, order.attempt_id, order.attempt, worker.id, attempt.token, order.assets,
-            order.partition, order.on_lost_contact, now,
+            order.partition, order.on_lost_contact, now, frozen=worker.is_unwatched,
         )  # fmt: skip
         worker.log.append(self.execution)
         attempt.watch_stop(partial(self._halt, attempt))

@@ -89,7 +89,7 @@ def test_orders_are_executed_and_their_events_come_in_order(place: Place) -> Non
         kinds = [envelope.kind for envelope, body in place.desk.events if getattr(body, "attempt_id", "") == attempt]
         assert kinds == ["attempt_started", "asset_materialized", "attempt_succeeded"]
     assert place.desk.events[0][0].kind == "manifest_published"
-    assert place.disk.left()
+    assert list(place.disk.left().values()) == [16]
 
 
 def test_no_more_run_at_once_than_there_are_slots(place: Place) -> None:

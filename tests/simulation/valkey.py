@@ -145,9 +145,9 @@ class Valkey:
             held[_bytes(words[at])] = _bytes(words[at + 1])
         return len(held) - before
 
-    def _lpush(self, key: str, *messages: bytes) -> int:
+    def _lpush(self, key: str, *messages: str | bytes) -> int:
         queue = self.held.queues.setdefault(key, deque())
-        queue.extendleft(messages)
+        queue.extendleft(map(_bytes, messages))
         return len(queue)
 
     def _blmpop(self, count: str, *keys: str) -> tuple[bytes, list[bytes]] | None:

@@ -117,7 +117,7 @@ class SimWorker:
         self._disk_full = False
         self._due: dict[Part, float] = dict.fromkeys(_ORDERS[0], 0.0)
         self._held: dict[Part, float] = dict.fromkeys(_ORDERS[0], 0.0)
-        self._consume_at = 0.0
+        self._consume_at = self._unwatched_until = 0.0
         self._patience_ends = self._killed_at = self._flushed_at = math.inf
         self._is_closing = False
         self._turns: dict[Part, Callable[[float], float]] = {
@@ -159,9 +159,7 @@ class SimWorker:
     def freeze(self) -> None:
         """SIGSTOP of the worker's process: no turns until `thaw`; its runners go on."""
         self.frozen = True
-        for slot in self._busy:
-            if slot.execution is not None:
-                slot.execution.frozen = True
+        self._mark_unwatched()
 
     def thaw(self) -> None:
         """SIGCONT."""
@@ -178,6 +176,19 @@ class SimWorker:
     def stall(self, part: Part, seconds: float) -> None:
         """One of its threads stands still for so long."""
         self._held[part] = max(self._held[part], self.clock.seconds + seconds)
+        if part == "heartbeat":
+            self._unwatched_until = self._held[part]
+            self._mark_unwatched()
+
+    @property
+    def is_unwatched(self) -> bool:
+        """Whether no one would stop what must not run on without contact."""
+        return self.frozen or self.clock.seconds < self._unwatched_until
+
+    def _mark_unwatched(self) -> None:
+        for slot in self._busy:
+            if slot.execution is not None:
+                slot.execution.frozen = True
 
     # -- its parts ---------------------------------------------------------------------------------------------------
 
