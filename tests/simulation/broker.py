@@ -14,7 +14,7 @@ import redis
 
 from hedgerow_workers.broker import SOCKET_TIMEOUT_S
 from simulation.clock import VirtualClock
-from simulation.valkey import Command, Snapshot, Valkey
+from simulation.valkey import Command, EntryId, Snapshot, Valkey
 
 # What goes wrong with every command, until the world says otherwise:
 # away        redis.ConnectionError, nothing lands
@@ -80,6 +80,16 @@ class SimBroker:
     def late(self, command: Command) -> None:
         """A command that will land when the fault ends."""
         self._late.append(command)
+
+    def newest(self, stream: str) -> EntryId:
+        """The newest entry's id: what a client asleep in XREAD would be woken by."""
+        found = self._valkey.held.streams.get(stream)
+        return found.last if found is not None else (0, 0)
+
+    def has_message(self, queues: Sequence[str]) -> bool:
+        """Whether there is what a client asleep in BLMPOP would be woken by."""
+        held = self._valkey.held.queues
+        return any(held.get(queue) for queue in queues)
 
     def carry_out(self, command: Command, fault: Fault | None = None) -> object:
         """The server's answer; a refusal is an exception as redis gives it, returned and not raised."""

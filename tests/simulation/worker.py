@@ -106,12 +106,16 @@ class SimWorker:
         self.clock, self.rng, self.fate, self.log, self.boundary = clock, rng, fate, log, boundary
         self.id = time.uuid7()
         self.link = broker.link(boundary)
+        self._broker = broker
         self.alive, self.frozen, self.draining, self.runners_closed = True, False, False, False
         self.slowness, self.skew_ms = 1.0, 0
         self.pace, self.attempts = Pace(), Attempts()
         self._journals = disk.journals(boundary)
         prefix = names.celery_key_prefix(deployment, team)
         self._keys = [prefix + names.celery_queue(location, queue, code.hash) for queue in queues]
+        self._control_stream = names.control_stream(deployment, team)
+        self._heard: tuple[int, int] | None = None
+        self._next = 0.0
         self._outbox: Outbox | None = None
         self._busy: list[Slot] = []
         self._disk_full = False
@@ -140,7 +144,10 @@ class SimWorker:
         try:
             if self._outbox is None and not self._start():
                 return self.clock.seconds + _RETRY_S
-            return self._turn(self.clock.seconds)
+            now = self.clock.seconds
+            if now >= self._next or self.draining or any(map(self._is_called, _ORDERS[0])):
+                self._next = self._turn(now)
+            return self._next
         except Crashed:
             self.crash()
             return math.inf
@@ -225,18 +232,25 @@ class SimWorker:
 
     def _turn(self, now: float) -> float:
         for part in self.rng.choice(_ORDERS):
-            if self._held[part] <= now and (self._due[part] <= now or self._is_called(part)):
+            if self._held[part] <= now and (
+                self._due[part] <= now or self._is_called(part) or (part == "slots" and self.draining)
+            ):
                 self._due[part] = self._turns[part](now)
                 waited = self.waited_s()
                 if waited:
                     self._held[part] = now + waited
                 if not self.alive:
                     return math.inf
+        self._due["slots"] = min((slot.due for slot in self._busy), default=math.inf)
         return min(max(self._due[part], self._held[part]) for part in self._due)
 
     def _is_called(self, part: Part) -> bool:
-        """Whether something from outside may be there for a thread that sleeps."""
-        return part in ("slots", "control") or (part == "outbox" and self._outbox.is_called)  # type: ignore[union-attr]
+        """Whether something is there that would wake a thread that sleeps."""
+        if part == "slots":
+            return len(self._busy) < self.slots and self._broker.has_message(self._keys)
+        if part == "control":
+            return self._broker.newest(self._control_stream) != self._heard
+        return part == "outbox" and self._outbox.is_called  # type: ignore[union-attr]
 
     def waited_s(self) -> float:
         """How long a thread has just waited in vain for the broker."""
@@ -257,15 +271,18 @@ class SimWorker:
         return math.inf if self._is_closing else self.heartbeat.turn(now)
 
     def _turn_control(self, now: float) -> float:
+        newest = self._broker.newest(self._control_stream)
         wait_s = 0.0 if self._is_closing else self.control.turn()
         if wait_s:
             self._held["control"] = now + wait_s
+        else:
+            self._heard = newest
         return math.inf
 
     def _turn_slots(self, now: float) -> float:
         """What Celery's consumer, the slots and the thread that ends the worker do."""
         self._busy = [slot for slot in self._busy if not slot.advance(now)]
-        while self._consume_at <= now and self._accepts() and len(self._busy) < self.slots:
+        while self._consume_at <= now and self._accepts() and self._is_called("slots"):
             text = self._fetch(now)
             if text is None:
                 break
@@ -275,7 +292,7 @@ class SimWorker:
                 self._busy.remove(slot)
         if self.draining and not self._is_closing:
             self._leave(now)
-        return min((slot.due for slot in self._busy), default=math.inf)
+        return math.inf
 
     def _fetch(self, now: float) -> str | None:
         """The next message, of each queue in turn."""
