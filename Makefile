@@ -7,12 +7,16 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+CYCLES ?= 20
+MINUTES ?= 60
+SEED ?= 1
+KINDS ?=
 PACKAGES := definitions/hedgerow workers/hedgerow_workers scheduler/hedgerow_scheduler
 # Alembic runs its migration scripts in an environment of its own; they can't be imported for doctests.
 PYTEST := $(BIN)/python -m pytest --doctest-modules --ignore-glob='*/metadata/migrations/*'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test acceptance check bench lint types types-all unit docs constraints wheel clean
+.PHONY: help demo dev test acceptance chaos soak check bench lint types types-all unit docs constraints wheel clean
 
 help:  ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -29,6 +33,12 @@ test: $(STAMP)  ## Run every test but the acceptance runs and the benchmarks.
 
 acceptance: $(STAMP)  ## Run what takes minutes: fair shares, rates and deploys on real processes, and the demo.
 	$(PYTEST) tests/acceptance -s --timeout 900
+
+chaos: $(STAMP)  ## Kill, freeze and cut off real processes: make chaos CYCLES=20 SEED=1 KINDS=worker_killed,valkey_flushed
+	PYTHONPATH=tests $(BIN)/python -m chaos --cycles $(CYCLES) --seed $(SEED) --kinds "$(KINDS)"
+
+soak: $(STAMP)  ## The same for as long as you like: make soak MINUTES=60 SEED=1
+	PYTHONPATH=tests $(BIN)/python -m chaos --minutes $(MINUTES) --seed $(SEED) --kinds "$(KINDS)"
 
 check: lint types unit  ## Format, lint, types, import contracts, doctests, unit and architecture tests.
 

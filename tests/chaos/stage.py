@@ -1,0 +1,224 @@
+"""The platform under chaos: its servers, two schedulers and the teams' workers as real processes, with a proxy before each server."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import redis
+from support.processes import descendants, eventually
+
+from chaos import workload
+from chaos.proxy import Network, Proxy
+from chaos.sink import Sink
+from hedgerow_scheduler.embedded import postgres, valkey
+from hedgerow_scheduler.embedded.accounts import forget_elsewhere
+from hedgerow_scheduler.embedded.children import Child, Launch
+from hedgerow_scheduler.embedded.homes import open_home
+from hedgerow_scheduler.embedded.servers import await_ready
+from hedgerow_scheduler.metadata import migrate
+
+SCHEDULERS = ("scheduler-1", "scheduler-2")
+WORKERS = {"north-1": "north", "north-2": "north", "south-1": "south"}
+DEPLOYMENT = "chaos"
+START_TRIES = 5
+
+
+@dataclass
+class Part:
+    """One process of the platform with the proxies through which it reaches the servers."""
+
+    name: str
+    launch: Launch
+    broker: Proxy
+    database: Proxy | None = None
+    child: Child | None = None
+    restarts: bool = True
+    unplanned: list[int] = field(default_factory=list)
+
+    @property
+    def pid(self) -> int:
+        """The process now; 0 when there is none."""
+        return self.child.pid if self.child is not None and self.child.poll() is None else 0
+
+
+class Stage:
+    """Everything that runs. `start` a stage, harm its parts, `revive` what ended; all of it is gone when the block of `stage()` ends."""
+
+    def __init__(self, root: Path, network: Network, environ: Mapping[str, str]) -> None:
+        self.root = root
+        self._network, self._environ = network, {**os.environ, **environ}
+        self.sink = Sink(root / "sink.jsonl")
+        self.servers: dict[str, Child] = {}
+        self.parts: dict[str, Part] = {}
+        self.urls: dict[str, str] = {}
+
+    # -- starting ----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Starts servers, schedulers and workers, and waits until every worker is known to the scheduler."""
+        home = self.root / ".hedgerow"
+        open_home(home)
+        for name, prepare in (("postgres", postgres.prepare), ("valkey", valkey.prepare)):
+            launch, self.urls[name] = prepare(home)
+            self.servers[name] = self._serving(launch)
+        migrate.upgrade(self.urls["postgres"])
+        places = workload.write(self.root, self.sink.path)
+        (self.root / "logs").mkdir()
+        for name in SCHEDULERS:
+            command = ["-m", "hedgerow_scheduler.service.main", "--root", str(self.root)]
+            self._add(name, command, database=True)
+        for name, team in WORKERS.items():
+            self._add(name, ["-m", "hedgerow.console", "worker", str(places[team])], database=False)
+        for part in self.parts.values():
+            part.child = Child(part.launch)
+        eventually(
+            lambda: self.ask("SELECT count(*) FROM workers WHERE state = 'ready'") == [(len(WORKERS),)], within=120
+        )
+
+    def _add(self, name: str, command: list[str], *, database: bool) -> None:
+        broker = Proxy(self._network, self._port("valkey"))
+        environ = {
+            **self._environ,
+            "HEDGEROW_NAME": DEPLOYMENT,
+            "HEDGEROW_BROKER": self._through(broker, "valkey"),
+            "HEDGEROW_STORAGE": str(self.root / "storage"),
+            "HEDGEROW_WORKER_STATE": str(self.root / "state"),
+            "PYTHONUNBUFFERED": "1",
+        }
+        proxy = None
+        if database:
+            proxy = Proxy(self._network, self._port("postgres"))
+            environ["HEDGEROW_DATABASE"] = self._through(proxy, "postgres")
+        launch = Launch(
+            name, [sys.executable, *command], self.root / "logs" / f"{name}.log", environ, ready=lambda _: True
+        )
+        self.parts[name] = Part(name, launch, broker, proxy)
+
+    def _port(self, server: str) -> int:
+        return int(urlsplit(self.urls[server]).port or 0)
+
+    def _through(self, proxy: Proxy, server: str) -> str:
+        return self.urls[server].replace(f":{self._port(server)}/", f":{proxy.port}/")
+
+    @staticmethod
+    def _serving(launch: Launch) -> Child:
+        child = Child(launch)
+        await_ready(child)
+        return child
+
+    # -- parts -------------------------------------------------------------------------------------------------------
+
+    def workers(self) -> list[Part]:
+        """The workers that run."""
+        return [part for name, part in self.parts.items() if name in WORKERS and part.pid]
+
+    def schedulers(self) -> list[Part]:
+        """The schedulers that run."""
+        return [part for name, part in self.parts.items() if name in SCHEDULERS and part.pid]
+
+    def leader(self) -> Part:
+        """The scheduler that leads."""
+
+        def find() -> Part | None:
+            holder = str(self.ask("SELECT holder FROM leader")[0][0])
+            return next((part for part in self.schedulers() if holder.endswith(f":{part.pid}")), None)
+
+        found = eventually(find, within=30, what="someone leads")
+        assert found is not None
+        return found
+
+    def proxies(self, server: str, names: tuple[str, ...] = ()) -> list[Proxy]:
+        """The proxies before `server` of these parts, or of all."""
+        parts = [part for name, part in self.parts.items() if not names or name in names]
+        found = [part.broker if server == "valkey" else part.database for part in parts]
+        return [proxy for proxy in found if proxy is not None]
+
+    def start_part(self, part: Part) -> None:
+        """Starts a part again that has ended."""
+        part.child = Child(part.launch)
+        part.restarts = True
+
+    def revive(self) -> None:
+        """Starts what has ended without anyone's doing, as a service manager would."""
+        for part in self.parts.values():
+            if part.restarts and part.child is not None and (status := part.child.poll()) is not None:
+                part.unplanned.append(status)
+                self.start_part(part)
+
+    # -- servers -----------------------------------------------------------------------------------------------------
+
+    def server_pid(self, server: str) -> int:
+        """The server itself, below its keeper."""
+        return int(json.loads((self.root / ".hedgerow" / f"{server}.pid.json").read_text())["pid"])
+
+    def restart_server(self, server: str) -> None:
+        """Starts a server again that was killed; tried again while what it left is in its way."""
+        child = self.servers[server]
+        child.wait(30)
+        for last in range(START_TRIES):
+            try:
+                self.servers[server] = self._serving(child.launch)
+                return
+            except Exception:
+                if last == START_TRIES - 1:
+                    raise
+                time.sleep(1)
+
+    def valkey(self) -> redis.Redis:
+        """A client of the broker past all proxies."""
+        return redis.Redis.from_url(self.urls["valkey"], socket_timeout=5)
+
+    def ask(self, statement: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """The rows of a query past all proxies."""
+        with psycopg.connect(self.urls["postgres"], connect_timeout=5, autocommit=True) as connection:
+            return connection.execute(statement, parameters).fetchall()
+
+    # -- ending ------------------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Ends everything, whatever state it is in; nothing of it is left."""
+        for part in self.parts.values():
+            part.restarts = False
+            if part.child is not None and part.pid:
+                below = descendants(part.pid)
+                os.kill(part.pid, signal.SIGKILL)
+                part.child.wait(10)
+                for process in below:
+                    if process.is_running():
+                        process.kill()
+        for child in self.servers.values():
+            child.terminate()
+        for child in self.servers.values():
+            if child.wait(20) is None:
+                child.kill()
+
+
+@contextmanager
+def stage(environ: Mapping[str, str] | None = None, *, keep: Callable[[], bool] = lambda: False) -> Iterator[Stage]:
+    """A stage in a new directory, which is removed at the end unless `keep` says otherwise."""
+    root = Path(tempfile.mkdtemp(prefix="hedgerow-chaos-"))
+    root.chmod(0o711)
+    with ExitStack() as stack:
+        network = stack.enter_context(Network())
+        found = Stage(root, network, environ or {})
+        try:
+            found.start()
+            yield found
+        finally:
+            found.stop()
+            if not keep():
+                forget_elsewhere(root / ".hedgerow" / "postgres")
+                shutil.rmtree(root, ignore_errors=True)
