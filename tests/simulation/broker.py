@@ -19,10 +19,11 @@ from simulation.valkey import Command, EntryId, Snapshot, Valkey
 # What goes wrong with every command, until the world says otherwise:
 # away        redis.ConnectionError, nothing lands
 # black_hole  redis.TimeoutError; drawn for each: it lands at once, when the fault ends, or never
+# flaky       drawn for each: it goes well, or as in a black hole
 # full        redis OutOfMemoryError on writes that need memory; reads and pops go on
 # read_only   redis ReadOnlyError on all writes
 # no_perm     redis NoPermissionError on everything
-Fault: TypeAlias = Literal["away", "black_hole", "full", "read_only", "no_perm"]
+Fault: TypeAlias = Literal["away", "black_hole", "flaky", "full", "read_only", "no_perm"]
 
 _GROWS = frozenset({"XADD", "SET", "HSET", "LPUSH"})
 _WRITES = _GROWS | {"XTRIM", "BLMPOP"}
@@ -132,7 +133,7 @@ class Link:
         fault = self.fault or broker.fault
         if fault == "away":
             raise redis.ConnectionError("Connection refused.")
-        if fault == "black_hole":
+        if fault == "black_hole" or (fault == "flaky" and broker.rng.random() < 0.5):
             self._lose(commands, self._late.append if self.fault else broker.late)
         answers = [broker.carry_out(command, fault) for command in commands]
         self._boundary("answer")

@@ -276,7 +276,7 @@ def test_while_the_disk_is_full_what_it_holds_is_still_sent_and_acknowledged(pla
     assert place.desk.acked[worker.id] == place.disk.left()[worker.id]
 
 
-FAULTS: tuple[Fault, ...] = ("away", "black_hole", "full", "read_only", "no_perm")
+FAULTS: tuple[Fault, ...] = ("away", "black_hole", "flaky", "full", "read_only", "no_perm")
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -294,6 +294,28 @@ def test_no_event_is_lost_by_a_broker_that_fails(fault: Fault, seed: int) -> Non
         place.settle()
     assert len({each.attempt_id for each in place.log}) == len(place.log)
     assert set(place.desk.ends()) == {each.attempt_id for each in place.log}
+
+
+def test_events_that_the_broker_forgot_come_again_at_once_when_they_are_asked_for(place: Place) -> None:
+    worker = place.worker()
+    place.live(1, acknowledge=False)
+    place.broker.forget()
+    place.desk.acked.clear()
+    place.live(2, acknowledge=False)
+    assert place.desk.acked == {}
+    place.desk.begin_epoch()
+    place.live(1)
+    assert place.desk.acked == {worker.id: 1}
+
+
+def test_events_of_which_no_one_has_heard_come_again_unasked(place: Place) -> None:
+    worker = place.worker()
+    worker.turn()
+    place.broker.forget()
+    place.live(8)
+    assert place.desk.acked == {}
+    place.live(8)
+    assert place.desk.acked == {worker.id: 1}
 
 
 @pytest.mark.parametrize("seed", range(5))
