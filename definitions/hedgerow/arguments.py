@@ -88,11 +88,15 @@ class Arguments:
         self.wrong(label, value, "Give True or False.")
         return default
 
-    def whole(self, label: str, value: object, default: int, least: int | None = None) -> int:
-        """A whole number, at least `least`."""
-        if isinstance(value, int) and not isinstance(value, bool) and (least is None or value >= least):
-            return value
-        self.wrong(label, value, "Give a whole number." if least is None else f"Give a whole number from {least} on.")
+    def whole(self, label: str, value: object, default: int, least: int | None = None, most: int | None = None) -> int:
+        """A whole number from `least` to `most`."""
+        fits = isinstance(value, int) and (least is None or value >= least) and (most is None or value <= most)
+        if fits and not isinstance(value, bool):
+            return value  # type: ignore[return-value]
+        upper = " on" if most is None else f" to {most:,}"
+        self.wrong(
+            label, value, "Give a whole number." if least is None else f"Give a whole number from {least}{upper}."
+        )
         return default
 
     def choice(self, label: str, value: object, choices: Sequence[T], default: T) -> T:

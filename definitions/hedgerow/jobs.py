@@ -47,6 +47,8 @@ def job(
         arguments.site,
         arguments.text("description", description),
         arguments.text_map("tags", tags or {}),
-        None if max_concurrent is None else arguments.whole("max_concurrent", max_concurrent, 1, least=1),
+        None
+        if max_concurrent is None
+        else arguments.whole("max_concurrent", max_concurrent, 1, least=1, most=1_000_000),
         tuple(arguments.problems),
     )

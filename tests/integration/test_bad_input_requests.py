@@ -199,7 +199,7 @@ REQUESTS: dict[str, tuple[dict[str, Any], list[str], str, str, str]] = {
         [],
         "HR-Q008",
         "0 steps at once",
-        "from 1 on",
+        "from 1 to",
     ),
     "a cap that is no number": ({"selection": ["numbers"], "max_concurrent": "many"}, [], "HR-Q301", "int", "openapi"),
     "a body of another form": ({"selection": "numbers"}, [], "HR-Q301", "'selection'", "openapi"),

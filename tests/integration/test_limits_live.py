@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 from support.locations import write_location
@@ -95,8 +96,10 @@ MISTAKES: list[tuple[str, dict[str, Any], int, str, str]] = [
     ("queue/sales/default", {"concurrency": 2.5}, 400, "HR-Q332", "whole number"),
     ("queue/sales/default", {"rate": "fast"}, 400, "HR-Q332", "20/s"),
     ("queue/sales/default", {"rate": 0}, 400, "HR-Q332", "pause it"),
-    ("queue/sales/default", {"rate": -3}, 400, "HR-Q332", "above zero"),
-    ("queue/sales/default", {"burst": 0.5}, 400, "HR-Q332", "at least 1"),
+    ("queue/sales/default", {"rate": -3}, 400, "HR-Q332", "once a year"),
+    ("queue/sales/default", {"rate": 1e-308}, 400, "HR-Q332", "once a year"),
+    ("queue/sales/default", {"rate": "0.0000000001/h"}, 400, "HR-Q332", "once a year"),
+    ("queue/sales/default", {"burst": 0.5}, 400, "HR-Q332", "Give 1 to"),
     ("queue/sales/default", {"weight": 2}, 400, "HR-Q332", "concurrency, rate"),
     ("queue/sales/default", {}, 400, "HR-Q332", "Give one of"),
     ("queue/sales/default", {"speed": 1}, 400, "HR-Q301", "speed"),
@@ -118,6 +121,14 @@ MISTAKES: list[tuple[str, dict[str, Any], int, str, str]] = [
     ("queue/sales/default", {"concurrency": 2, "author": ""}, 400, "HR-Q334", "who"),
     ("queue/sales/default", {"concurrency": 2, "reason": "x" * 501}, 400, "HR-Q334", "500"),
     ("queue/sales/default", {"concurrency": 2, "expires_in": "soon"}, 400, "HR-Q334", "2h"),
+    ("queue/sales/default", {"concurrency": 2, "expires_in": ""}, 400, "HR-Q334", "2h"),
+    (
+        "queue/sales/default",
+        {"concurrency": 2, "expires_in": "2h", "expires_at": "2030-01-01T00:00:00Z"},
+        400,
+        "HR-Q334",
+        "one of them",
+    ),
     ("queue/sales/default", {"concurrency": 2, "expires_at": "2020-01-01T00:00:00Z"}, 400, "HR-Q334", "ahead of now"),
     ("queue/sales/default", {"concurrency": 2, "expires_at": "2030-01-01T00:00:00"}, 400, "HR-Q334", "Z"),
     ("queue/sales/default", {"concurrency": 2, "expires_in": "9000d"}, 400, "HR-Q334", "over a year"),
@@ -167,6 +178,47 @@ def test_a_pause_holds_what_waits_a_lower_limit_drains_and_clearing_lets_it_go(p
     clear(place, "queue/sales/default")
     assert place.finished(run)["state"] == "succeeded"
     assert place.get("/limits/queue/sales/default")["drift"] == []
+
+
+def test_a_body_that_is_no_text_is_a_mistake_too(place: Town) -> None:
+    body = b'{"concurrency":3,"reason":"\xff","author":"ada"}'
+    answer = httpx.put(f"{place.platform.api_url}/api/v1/limits/queue/sales/default", content=body)
+    assert (answer.status_code, answer.json()["problems"][0]["code"]) == (400, "HR-Q301")
+
+
+@pytest.mark.parametrize("cap", [0, 2**31, 10**30])
+def test_a_run_with_an_impossible_cap_is_refused_and_harms_nobody(place: Town, cap: int) -> None:
+    request = {"selection": ["many"], "partitions": ["000"], "max_concurrent": cap, "author": "eve"}
+    status, answer = place.ask("POST", "/runs", request)
+    assert (status, answer["problems"][0]["code"]) in ((400, "HR-Q008"), (400, "HR-Q301")), answer
+    assert place.finished(place.launch("many", partitions=["000"]))["state"] == "succeeded"
+
+
+def test_what_is_overridden_but_declared_no_more_can_be_cleared(place: Town) -> None:
+    with psycopg.connect(place.platform.urls["database"]) as connection:
+        connection.execute(
+            "INSERT INTO limit_overrides (kind, name, field, value, author, reason) VALUES ('queue', 'sales/gone', 'rate', 1, 'ada', 'once')"
+        )
+    assert put(place, "queue/sales/gone", rate="5/s")[0] == 404
+    assert place.ask("GET", "/limits/queue/sales/gone")[0] == 200
+    clear(place, "queue/sales/gone")
+    assert place.ask("GET", "/limits/queue/sales/gone")[0] == 404
+
+
+def test_a_run_that_has_ended_can_not_be_limited(place: Town) -> None:
+    run = place.launch("many", partitions=["000"])
+    place.finished(run)
+    status, answer = put(place, f"run/{run}", concurrency=1)
+    assert (status, answer["problems"][0]["code"]) == (409, "HR-Q311")
+
+
+def test_a_number_that_is_none_is_refused_on_the_command_line(place: Town) -> None:
+    before = rows(place)
+    for number in ("nan", "inf", "-inf", "1_000", "None"):
+        done = place.cli("limits", "set", "queue", "sales/default", f"--concurrency={number}", "--reason", "slip")
+        assert done.returncode == 2
+        assert "HR-Q321" in done.stderr
+    assert rows(place) == before
 
 
 def test_an_override_ends_by_itself_and_the_record_says_so(place: Town) -> None:

@@ -17,6 +17,7 @@ _SECONDS = {
     "day": 86400,
 }
 MOST = 1_000_000  # starts per second, or at once: beyond it, a limit is a slip of the pen
+LEAST = 1 / (366 * 86_400)  # starts per second: below once a year, a pause is meant
 _RATE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*/\s*([a-z]+)\s*")
 
 
@@ -32,6 +33,8 @@ def parse_rate(text: str) -> float:
     rate = float(match[1]) / _SECONDS[match[2]]
     if rate <= 0:
         raise ValueError(f"{text!r} is a rate of nothing; use a number above zero, or leave the rate out for no limit")
+    if rate < LEAST:
+        raise ValueError(f"{text[:40]!r} is below once a year; to let nothing start, pause it")
     if rate > MOST:
         raise ValueError(f"{text[:40]!r} is above {MOST:,} per second; leave the rate out for no limit")
     return rate

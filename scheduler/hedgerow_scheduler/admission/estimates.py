@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from hedgerow_scheduler.admission.causes import Cause, CauseKind, duration
+from hedgerow_scheduler.limits.bucket import FAR_S
 
 _WHY_NOBODY_KNOWS: dict[CauseKind, str] = {
     "scheduler_down": "no scheduler leads",
@@ -45,6 +46,6 @@ def estimate(causes: Sequence[Cause], now: datetime) -> Estimate:
             return Estimate(None, f"When it starts nobody can tell: {why}.")
     if not holding:
         return Estimate(None, "")
-    due_s = max(0.0, *(cause.due_s or 0.0 for cause in holding))
+    due_s = min(FAR_S, max(0.0, *(cause.due_s or 0.0 for cause in holding)))
     told = f"in about {duration(due_s)}" if due_s >= 1 else "in a moment"
     return Estimate(now + timedelta(seconds=due_s), f"It starts {told}.")

@@ -75,9 +75,9 @@ def _paused(fact: LimitFact, now: datetime) -> Cause:
                 f", until {pause.expires_at.isoformat(timespec='seconds')}",
                 (pause.expires_at - now).total_seconds(),
             )
-    let_go = "queue resume" if fact.kind == "queue" else f"limits clear {fact.kind}"
+    let_go = f"queue resume {fact.name}" if fact.kind == "queue" else f"limits clear {fact.kind} {fact.name} paused"
     return Cause(
-        "paused", f"{_name(fact)} is paused{who}{until}.", f"Let it go on: `hedgerow {let_go} {fact.name}`.",
+        "paused", f"{_name(fact)} is paused{who}{until}.", f"Let it go on: `hedgerow {let_go} --reason …`.",
         _state(fact), due_s=due,
     )  # fmt: skip
 

@@ -16,11 +16,12 @@ from hedgerow.durations import parse_duration
 from hedgerow.errors import Problem, RequestError
 from hedgerow.settings.rates import parse_rate
 from hedgerow_scheduler.api.services import Services, full_run_id
+from hedgerow_scheduler.api.teams import find_team
 from hedgerow_scheduler.limits.bucket import TokenBucket
 from hedgerow_scheduler.limits.limit import LimitId, Values
 from hedgerow_scheduler.metadata import audit, limits
 from hedgerow_scheduler.metadata.read_limits import count_in_use, count_ready
-from hedgerow_scheduler.metadata.read_runs import read_caps
+from hedgerow_scheduler.metadata.read_runs import ENDED_RUNS, get_run, read_caps
 from hedgerow_scheduler.planning.rules import FIELDS, Override, Rules
 from hedgerow_scheduler.planning.tuning import check_circumstances, find_limit, mistakes, warnings
 
@@ -89,6 +90,8 @@ def show_limits(
             "HR-Q331", f"There is no kind of limit '{kind[:80]}'.", f"Kinds are: {', '.join(FIELDS)}."
         )
     with services.reading() as connection:
+        if team is not None:
+            find_team(connection, team)
         rules = _rules(services, connection)
         overridden: set[LimitId] = {(o.kind, o.name) for o in rules.overrides}  # type: ignore[misc]
         ids = sorted({*rules.known(), *overridden})
@@ -101,7 +104,7 @@ def show_limit(services: NamedDependency[Services], kind: FromPath[str], name: F
     """One limit."""
     with services.reading() as connection:
         rules = _rules(services, connection)
-        return _views(connection, rules, [_find(connection, rules, kind, name)])[0]
+        return _views(connection, rules, [_find(connection, rules, kind, name, with_leftovers=True)])[0]
 
 
 @put("/limits/{kind:str}/{name:path}", tags=["limits"], sync_to_thread=True)
@@ -115,8 +118,12 @@ def set_limit(
         id = _find(connection, rules, kind, name)
         now = _now(connection)
         problems = list(mistakes(rules, id, fields, now))
+        if kind == "run" and (run := get_run(connection, id[1])) is not None and run.state in ENDED_RUNS:
+            problems.append(Problem("HR-Q311", f"Run {run.id} has ended: {run.state}.", "There is nothing to limit."))
+        if data.expires_in is not None and data.expires_at is not None:
+            problems.append(Problem("HR-Q334", "Both expires_in and expires_at are given.", "Give one of them."))
         try:
-            expires_at = now + parse_duration(data.expires_in) if data.expires_in else data.expires_at
+            expires_at = data.expires_at if data.expires_in is None else now + parse_duration(data.expires_in)
         except (ValueError, OverflowError) as error:
             expires_at = None
             problems.append(Problem("HR-Q334", f"{error}.", 'Write it such as "2h".'))
@@ -145,7 +152,7 @@ def clear_limit(
     """Go back to what is declared. Nothing is changed, and nothing said against it, when nothing was overridden."""
     with services.writing() as connection:
         rules = _rules(services, connection)
-        id = _find(connection, rules, kind, name)
+        id = _find(connection, rules, kind, name, with_leftovers=True)
         unknown = [each for each in field or () if each not in FIELDS[id[0]]]
         problems = [
             Problem("HR-Q332", f"A {id[0]} limit has no '{each}'.", f"It has: {', '.join(FIELDS[id[0]])}.")
@@ -177,9 +184,10 @@ def _rules(services: Services, connection: Connection) -> Rules:
     return services.rules(connection).with_runs(read_caps(connection))
 
 
-def _find(connection: Connection, rules: Rules, kind: str, name: str) -> LimitId:
+def _find(connection: Connection, rules: Rules, kind: str, name: str, *, with_leftovers: bool = False) -> LimitId:
     name = name.strip("/")
-    return find_limit(rules, kind, name, {name: full_run_id(connection, name)} if kind == "run" else {})
+    runs = {name: full_run_id(connection, name)} if kind == "run" else {}
+    return find_limit(rules, kind, name, runs, with_leftovers=with_leftovers)
 
 
 def _fields(data: SetLimit) -> dict[str, float | None]:

@@ -83,6 +83,11 @@ def on_data_error(request: Request[Any, Any, Any], error: DataError) -> Response
     return answer((problem,), 400)
 
 
+def on_undecodable(_: Request[Any, Any, Any], __: UnicodeDecodeError) -> Response[Problems]:
+    """A body that is no text."""
+    return answer((Problem("HR-Q301", "The body is not UTF-8.", "Send JSON, encoded in UTF-8."),), 400)
+
+
 def on_recursion(_: Request[Any, Any, Any], __: RecursionError) -> Response[Problems]:
     """A body nested thousands of levels deep."""
     return answer((Problem("HR-Q301", "The body is nested too deeply.", "See /api/v1/openapi.json."),), 400)
@@ -200,5 +205,6 @@ HANDLERS: dict[int | type[Exception], Any] = {
     DBAPIError: on_database_error,
     PoolTimeout: on_database_error,
     RecursionError: on_recursion,
+    UnicodeDecodeError: on_undecodable,
     Exception: on_unexpected,
 }

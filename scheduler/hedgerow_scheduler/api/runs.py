@@ -29,6 +29,7 @@ from hedgerow_scheduler.api.services import Services, full_run_id
 from hedgerow_scheduler.lifecycle.states import ENDED, RETRYABLE, RunState, StepState
 from hedgerow_scheduler.metadata import audit, commands
 from hedgerow_scheduler.metadata.read_runs import (
+    ENDED_RUNS,
     RunDetail,
     StepDetail,
     get_run,
@@ -48,7 +49,6 @@ MAX_TEXT = 255
 MAX_PLAN_STEPS = 1000
 MAX_RETRIED = 10_000
 MAX_PRIORITY = 100
-ENDED_RUNS = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 
 PageSize = Annotated[int, QueryParameter(ge=1, le=1000, description="How many at most.")]
 Cursor = Annotated[str | None, QueryParameter(description="`next` of the page before.")]

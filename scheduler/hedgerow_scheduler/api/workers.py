@@ -15,7 +15,7 @@ from hedgerow.suggestion import did_you_mean
 from hedgerow_scheduler.api.bodies import DrainAccepted, DrainWorker
 from hedgerow_scheduler.api.services import Services
 from hedgerow_scheduler.api.teams import find_team
-from hedgerow_scheduler.metadata import commands
+from hedgerow_scheduler.metadata import audit, commands
 from hedgerow_scheduler.metadata.read_teams import Worker, list_workers
 
 WorkerId = Annotated[
@@ -50,6 +50,7 @@ def drain_worker(
     wanted = data or DrainWorker()
     with services.writing() as connection:
         found = _find_worker(connection, services, team, worker)
+        audit.write(connection, wanted.author, "drain", f"worker {found.id}", None, {"team": team}, wanted.reason)
         body = {"team": team, "worker": found.id, "reason": wanted.reason}
         return DrainAccepted(team, found.id, commands.write(connection, "drain_worker", body, wanted.author))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -18,6 +19,7 @@ from hedgerow_scheduler.cli.command import OK, Parser, add_author, add_json, aut
 from hedgerow_scheduler.cli.output import Output, clean
 
 KINDS = ("queue", "pool", "team", "run", "key")
+_PLAIN_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 FIELDS = ("concurrency", "rate", "burst", "weight", "minimum")
 NUMBER = 'a number, or "none" for no limit'
 
@@ -163,10 +165,9 @@ def set_limit(options: argparse.Namespace, output: Output) -> int:
 def _number(field: str, text: str) -> float | None:
     if text == "none":
         return None
-    try:
-        return float(text)
-    except ValueError:
-        raise RequestError.of("HR-Q321", f"--{field} is '{text}'.", f"Give {NUMBER}.") from None
+    if not _PLAIN_NUMBER.fullmatch(text):
+        raise RequestError.of("HR-Q321", f"--{field} is '{text[:80]}'.", f"Give {NUMBER}.")
+    return float(text)
 
 
 def _put(options: argparse.Namespace, output: Output, kind: str, name: str, body: dict[str, Any]) -> int:

@@ -14,7 +14,7 @@ from hedgerow.partitions.model import Partitions, StaticPartitions, TimePartitio
 from hedgerow.partitions.resolution import validate_mapping
 from hedgerow.protocol import events as ev
 from hedgerow.protocol.envelope import Envelope
-from hedgerow.settings.rates import MOST
+from hedgerow.settings.rates import LEAST, MOST
 
 MAX_ID = 200  # of a worker
 MAX_COUNT = 100_000  # of slots, in what a heartbeat says
@@ -84,6 +84,9 @@ def manifest_defect(manifest: Manifest, now: datetime) -> str | None:
     for limit in limits:
         if not _can_be_counted(limit):
             return f"the limits of {limit.name[:80]!r} are out of bounds"
+    for job in manifest.jobs:
+        if job.max_concurrent is not None and not 1 <= job.max_concurrent <= MAX_SLOTS:
+            return f"max_concurrent of job {job.name[:80]!r} is out of bounds"
     for computation in manifest.computations:
         if not computation.assets or computation.name != computation.assets[0]:
             return f"computation {computation.name[:80]!r} is not named by its first asset"
@@ -111,7 +114,7 @@ def _can_be_counted(limit: Queue | Pool) -> bool:
     slots = limit.slots if isinstance(limit, Pool) else limit.concurrency
     return (
         (slots is None or 1 <= slots <= MAX_SLOTS)
-        and (limit.rate_per_s is None or 0 < limit.rate_per_s <= MOST)
+        and (limit.rate_per_s is None or LEAST <= limit.rate_per_s <= MOST)
         and (limit.burst is None or 1 <= limit.burst <= MOST)
     )
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 # A quotient of floating point numbers may fall short of a whole token by less than this.
 ALMOST = 1e-9
+FAR_S = 10 * 366 * 86_400.0  # as far ahead as anything is told
 
 
 class TokenBucket:
@@ -41,11 +42,11 @@ class TokenBucket:
         self.tokens = min(self.burst, self.tokens + 1)
 
     def due(self, now: datetime) -> datetime | None:
-        """When the next token is there; None when there never will be one (rate 0)."""
+        """When the next token is there, at most ten years from now; None when there never will be one (rate 0)."""
         lacking = 1 - self.refill(now)
         if lacking <= ALMOST:
             return now
-        return now + timedelta(seconds=lacking / self.rate) if self.rate > 0 else None
+        return now + timedelta(seconds=min(lacking / self.rate, FAR_S)) if self.rate > 0 else None
 
     def change(self, rate: float, burst: float, now: datetime) -> None:
         """Another rate from `now` on: what was earned under the old one is kept, up to the new burst."""

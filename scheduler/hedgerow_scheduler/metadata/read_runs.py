@@ -10,10 +10,12 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, any_, func, literal, select
 
 from hedgerow.errors import Problem
+from hedgerow_scheduler.lifecycle.states import RunState
 from hedgerow_scheduler.metadata.read_rows import all_rows, id_bounds, one_row
 from hedgerow_scheduler.metadata.tables import attempts, check_results, commands, materializations, runs, steps
 
 MAX_MATCHES = 5
+ENDED_RUNS = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):

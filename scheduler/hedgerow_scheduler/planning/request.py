@@ -10,6 +10,8 @@ import msgspec
 from hedgerow.errors import RequestError
 from hedgerow.manifest.model import Job
 
+MAX_CAP = 1_000_000
+
 
 class PartitionRange(msgspec.Struct, frozen=True):
     """The partitions from `first` to `last`, both included."""
@@ -34,13 +36,13 @@ class RunRequest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown
 
 
 def check_cap(request: RunRequest) -> None:
-    """RequestError HR-Q008 when the request's `max_concurrent` is below 1."""
+    """RequestError HR-Q008 when the request's `max_concurrent` is not from 1 to `MAX_CAP`."""
     cap = request.max_concurrent
-    if cap is not None and cap < 1:
+    if cap is not None and not 1 <= cap <= MAX_CAP:
         raise RequestError.of(
             "HR-Q008",
             f"A run can't have {cap} steps at once.",
-            "Give max_concurrent from 1 on, or leave it out for no cap.",
+            f"Give max_concurrent from 1 to {MAX_CAP:,}, or leave it out for no cap.",
         )
 
 

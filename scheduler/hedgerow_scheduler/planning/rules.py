@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -25,6 +25,8 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "run": ("concurrency", "paused"),
     "key": ("concurrency",),
 }
+
+N = TypeVar("N", int, float)
 
 NOBODYS = Values(concurrency=0)  # a pool that nobody declares lets nobody out until someone does
 
@@ -106,7 +108,21 @@ class Rules:
             for field, override in self._fields.get((id[0], spec_name(id)), {}).items()
             if override.expires_at is None or now < override.expires_at
         }
-        return overridden(base, {field: override.value for field, override in fields.items()}) if fields else base
+        if not fields:
+            return base
+        return self._capped(id, overridden(base, {field: override.value for field, override in fields.items()}))
+
+    def _capped(self, id: LimitId, values: Values) -> Values:
+        """Operators may not exceed the platform's caps, also not by an override that is older than a cap."""
+        kind, name = id
+        slots, rate = None, None
+        if kind == "pool" and (cap := self.platform.caps.get(name)) is not None:
+            slots, rate = cap.slots, cap.rate_per_s
+        elif kind == "team" and (policy := self.platform.teams.get(name)) is not None:
+            slots = policy.max_slots
+        return msgspec.structs.replace(
+            values, concurrency=_at_most(values.concurrency, slots), rate=_at_most(values.rate, rate)
+        )
 
     def declared(self, id: LimitId) -> Values:
         """What a limit is set to without overrides; without limit when nobody declares it, but for pools, which then are closed."""
@@ -184,6 +200,11 @@ class Rules:
             value = key_of(limit.per, config, step.partition, computation.partitions, step.run.tags)
             keyed.append((("key", f"{step.team}/{limit.name}={value}"), 1, step.location))
         return (*own, *shape.pools, *keyed)
+
+
+def _at_most(value: N | None, cap: N | None) -> N | None:
+    """None is more than any number."""
+    return cap if value is None or (cap is not None and value > cap) else value
 
 
 def overridden(base: Values, fields: Mapping[str, float | None]) -> Values:

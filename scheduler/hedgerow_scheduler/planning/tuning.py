@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from hedgerow.errors import Problem, RequestError
+from hedgerow.settings.rates import LEAST
 from hedgerow.suggestion import did_you_mean
 from hedgerow_scheduler.limits.limit import LimitId
 from hedgerow_scheduler.planning.rules import FIELDS, Rules, overridden, queue_place
@@ -18,10 +19,11 @@ LONGEST = timedelta(days=365)
 MAX_REASON, MAX_AUTHOR = 500, 255
 
 
-def find_limit(rules: Rules, kind: str, name: str, runs: Mapping[str, str]) -> LimitId:
+def find_limit(rules: Rules, kind: str, name: str, runs: Mapping[str, str], *, with_leftovers: bool = False) -> LimitId:
     """The limit of a kind that `name` means; RequestError HR-Q331 when there is none.
 
     A queue may be named `team/queue` if only one location of the team has it; `runs` maps what a run is named by to its id.
+    `with_leftovers`: also one that nobody declares any more, but is overridden.
     """
     if kind not in FIELDS:
         raise RequestError.of(
@@ -30,6 +32,8 @@ def find_limit(rules: Rules, kind: str, name: str, runs: Mapping[str, str]) -> L
     if kind == "run":
         return ("run", runs[name])
     known = [id[1] for id in rules.known() if id[0] == kind]
+    if with_leftovers:
+        known += [override.name for override in rules.overrides if override.kind == kind]
     if name in known:
         return (kind, name)  # type: ignore[return-value]
     if kind == "queue" and name.count("/") == 1:
@@ -93,12 +97,16 @@ def _out_of_bounds(id: LimitId, fields: Mapping[str, float | None]) -> Iterator[
             )
         elif field == "minimum" and not (value == int(value) and 0 <= value <= MAX_CONCURRENCY):
             yield Problem("HR-Q332", f"The {what}.", f"Give a whole number from 0 to {MAX_CONCURRENCY:,}.")
-        elif field == "rate" and not 0 < value <= MAX_RATE:
+        elif field == "rate" and not LEAST <= value <= MAX_RATE:
             yield Problem(
-                "HR-Q332", f"The {what}.", 'Give starts above zero such as "20/s"; to let nothing start, pause it.'
+                "HR-Q332",
+                f"The {what}.",
+                f'Give starts such as "20/s", from once a year to {MAX_RATE:,.0f}/s; to let nothing start, pause it.',
             )
         elif field == "burst" and not 1 <= value <= MAX_BURST:
-            yield Problem("HR-Q332", f"The {what}.", "Give at least 1: below that nothing could ever start.")
+            yield Problem(
+                "HR-Q332", f"The {what}.", f"Give 1 to {MAX_BURST:,.0f}: below that nothing could ever start."
+            )
         elif field == "weight" and not WEIGHTS[0] <= value <= WEIGHTS[1]:
             yield Problem("HR-Q332", f"The {what}.", f"Give a weight from {WEIGHTS[0]:g} to {WEIGHTS[1]:g}.")
 
@@ -139,7 +147,7 @@ def check_circumstances(author: str, reason: str, now: datetime, expires_at: dat
         found.append(
             Problem(
                 "HR-Q334",
-                "A change needs a reason.",
+                f"The reason has {len(reason):,} characters." if reason.strip() else "A change needs a reason.",
                 f"Say why, in at most {MAX_REASON} characters: others will read it.",
             )
         )

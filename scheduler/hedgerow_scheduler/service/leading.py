@@ -83,10 +83,14 @@ def serve(
             log.info("leading in epoch %d with %d live runs", lead.epoch, len(loop.snapshot.runs))
             _lead(loop, inbox, listener, stopping)
         except (*OUTAGES, HedgerowError) as error:
+            metrics.terms.labels("failed").inc()
             log.warning("the term of epoch %d ends: %s", lead.epoch, _brief(error))
         except Exception:
+            metrics.terms.labels("defect").inc()
             log.exception("the term of epoch %d ends by a defect", lead.epoch)
             care.defect()
+        else:
+            metrics.terms.labels("told").inc()
         finally:
             metrics.is_leader.set(0)
             brokers.stop()

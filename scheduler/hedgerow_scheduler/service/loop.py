@@ -107,7 +107,7 @@ class Loop:
         """
         began = perf_counter()
         messages = self._care.portion(self._inbox.take())
-        quiet = not (messages or woken or self._more or self.snapshot.effects.revoke)
+        quiet = not (messages or woken or self._more or self.snapshot.effects.revoke or self._care.is_holding())
         if quiet and not self._is_due():
             return self._until_due()
         with self._store.transaction() as transaction:

@@ -257,7 +257,7 @@ CASES = {
         "takes no config",
         "hr.Config",
     ),
-    "a job without room for a step": ("HR-D012", "a = hr.job('n', 'x', max_concurrent=0)", 2, "=0", "from 1 on"),
+    "a job without room for a step": ("HR-D012", "a = hr.job('n', 'x', max_concurrent=0)", 2, "=0", "from 1 to 1,000,000"),
     "an unknown queue": ("HR-D019", "@hr.asset(queue='hevy')\ndef a(): ...", 2, "'hevy'", "[queues.hevy]"),
     "a generator": ("HR-D020", "@hr.asset\ndef a():\n    yield 1", 2, "generator", "multi_asset"),
     "an upstream named twice": ("HR-D021", "@hr.asset(deps=['x', hr.dep('x')])\ndef a(): ...", 2, "twice", "once"),

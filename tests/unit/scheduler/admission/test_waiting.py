@@ -118,7 +118,7 @@ def test_a_pause_names_who_why_and_until_when() -> None:
     pause = limit("pool", "snowflake", paused=True, overrides=(override("paused", 1.0, expires_at=until),))
     text = told(facts(limits=(pause,)))["paused"]
     assert 'Pool snowflake is paused by ada, 4 m 00 s ago: "month end", until 2024-05-01T13:00:00+00:00.' in text
-    assert "hedgerow limits clear pool snowflake" in text
+    assert "`hedgerow limits clear pool snowflake paused --reason …`" in text
 
 
 def test_a_limit_that_an_operator_changed_says_so() -> None:

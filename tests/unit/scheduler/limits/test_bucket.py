@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from itertools import accumulate
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.scheduling import NOW
@@ -117,3 +118,10 @@ def test_a_bucket_left_alone_fills_up_to_its_burst_and_no_further(rate: float, b
 
 def test_a_rate_of_nothing_is_never_due() -> None:
     assert TokenBucket(0.0, 1.0, 0.0, NOW).due(NOW) is None
+
+
+@pytest.mark.parametrize("rate", [5e-324, 1e-308, 1e-12])
+def test_a_rate_of_almost_nothing_is_due_far_ahead(rate: float) -> None:
+    due = TokenBucket(rate, 1.0, 0.0, NOW).due(NOW)
+    assert due is not None
+    assert timedelta(days=3600) < due - NOW < timedelta(days=3700)

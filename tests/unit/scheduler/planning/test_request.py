@@ -37,8 +37,9 @@ def test_a_run_of_exactly_a_job_takes_its_cap_unless_it_has_its_own(
     assert run_cap(RunRequest(selection, max_concurrent=own), CATALOG.jobs) == cap
 
 
-def test_a_run_without_room_for_a_step_is_refused() -> None:
+@pytest.mark.parametrize("cap", [-1, 0, 1_000_001, 2**31])
+def test_a_run_with_a_cap_out_of_bounds_is_refused(cap: int) -> None:
     with pytest.raises(RequestError) as caught:
-        plan_steps(CATALOG, RunRequest(("orders",), max_concurrent=0), NOW)
+        plan_steps(CATALOG, RunRequest(("orders",), max_concurrent=cap), NOW)
     assert caught.value.code == "HR-Q008"
-    assert "from 1 on" in caught.value.problems[0].remedy
+    assert "from 1 to 1,000,000" in caught.value.problems[0].remedy

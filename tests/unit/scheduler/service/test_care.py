@@ -32,8 +32,10 @@ def test_the_entry_at_which_two_terms_end_is_the_only_suspect() -> None:
     assert entries(care.portion([])) == ["2-0"]
     care.defect()
     care.begin_term()
+    assert entries(care.portion([batch(2, 3)])) == []
+    care.recorded()
     assert [care.suspects(entry) for entry in batch(1, 2, 3).entries] == [False, True, False]
-    assert entries(care.portion([batch(2, 3)])) == ["2-0"]
+    assert entries(care.portion([])) == ["2-0"]
     care.recorded()
     assert entries(care.portion([])) == ["3-0"]
     care.recorded()
@@ -49,3 +51,19 @@ def test_care_ends_when_all_that_waited_was_recorded() -> None:
     care.portion([batch(1)])
     care.recorded()
     assert entries(care.portion([batch(2, 3)])) == ["2-0", "3-0"]
+
+
+def test_no_entry_is_blamed_when_a_cycle_without_any_fails_too() -> None:
+    care = Care()
+    care.begin_term()
+    care.portion([batch(1, 2)])
+    care.defect()
+    for _ in range(3):
+        care.begin_term()
+        assert entries(care.portion([batch(1, 2)])) == ["1-0"]
+        care.defect()
+        care.begin_term()
+        assert entries(care.portion([batch(1, 2)])) == []
+        assert care.is_holding()
+        care.defect()
+    assert not any(care.suspects(entry) for entry in batch(1, 2).entries)
