@@ -13,13 +13,15 @@ from chaos.faults import KINDS, Blow
 from chaos.feeder import Feeder
 from chaos.history import Fault, History
 from chaos.record import read_history
-from chaos.recovery import BOUNDS_S, recovery_times
+from chaos.recovery import BOUNDS_S, is_owed, recovery_times
 from chaos.stage import Stage
 from chaos.workload import EXPECTED, TEAMS
 
 RESUME_S = 120.0  # after a fault is healed, things must have gone on by then
 END_S = 240.0  # after the last, every run must have ended by then
 SETTLE_S = 2.0
+LOST_S = 45.0  # a lost step runs again by then
+PATIENT = 0.7  # the share of killed workers after which nothing else happens until their steps run again
 TWO_AT_ONCE = 0.3  # the share of cycles with two faults together
 SHOWN = 8  # violations of which the history is printed
 
@@ -98,9 +100,17 @@ class Play:
         resumed = self._resumes(time.time())
         for fault in faults:
             self._faults.append(Fault(fault.kind, fault.target, fault.began, fault.healed, fault.pids, resumed))
+        if kinds == ["worker_killed"] and self._random.random() < PATIENT:
+            self._run_again(self._faults[-1])
         told = "; ".join(f"{f.kind} {f.target} for {f.healed - f.began:.1f} s".replace("  ", " ") for f in faults)
         after = f"went on after {resumed - faults[-1].healed:.1f} s" if resumed else "STANDS STILL"
         print(f"cycle {number:>3}: {told}; {after}", flush=True)
+
+    def _run_again(self, killed: Fault) -> None:
+        """Waits until what ran in a killed worker runs again."""
+        until = time.monotonic() + LOST_S
+        while time.monotonic() < until and is_owed(killed, self._stage.sink.executions()):
+            self._pause(0.5)
 
     def _pause(self, seconds: float) -> None:
         until = time.monotonic() + seconds

@@ -14,6 +14,8 @@ from hedgerow_scheduler.metadata.runs import request_run
 from hedgerow_scheduler.planning.request import RunRequest
 
 LOOK_S = 0.2
+YOUNG_S = 15  # runs that last longer wait for a lost worker's lease, and make room for others meanwhile
+MOST = 60
 
 
 class Feeder:
@@ -45,12 +47,19 @@ class Feeder:
             count = connection.exec_driver_sql("SELECT count(*) FROM runs WHERE state IN ('requested', 'running')")
             return int(count.scalar_one())
 
+    def _has_room(self) -> bool:
+        with self._engine.connect() as connection:
+            young = f"count(*) FILTER (WHERE created_at > now() - interval '{YOUNG_S} s')"
+            statement = f"SELECT count(*), {young} FROM runs WHERE state IN ('requested', 'running')"
+            live, lately = connection.exec_driver_sql(statement).one()
+        return bool(lately < self._live and live < MOST)
+
     def _run(self) -> None:
         number = 0
         drawn = workload.draw(number, self._random)
         while not self._stopping.wait(LOOK_S):
             try:
-                while self.live() < self._live and not self._stopping.is_set():
+                while self._has_room() and not self._stopping.is_set():
                     selection, lane, assets = drawn
                     with self._engine.begin() as connection:
                         request = RunRequest(selection, partitions=(lane,))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 from chaos.history import Execution, Fault, History
 
 BOUNDS_S = {"worker_killed": 35.0, "runner_killed": 2.0, "leader_killed": 5.0, "worker_drained": 5.0}
+SILENT_S = 1.0  # a step at work is heard of more often than this
 
 
 def recovery_times(history: History) -> dict[str, list[float]]:
@@ -39,18 +41,28 @@ def recovery_times(history: History) -> dict[str, list[float]]:
     return dict(found)
 
 
-def again(fault: Fault, by_step: dict[tuple[str, str], list[Execution]]) -> list[float]:
-    """For each step that a fault ended in the middle: after how many seconds it began again."""
+def again(fault: Fault, by_step: Mapping[tuple[str, str], Sequence[Execution]]) -> list[float]:
+    """For each step that a fault ended in the middle and that began again: after how many seconds."""
     found = []
     for executions in by_step.values():
-        for execution in executions:
-            befallen = {execution.runner, execution.worker} & set(fault.pids)
-            if not befallen or execution.how or not execution.began <= fault.began <= execution.last + 1.0:
-                continue
+        for execution in (each for each in executions if _befell(fault, each)):
             later = [each.began for each in executions if each.attempt > execution.attempt]
             if later:
                 found.append(max(0.0, min(later) - fault.began))
     return found
+
+
+def is_owed(fault: Fault, executions: Sequence[Execution]) -> bool:
+    """Whether a step that a fault ended in the middle has not begun again."""
+    newest: dict[tuple[str, str], int] = {}
+    for each in executions:
+        newest[each.run, each.asset] = max(each.attempt, newest.get((each.run, each.asset), 0))
+    return any(_befell(fault, each) and newest[each.run, each.asset] == each.attempt for each in executions)
+
+
+def _befell(fault: Fault, execution: Execution) -> bool:
+    hit = {execution.runner, execution.worker} & set(fault.pids)
+    return bool(hit) and not execution.how and execution.began <= fault.began <= execution.last + SILENT_S
 
 
 def left(fault: Fault, history: History) -> list[float]:

@@ -11,7 +11,8 @@ from chaos import sink
 from chaos.history import Expectation, Rule
 
 TEAMS = ("north", "south")
-LANES = 6
+LANES = 60  # so that runs seldom wait for each other
+KEYS = tuple(f"lane{number:02}" for number in range(LANES))
 DOOMED_EVERY = 4  # one run in so many also makes what is bound to fail
 
 PLATFORM = """
@@ -35,9 +36,9 @@ HEAD = """
     from pathlib import Path
 
     import hedgerow as hr
-    from sink import SINK, work
+    from sink import LANE_KEYS, SINK, work
 
-    LANES = hr.static("lane0", "lane1", "lane2", "lane3", "lane4", "lane5")
+    LANES = hr.static(*LANE_KEYS)
 
     def first_time(ctx):
         try:
@@ -74,6 +75,10 @@ NORTH = """
 """
 
 SOUTH = """
+    @hr.asset(partitions=LANES, group="main")
+    def south_quick(ctx: hr.Context, north_seed: dict) -> dict:
+        return work(ctx, random.uniform(0.01, 0.2), [("north_seed", north_seed)])
+
     @hr.asset(partitions=LANES, group="main", queue="narrow")
     def south_narrow(ctx: hr.Context, north_quick: dict) -> dict:
         return work(ctx, random.uniform(0.05, 0.5), [("north_quick", north_quick)])
@@ -115,7 +120,7 @@ burst = 2
 MAIN = frozenset(
     {
         *("north_seed", "north_quick", "north_metered", "north_flaky", "north_alone", "north_long"),
-        *("south_narrow", "south_rated", "south_metered", "south_alone", "south_total"),
+        *("south_quick", "south_narrow", "south_rated", "south_metered", "south_alone", "south_total"),
     }
 )
 DOOMED = frozenset({"south_doomed", "south_after"})
@@ -138,13 +143,13 @@ def write(root: Path, sink_file: Path) -> dict[str, Path]:
     places = {}
     for team, code, extra in (("north", NORTH, ""), ("south", SOUTH, QUEUES)):
         places[team] = write_location(root / team, team, HEAD + code, slots=3, extra=extra)
-        (places[team] / "sink.py").write_text(sink.module(sink_file))
+        (places[team] / "sink.py").write_text(sink.module(sink_file) + f"\n\nLANE_KEYS = {KEYS!r}\n")
     return places
 
 
 def draw(number: int, random: Random) -> tuple[tuple[str, ...], str, frozenset[str]]:
     """The next run: its selection, its partition, and the assets that it is to make."""
-    lane = f"lane{random.randrange(LANES)}"
+    lane = random.choice(KEYS)
     if number % DOOMED_EVERY == DOOMED_EVERY - 1:
         return ("group:main", "group:doomed"), lane, MAIN | DOOMED
     return ("group:main",), lane, MAIN
