@@ -221,14 +221,14 @@ def pool_slots_by_an_operator(town: Town) -> Situation:
     says = (
         "Pool snowflake has 1 slot",
         'from 2 to 1 by ada: "month end"',
-        "needs 2: it can never start",
+        "needs 2: it can't start until there are more",
         "--concurrency 2",
     )
     return Situation(name(town.make("pooled1")), says, first.steps[0], "pool_limited", limit=("pool", "snowflake", 1))
 
 
 def pool_slots_of_a_need_too_large(town: Town) -> Situation:
-    says = ("Pool snowflake has 2 slots, and the step needs 4: it can never start", "--concurrency 4")
+    says = ("Pool snowflake has 2 slots, and the step needs 4: it can't start until there are more", "--concurrency 4")
     return Situation(name(town.make("greedy")), says, None, "pool_limited", limit=("pool", "snowflake", 0))
 
 
@@ -373,7 +373,7 @@ def test_whoever_asks_is_told_the_cause_and_the_holder(
     assert explain.main([situation.step]) == 0
     text = capsys.readouterr().out
     assert [words for words in situation.says if words not in text] == [], text
-    if situation.holder is not None and "it can never start" not in text:
+    if situation.holder is not None and "it can't start until there are more" not in text:
         assert situation.holder.name in text
 
     value = town.draw()

@@ -213,9 +213,12 @@ class Trial:
                 return True
             if values.get("rate") is not None and limit is not None and not limit.has_token(self.world.now):
                 return True
-            if limit is not None and limit.reserved_for is not None:
-                group = limit.reserved_for  # which waits, and for this limit alone
-                return bool(group.size and group.hungry_since <= self.world.now - timedelta(minutes=5))
+            group = limit.reserved_for if limit is not None else None
+            if group is not None and group is not step.ticket.group and values.get("concurrency") is not None:
+                kept = sum(needed for each, needed in group.needs if each is limit)
+                waits = bool(group.size and group.hungry_since <= self.world.now - timedelta(minutes=5))
+                if waits and used[id] + slots + kept > values["concurrency"]:
+                    return True
         return False
 
     # -- what happens ------------------------------------------------------------------------------------------------

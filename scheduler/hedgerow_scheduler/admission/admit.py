@@ -69,13 +69,15 @@ class Admission:
                 continue
             room = Room(snapshot, place, there, (line.name for line in lines), out[place], alone=self.max_batch == 1)
             turns.append(PlaceTurns(cycle, place, lines, room, self._queue_turns[place]))
-        snapshot.limits.end_idle_reservations()
+        snapshot.limits.reservations.begin(now)
         snapshot.limits.release(now)
         for turn in turns:
             turn.begin()
         _take_turns(turns)
         for turn in turns:
             turn.end()
+        if snapshot.limits.reservations.end_idle(now):
+            cycle.due = now  # those that were refused for it come in the next cycle, at once
         self.due = earliest(cycle.due, snapshot.limits.next_token(now))
         return cycle.grants
 

@@ -15,7 +15,7 @@ from hedgerow_scheduler.admission.room import Room
 from hedgerow_scheduler.lifecycle.model import Step
 from hedgerow_scheduler.lifecycle.states import StepState
 from hedgerow_scheduler.lifecycle.waits import Cause
-from hedgerow_scheduler.limits.backlog import AGEING, Group, Line, Place, RunLine, bands_risen
+from hedgerow_scheduler.limits.backlog import Group, Line, Place, RunLine, bands_risen
 from hedgerow_scheduler.limits.fairness import FairShares
 from hedgerow_scheduler.limits.limit import Holding, Limit, Need
 from hedgerow_scheduler.planning.catalog import PublishedManifest
@@ -104,9 +104,8 @@ class PlaceTurns:
         below, lead, passed_over_since = 1, 0.0, lane.waiting_since
         for (limit, _), sharer in _shared(group):
             passed_over_since = max(passed_over_since, limit.last_served.get(sharer, passed_over_since))
-            weight = team.weight if _is_between_teams(limit) else 1.0
-            lead = max(lead, limit.fair.lead(sharer, weight))
-            if team.minimum and _is_between_teams(limit) and limit.by_sharer[sharer] < team.minimum:
+            lead = max(lead, limit.fair.lead(sharer, group.weight_at(limit)))
+            if team.minimum and limit.is_between_teams and limit.by_sharer[sharer] < team.minimum:
                 below = 0
         urgency = lane.urgency + bands_risen(passed_over_since, self.cycle.now)
         return (-urgency, below, lead, self._heap[0][0][3], self.place)
@@ -175,21 +174,16 @@ class PlaceTurns:
             self._grant(another, manifest, holding)
 
     def _refusal(self, group: Group) -> tuple[Limit, Cause] | None:
+        reservations, now = self.cycle.snapshot.limits.reservations, self.cycle.now
         for limit, slots in group.needs:
-            cause = limit.refusal(slots, self.cycle.now)
-            if cause is None and _is_reserved(limit, group):
-                cause = Cause.POOL_SLOTS
+            cause = limit.refusal(slots, now)
+            if cause is None and limit.reserved_for is not None and reservations.refuses(limit, slots, group):
+                cause = limit.full
             if cause is not None:
-                if cause is Cause.POOL_SLOTS and slots > 1:
-                    self._reserve(limit, group)
+                if cause is Cause.POOL_SLOTS:
+                    reservations.ask(limit, group, now)
                 return limit, cause
         return None
-
-    def _reserve(self, limit: Limit, group: Group) -> None:
-        """A group that needs several slots would wait for ever while others take them one by one: after a while they must not."""
-        group.hungry_since = group.hungry_since or self.cycle.now
-        if limit.reserved_for is None and self.cycle.now - group.hungry_since >= AGEING:
-            self.cycle.snapshot.limits.reserve(limit, group)
 
     def _take(
         self, group: Group, line: RunLine, like: tuple[str, str] | None
@@ -261,19 +255,17 @@ class PlaceTurns:
         holding = Holding(
             ((line.limit, 1), (line.team_limit, 1), *group.needs), (line.name[2], location, *group.sharers)
         )
-        weight = line.team_limit.values.weight
         for (limit, slots), sharer in zip(holding.needs, holding.sharers, strict=True):
             book.take_token(limit, now)
             if limit.is_shared and limit.id[0] in ("pool", "team"):
-                limit.fair.serve(sharer, slots, weight if _is_between_teams(limit) else 1.0)
+                serve = limit.fair.serve_apart if limit.reserved_for is group else limit.fair.serve
+                serve(sharer, slots, group.weight_at(limit))
                 limit.last_served[sharer] = now
-            if limit.reserved_for is group:
-                book.end_reservation(limit)
-                self.cycle.due = now  # those that were refused for it come in the next cycle, at once
         self._queues.serve(line.name[2])
         lane.fair.serve(step.run.id)
         lane.waiting_since = now
-        group.hungry_since = None
+        if book.reservations.use(group):
+            self.cycle.due = now  # those that were refused for it come in the next cycle, at once
         return holding
 
     def _charge(self, group: Group, step: Step) -> None:
@@ -323,17 +315,6 @@ def _shared(group: Group) -> list[tuple[Need, str]]:
     if line.team_limit.is_shared:
         shared.append(((line.team_limit, 1), line.name[1]))
     return shared
-
-
-def _is_between_teams(limit: Limit) -> bool:
-    """Whether teams share the limit; else the locations of one team do."""
-    return limit.id[0] == "pool" and "/" not in limit.id[1]
-
-
-def _is_reserved(limit: Limit, group: Group) -> bool:
-    """Whether the limit's free slots are kept for another group, which nothing but this limit holds up."""
-    other: Group | None = limit.reserved_for
-    return other is not None and other is not group and other.waits_only_for(limit)
 
 
 def earliest(one: datetime | None, other: datetime | None) -> datetime | None:

@@ -89,7 +89,7 @@ def _full(fact: LimitFact, most: int, now: datetime) -> Cause:
         raised = f"Raise it: `hedgerow limits set {fact.kind} {fact.name} --concurrency {fact.slots} --reason …`"
         return Cause(
             kind,
-            f"{_name(fact)} {nothing}{changed}, and the step needs {fact.slots}: it can never start.",
+            f"{_name(fact)} {nothing}{changed}, and the step needs {fact.slots}: it can't start until there are more.",
             raised + (", or have the asset use fewer slots." if fact.slots > 1 else "."),
             _state(fact),
             fact.holders,

@@ -87,6 +87,7 @@ def manifest_defect(manifest: Manifest, now: datetime) -> str | None:
     for job in manifest.jobs:
         if job.max_concurrent is not None and not 1 <= job.max_concurrent <= MAX_SLOTS:
             return f"max_concurrent of job {job.name[:80]!r} is out of bounds"
+    slots = {pool.name: pool.slots for pool in manifest.pools if pool.slots is not None}
     for computation in manifest.computations:
         if not computation.assets or computation.name != computation.assets[0]:
             return f"computation {computation.name[:80]!r} is not named by its first asset"
@@ -96,6 +97,11 @@ def manifest_defect(manifest: Manifest, now: datetime) -> str | None:
                 return f"computation '{computation.name}' and asset {key[:80]!r} do not fit each other"
         if why := _uses_defect(computation):
             return f"{why} of '{computation.name}' is out of bounds"
+        for use in computation.pools:
+            if use.slots > slots.get(use.pool, use.slots):
+                return (
+                    f"'{computation.name}' asks for {use.slots} slots of pool '{use.pool}', which has {slots[use.pool]}"
+                )
         if computation.priority not in PRIORITIES:
             return f"the priority of '{computation.name}' is out of bounds"
         if (

@@ -10,19 +10,18 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import count
 from typing import TypeAlias
 
 from hedgerow_scheduler.lifecycle.model import Run, Step
 from hedgerow_scheduler.lifecycle.states import StepState
 from hedgerow_scheduler.lifecycle.waits import Cause, WaitClock
-from hedgerow_scheduler.limits.fairness import FairShares
+from hedgerow_scheduler.limits.fairness import AGEING, FairShares
 from hedgerow_scheduler.limits.limit import Limit, Need
 
 QueueName: TypeAlias = tuple[str, str, str]  # (team, location, queue)
 Place: TypeAlias = tuple[str, str]  # (team, location)
-AGEING = timedelta(minutes=5)  # a lane that is passed over for so long rises by one band
 
 
 def queue_of(step: Step) -> QueueName:
@@ -66,10 +65,11 @@ class Group:
     """Steps of one lane that need the same limits. `own` is what holds all of them up, `TURN` when nothing but the order does.
 
     `signature` tells groups apart, `needs` are the limits beyond queue and team, `sharers` who is charged for each of these.
+    `hungry_since` is when a limit first had too few slots free for it; `reserving` the one of which some are kept for it.
     """
 
     __slots__ = ("_heap", "_lines", "arrivals", "clock", "computations", "hungry_since", "lane", "needs", "own", "parked_on",
-                 "sharers", "signature", "size")  # fmt: skip
+                 "reserving", "sharers", "signature", "size")  # fmt: skip
 
     def __init__(
         self, lane: Lane, signature: object, needs: tuple[Need, ...], sharers: tuple[str, ...], now: datetime
@@ -79,6 +79,7 @@ class Group:
         self.own = Cause.TURN
         self.parked_on: Limit | None = None
         self.hungry_since: datetime | None = None
+        self.reserving: Limit | None = None
         self.clock = WaitClock(now, lane.line.cause or Cause.TURN)
         self.arrivals: deque[Ticket] = deque()
         self.computations: set[str] = set()
@@ -126,8 +127,20 @@ class Group:
         self.own = cause
         self.clock.mark(self.cause, now)
 
+    def slots_of(self, limit: Limit) -> int:
+        """How many slots of a limit it needs."""
+        return sum(slots for each, slots in self.needs if each is limit)
+
+    def sharer_at(self, limit: Limit) -> str:
+        """Who is charged for a limit that it needs."""
+        return next(sharer for (each, _), sharer in zip(self.needs, self.sharers, strict=True) if each is limit)
+
+    def weight_at(self, limit: Limit) -> float:
+        """The weight of its turns for a limit."""
+        return self.lane.line.team_limit.values.weight if limit.is_between_teams else 1.0
+
     def waits_only_for(self, limit: Limit) -> bool:
-        """Whether steps wait here that nothing but `limit` holds up."""
+        """Whether steps wait here that no queue holds up, and no limit other than this."""
         return self.size > 0 and self.lane.line.cause is None and self.parked_on in (None, limit)
 
     def oldest(self) -> datetime | None:

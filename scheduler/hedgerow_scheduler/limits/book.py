@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from hedgerow_scheduler.lifecycle.changes import BucketLevel
 from hedgerow_scheduler.lifecycle.waits import Cause
 from hedgerow_scheduler.limits.bucket import TokenBucket
 from hedgerow_scheduler.limits.limit import Holding, Limit, LimitId, Values
-
-if TYPE_CHECKING:
-    from hedgerow_scheduler.limits.backlog import Group
+from hedgerow_scheduler.limits.reservations import Reservations
 
 
 class LimitBook:
@@ -30,7 +27,7 @@ class LimitBook:
         self._freed: dict[Limit, None] = {}
         self._throttling: dict[Limit, None] = {}
         self._dirty: dict[Limit, None] = {}
-        self._reserved: dict[Limit, None] = {}
+        self.reservations = Reservations(self.look_again)
 
     def get(self, id: LimitId) -> Limit:
         """The limit of this id, taken up when it is first asked for."""
@@ -85,29 +82,16 @@ class LimitBook:
         """An attempt of a holding has ended."""
         if holding.leave():
             for limit, _ in holding.needs:
-                if limit.parked:
-                    self._freed[limit] = None
+                self.look_again(limit)
 
     def refused(self, limit: Limit) -> None:
         """Its rate has refused someone, who is parked on it."""
         self._throttling[limit] = None
 
-    def reserve(self, limit: Limit, group: Group) -> None:
-        """The limit's free slots are kept for a group."""
-        limit.reserved_for = group
-        self._reserved[limit] = None
-
-    def end_reservation(self, limit: Limit) -> None:
-        """Nothing is kept any more: those that were refused for it are looked at again."""
-        limit.reserved_for = None
-        self._reserved.pop(limit, None)
-        self._freed[limit] = None
-
-    def end_idle_reservations(self) -> None:
-        """What is kept for a group that something else holds up, or in which nothing waits any more, is for everyone again."""
-        for limit in list(self._reserved):
-            if not limit.reserved_for.waits_only_for(limit):
-                self.end_reservation(limit)
+    def look_again(self, limit: Limit) -> None:
+        """Those that it refused may come again."""
+        if limit.parked:
+            self._freed[limit] = None
 
     def release(self, now: datetime) -> None:
         """Lets every group be looked at again that was parked on a limit which may let someone out now."""

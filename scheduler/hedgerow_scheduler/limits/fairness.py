@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from datetime import timedelta
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 
+AGEING = timedelta(minutes=5)  # who is passed over for so long rises by one band of priority
 PRUNE_AT = 1024
 
 
@@ -49,6 +51,12 @@ class FairShares(Generic[Key]):
         """The key's present service costs so much more than was said."""
         start, before, weight = self._last[key]
         self._last[key] = (start, before + cost, weight)
+
+    def serve_apart(self, key: Key, cost: float, weight: float = 1.0) -> None:
+        """The key is served out of its turn, or has let a turn pass for which others had to wait: it costs as much, and virtual
+        time stands, so that the others lose nothing of what they have coming.
+        """
+        self._last[key] = (self.start(key, weight), cost, weight)
 
     def _prune(self) -> None:
         """Forgets those whose last service is over in virtual time: they stand as if they had never been here."""

@@ -50,7 +50,7 @@ class Limit:
     `parked` are the groups of the backlog that wait for this limit.
     """
 
-    __slots__ = ("__weakref__", "bucket", "by_sharer", "dirty", "fair", "id", "last_served", "parked", "reserved_for", "throttled_s",
+    __slots__ = ("__weakref__", "bucket", "by_sharer", "dirty", "fair", "id", "last_served", "not_kept_before", "parked", "reserved_for", "throttled_s",
                  "throttled_since", "used", "values")  # fmt: skip
 
     def __init__(self, id: LimitId, values: Values = NO_LIMIT) -> None:
@@ -63,7 +63,8 @@ class Limit:
         self.bucket: TokenBucket | None = None
         self.dirty = False  # the bucket's rate has changed
         self.parked: dict[Any, None] = {}
-        self.reserved_for: Any = None  # a group that waited too long for many slots: others take none meanwhile
+        self.reserved_for: Any = None  # a group that waited too long for many slots, which are kept for it
+        self.not_kept_before: dict[str, datetime] = {}  # by sharer for which slots were kept to no purpose
         self.throttled_since: datetime | None = None
         self.throttled_s = 0.0
 
@@ -80,13 +81,23 @@ class Limit:
         """Whether several may compete for its slots or tokens, so that turns must be taken."""
         return self.values.concurrency is not None or self.values.rate is not None
 
+    @property
+    def full(self) -> Cause:
+        """What those wait for that find too few of its slots free."""
+        return _FULL[self.id[0]]
+
+    @property
+    def is_between_teams(self) -> bool:
+        """Whether teams share it, by their weights; else the locations of one team do."""
+        return self.id[0] == "pool" and "/" not in self.id[1]
+
     def refusal(self, slots: int, now: datetime) -> Cause | None:
         """Why it does not let out a holding of so many slots; None when it does."""
         values = self.values
         if values.paused:
             return Cause.PAUSED
         if values.concurrency is not None and self.used + slots > values.concurrency:
-            return _FULL[self.id[0]]
+            return self.full
         if values.rate is not None and not self.bucket_at(now).has(now):
             return _TOO_OFTEN[self.id[0]]
         return None

@@ -12,7 +12,8 @@ from hedgerow.manifest.model import Pool, PoolUse, Queue
 from hedgerow.partitions.model import StaticPartitions
 from hedgerow.settings.platform import TeamPolicy
 from hedgerow_scheduler.lifecycle.model import Attempt, Run
-from hedgerow_scheduler.limits.backlog import AGEING, Group
+from hedgerow_scheduler.limits.backlog import Group
+from hedgerow_scheduler.limits.fairness import AGEING
 from hedgerow_scheduler.planning.limiting import prioritise, use_overrides
 from hedgerow_scheduler.planning.rules import Override, PlatformLimits
 
@@ -237,7 +238,7 @@ def test_what_was_kept_for_a_step_that_leaves_goes_to_those_that_were_refused_fo
     assert [attempt.step.computation for attempt in world.cycle()] == ["small", "small"]
 
 
-def test_slots_left_beside_a_step_that_needs_many_go_out_in_the_next_cycle() -> None:
+def test_slots_beside_those_that_are_kept_go_out_meanwhile() -> None:
     smalls = asset("small", partitions=SOME, pools=(PoolUse("dw"),), priority=9)
     world = World(manifest("ada", smalls, asset("large", pools=(PoolUse("dw", 3),)), pools=(Pool("dw", 4),)))
     world.beat("ada", slots=50)
@@ -250,9 +251,8 @@ def test_slots_left_beside_a_step_that_needs_many_go_out_in_the_next_cycle() -> 
     out = [*out[1:], *ended(world, out[0])]
     world.begin(*out)
     world.finish(*out)
-    assert [attempt.step.run for attempt in world.cycle()] == [large]
-    assert world.admission.due == world.now
-    assert [attempt.step.computation for attempt in world.cycle()] == ["small"]
+    assert [attempt.step.computation for attempt in world.cycle()] == ["small", "large"]
+    assert states(large) == ["dispatched"]
 
 
 def test_who_spreads_its_steps_over_many_queues_gets_no_more_turns() -> None:

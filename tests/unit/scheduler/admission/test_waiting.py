@@ -130,7 +130,7 @@ def test_a_limit_that_an_operator_changed_says_so() -> None:
 
 def test_a_need_that_can_never_be_met_says_what_to_do() -> None:
     small = told(facts(limits=(limit("pool", "gpu", concurrency=2, slots=4),)))["pool_slots"]
-    assert "Pool gpu has 2 slots, and the step needs 4: it can never start." in small
+    assert "Pool gpu has 2 slots, and the step needs 4: it can't start until there are more." in small
     assert "hedgerow limits set pool gpu --concurrency 4" in small
     nobody = told(facts(limits=(limit("pool", "sales/dw", concurrency=0, known=False),)))["pool_slots"]
     assert "Pool 'dw' is declared by nobody" in nobody

@@ -297,6 +297,13 @@ def test_a_manifest_whose_limits_can_not_be_counted_is_refused(limits: dict[str,
     assert "out of bounds" in defect
 
 
+def test_a_step_that_asks_for_more_of_a_pool_than_its_own_manifest_declares_is_refused() -> None:
+    greedy = asset("x", pools=(model.PoolUse("own", 3), model.PoolUse("dw", 1_000)))
+    defect = manifest_defect(manifest("sales", greedy, pools=(model.Pool("own", 2),)), NOW)
+    assert defect == "'x' asks for 3 slots of pool 'own', which has 2"
+    assert manifest_defect(manifest("sales", greedy, pools=(model.Pool("own", 3),)), NOW) is None
+
+
 def test_limits_as_definitions_make_them_are_taken() -> None:
     limits = (model.KeyLimit("l", "tags.t", 1), model.KeyLimit("x:partition", "partition", 2))
     made = asset("x", pools=(model.PoolUse("p", 2),), limits=limits)
