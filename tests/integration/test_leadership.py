@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import psycopg
 import pytest
 from sqlalchemy import Connection, Engine
 from support.processes import eventually
@@ -13,9 +14,11 @@ from support.scheduling import (
 )
 
 from hedgerow.errors import HedgerowError
+from hedgerow_scheduler.lifecycle.changes import AcceptedEvent, Changes
 from hedgerow_scheduler.metadata import leadership
 from hedgerow_scheduler.metadata.database import open_engine
-from hedgerow_scheduler.metadata.leadership import Leadership
+from hedgerow_scheduler.metadata.leadership import DeposedError, Leadership
+from hedgerow_scheduler.metadata.postgres_store import PostgresStore
 from hedgerow_scheduler.metadata.writes import Writes
 from hedgerow_scheduler.service.leading import OUTAGES
 
@@ -130,3 +133,24 @@ def test_a_leader_frozen_within_a_transaction_keeps_no_one_from_leading_and_wake
     leading.dispose()
     assert rows(world.engine, "SELECT holder FROM leader") == [("two",)]
     assert rows(world.engine, "SELECT state FROM steps") == [("dispatched",)]
+
+
+def record_event(engine: Engine, lead: Leadership) -> None:
+    """What a leader records of an event, as every leader that reads the stream does."""
+    with PostgresStore(engine, lead).transaction() as transaction:
+        changes = Changes()
+        changes.events.append(AcceptedEvent("sales", "w1", 7, b"{}"))
+        transaction.write(changes, transaction.now())
+
+
+def test_a_deposed_leader_that_meets_the_events_of_its_successor_was_deposed_and_has_no_defect(engine: Engine) -> None:
+    first = lead(engine, "one")
+    assert first is not None
+    age(engine, 4)
+    second = lead(engine, "two")
+    assert second is not None
+    record_event(engine, second)
+    with pytest.raises(DeposedError):
+        record_event(engine, first)
+    with pytest.raises(psycopg.IntegrityError):
+        record_event(engine, second)  # who leads and meets them has one

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import msgspec
 from sqlalchemy import Connection, text
 
-from hedgerow.errors import PlatformError
+from hedgerow.errors import HedgerowError, PlatformError
 from hedgerow_scheduler.metadata.writes import Writes
 
 STALE_AFTER = timedelta(seconds=3)
@@ -50,9 +50,20 @@ def guard(connection: Connection, leadership: Leadership) -> None:
         {"epoch": leadership.epoch},
     ).rowcount
     if written != 1:
-        raise DeposedError.of(
-            "HR-P302", f"This scheduler (epoch {leadership.epoch}) no longer leads.", "It stands by again by itself."
-        )
+        raise deposed(leadership)
+
+
+def deposed(leadership: Leadership) -> HedgerowError:
+    """The error of a scheduler that no longer leads."""
+    return DeposedError.of(
+        "HR-P302", f"This scheduler (epoch {leadership.epoch}) no longer leads.", "It stands by again by itself."
+    )
+
+
+def is_held(connection: Connection, leadership: Leadership) -> bool:
+    """Whether the lead is still the one of this epoch."""
+    epoch = connection.exec_driver_sql("SELECT epoch FROM leader WHERE id = 1").scalar_one_or_none()
+    return bool(epoch == leadership.epoch)
 
 
 def add_guard(writes: Writes, leadership: Leadership) -> None:

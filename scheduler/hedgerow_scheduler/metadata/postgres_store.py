@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
+import psycopg
 from sqlalchemy import Connection, Engine, select
 
 from hedgerow_scheduler.lifecycle.changes import Changes
@@ -95,11 +96,18 @@ class PostgresStore:
 
     @contextmanager
     def transaction(self) -> Iterator[PostgresTransaction]:
-        """One transaction; all that was not sent before goes out together at its end."""
-        with self._engine.connect() as connection, connection.begin(), Writes() as writes:
-            yield PostgresTransaction(connection, writes)
-            leadership.add_guard(writes, self._lead)
-            writes.flush(connection)
+        """One transaction; all that was not sent before goes out together at its end. DeposedError when another leads meanwhile."""
+        try:
+            with self._engine.connect() as connection, connection.begin(), Writes() as writes:
+                yield PostgresTransaction(connection, writes)
+                leadership.add_guard(writes, self._lead)
+                writes.flush(connection)
+        except psycopg.IntegrityError as error:
+            # A leader that was frozen or cut off meets the rows of its successor before its own guard: no defect.
+            with self._engine.connect() as connection:
+                if leadership.is_held(connection, self._lead):
+                    raise
+            raise leadership.deposed(self._lead) from error
 
     def renew(self) -> None:
         """Keeps the lead."""
