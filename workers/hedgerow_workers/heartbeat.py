@@ -69,7 +69,9 @@ class Heartbeat:
         self._now.set()
 
     def turn(self, now: float) -> float:
-        """Sends one, or sees what must be stopped for want of contact. Returns when the next one is due, on the monotonic clock."""
+        """Sends one, and sees what must be stopped for want of contact. Returns when the next one is due, on the monotonic clock."""
+        # Also before a heartbeat that succeeds: who was frozen finds its leases expired and its steps begun elsewhere.
+        self._stop_what_must_not_run_on(now)
         if self._send(now):
             return now + self._heartbeat_s
         self._stop_what_must_not_run_on(clock.monotonic())

@@ -70,3 +70,21 @@ def test_a_lost_heartbeat_is_tried_again_sooner_and_what_must_stop_is_stopped_wi
     client.away = False
     assert heartbeat.turn(at(14.0)) == 19.0
     assert (client.count, heartbeat.contact_at) == (2, 14.0)
+
+
+def test_a_worker_that_was_frozen_stops_what_must_stop_although_the_broker_answers(
+    at: Callable[[float], float],
+) -> None:
+    attempts = Attempts()
+    stop, finish = _attempt("1", "stop"), _attempt("2", "finish")
+    attempts.add(stop)
+    attempts.add(finish)
+    describe = lambda: events.WorkerHeartbeat("l", "m", ("q",), 1)  # noqa: E731
+    heartbeat = Heartbeat(Client(), "d", "t", "me", 5.0, 20.0, attempts, describe)  # type: ignore[arg-type]
+
+    heartbeat.turn(at(1.0))
+    heartbeat.turn(at(12.9))  # late, and soon enough
+    assert stop.stop is None
+    assert heartbeat.turn(at(40.0)) == 45.0
+    assert stop.stop is not None
+    assert finish.stop is None
