@@ -34,6 +34,8 @@ test: $(STAMP)  ## Run every test but the acceptance runs and the benchmarks.
 acceptance: $(STAMP)  ## Run what takes minutes: fair shares, rates and deploys on real processes, and the demo.
 	$(PYTEST) tests/acceptance -s --timeout 900
 
+# With the servers of Debian instead of the embedded ones (apt-get install redis-server postgresql):
+# make chaos REDIS_SERVER=/usr/bin/redis-server POSTGRES_BIN=/usr/lib/postgresql/15/bin
 chaos: $(STAMP)  ## Kill, freeze and cut off real processes: make chaos CYCLES=20 SEED=1 KINDS=worker_killed,valkey_flushed
 	PYTHONPATH=tests $(BIN)/python -m chaos --cycles $(CYCLES) --seed $(SEED) --kinds "$(KINDS)"
 

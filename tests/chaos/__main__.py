@@ -31,7 +31,7 @@ def main() -> int:
         parser.error(f"there is no fault called {', '.join(sorted(unknown))}")
     good = False
     with stage(keep=lambda: options.keep or not good) as place:
-        print(f"seed {options.seed}, everything is in {place.root}", flush=True)
+        print(f"seed {options.seed}; {place.versions()}; everything is in {place.root}", flush=True)
         play = Play(place, kinds, options.seed, options.live)
         good = play.all(options.cycles, options.minutes * 60)
     print(json.dumps(play.summary), flush=True)

@@ -14,6 +14,7 @@ from support.processes import descendants, eventually
 
 from chaos.proxy import BOTH, DOWN, UP
 from chaos.stage import SCHEDULERS, WORKERS, Part, Stage
+from chaos.workload import PATIENT
 
 LEASE_S = 20.0
 BUSY_S = 0.3  # how long a step must have been at work to be worth a kill
@@ -80,17 +81,19 @@ def worker_frozen(stage: Stage, random: Random) -> Blow:
 
 def worker_frozen_long(stage: Stage, random: Random) -> Blow:
     """SIGSTOP of a worker for longer than its lease; its runners work on."""
-    return _frozen("worker_frozen_long", _busy(stage, random), LEASE_S + random.uniform(4, 9), whole=False)
+    return _frozen(
+        "worker_frozen_long", _busy(stage, random, patient=True), LEASE_S + random.uniform(4, 9), whole=False
+    )
 
 
 def machine_frozen(stage: Stage, random: Random) -> Blow:
     """SIGSTOP of a worker with its runners for longer than the lease, as when a virtual machine is paused."""
-    return _frozen("machine_frozen", _busy(stage, random), LEASE_S + random.uniform(4, 9), whole=True)
+    return _frozen("machine_frozen", _busy(stage, random, patient=True), LEASE_S + random.uniform(4, 9), whole=True)
 
 
 def worker_isolated(stage: Stage, random: Random) -> Blow:
     """A worker reaches its broker no more for longer than its lease."""
-    part = _busy(stage, random)
+    part = _busy(stage, random, patient=True)
 
     def strike() -> list[int]:
         part.broker.swallow()
@@ -215,9 +218,13 @@ KINDS: dict[str, Draw] = {
 # -- how -----------------------------------------------------------------------------------------------------------------
 
 
-def _busy(stage: Stage, random: Random) -> Part:
-    """A worker with a step at work that lasts, if there is one soon."""
+def _busy(stage: Stage, random: Random, *, patient: bool = False) -> Part:
+    """A worker with a step at work that lasts, if there is one soon; with one that outlasts a lease if `patient` and there is one now."""
     parts = {part.pid: part for part in stage.workers()}
+    if patient:
+        pids = sorted({each.worker for each in stage.sink.at_work() if each.asset in PATIENT} & set(parts))
+        if pids:
+            return parts[random.choice(pids)]
 
     def pick() -> Part | None:
         now = time.time()

@@ -20,10 +20,9 @@ import psycopg
 import redis
 from support.processes import descendants, eventually
 
-from chaos import workload
+from chaos import servers, workload
 from chaos.proxy import Network, Proxy
 from chaos.sink import Sink
-from hedgerow_scheduler.embedded import postgres, valkey
 from hedgerow_scheduler.embedded.accounts import forget_elsewhere
 from hedgerow_scheduler.embedded.children import Child, Launch
 from hedgerow_scheduler.embedded.homes import open_home
@@ -71,8 +70,8 @@ class Stage:
         """Starts servers, schedulers and workers, and waits until every worker is known to the scheduler."""
         home = self.root / ".hedgerow"
         open_home(home)
-        for name, prepare in (("postgres", postgres.prepare), ("valkey", valkey.prepare)):
-            launch, self.urls[name] = prepare(home)
+        for name, (launch, url) in servers.prepare(home, self._environ).items():
+            self.urls[name] = url
             self.servers[name] = self._serving(launch)
         migrate.upgrade(self.urls["postgres"])
         places = workload.write(self.root, self.sink.path)
@@ -180,6 +179,13 @@ class Stage:
     def valkey(self) -> redis.Redis:
         """A client of the broker past all proxies."""
         return redis.Redis.from_url(self.urls["valkey"], socket_timeout=5)
+
+    def versions(self) -> str:
+        """Which servers these are."""
+        with self.valkey() as client:
+            told = client.info("server")
+        broker = f"Valkey {told['valkey_version']}" if "valkey_version" in told else f"Redis {told['redis_version']}"
+        return f"PostgreSQL {self.ask('SHOW server_version')[0][0]}, {broker}"
 
     def ask(self, statement: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """The rows of a query past all proxies."""

@@ -14,6 +14,7 @@ TEAMS = ("north", "south")
 LANES = 60  # so that runs seldom wait for each other
 KEYS = tuple(f"lane{number:02}" for number in range(LANES))
 DOOMED_EVERY = 4  # one run in so many also makes what is bound to fail
+PATIENT_EVERY = 20  # one run in so many also makes what outlasts a lease
 
 PLATFORM = """
 [platform]
@@ -72,9 +73,17 @@ NORTH = """
     @hr.asset(partitions=LANES, group="main")
     def north_long(ctx: hr.Context, north_seed: dict) -> dict:
         return work(ctx, random.uniform(1, 3), [("north_seed", north_seed)])
+
+    @hr.asset(partitions=LANES, group="patient", on_lost_contact="stop")
+    def north_patient(ctx: hr.Context, north_seed: dict) -> dict:
+        return work(ctx, random.uniform(15, 40), [("north_seed", north_seed)])
 """
 
 SOUTH = """
+    @hr.asset(partitions=LANES, group="patient")
+    def south_patient(ctx: hr.Context, north_seed: dict) -> dict:
+        return work(ctx, random.uniform(15, 40), [("north_seed", north_seed)])
+
     @hr.asset(partitions=LANES, group="main")
     def south_quick(ctx: hr.Context, north_seed: dict) -> dict:
         return work(ctx, random.uniform(0.01, 0.2), [("north_seed", north_seed)])
@@ -124,10 +133,11 @@ MAIN = frozenset(
     }
 )
 DOOMED = frozenset({"south_doomed", "south_after"})
+PATIENT = frozenset({"north_patient", "south_patient"})
 
 EXPECTED = Expectation(
     ends={"south_doomed": "failed", "south_after": "upstream_failed"},
-    stop=frozenset({"north_alone", "south_alone"}),
+    stop=frozenset({"north_alone", "south_alone", "north_patient"}),
     rules=(
         Rule("pool shared", frozenset({"north_alone", "south_alone"}), slots=3),
         Rule("queue narrow", frozenset({"south_narrow", "south_total"}), slots=2),
@@ -150,6 +160,10 @@ def write(root: Path, sink_file: Path) -> dict[str, Path]:
 def draw(number: int, random: Random) -> tuple[tuple[str, ...], str, frozenset[str]]:
     """The next run: its selection, its partition, and the assets that it is to make."""
     lane = random.choice(KEYS)
+    selection: tuple[str, ...] = ("group:main",)
+    assets = MAIN
     if number % DOOMED_EVERY == DOOMED_EVERY - 1:
-        return ("group:main", "group:doomed"), lane, MAIN | DOOMED
-    return ("group:main",), lane, MAIN
+        selection, assets = (*selection, "group:doomed"), assets | DOOMED
+    if number % PATIENT_EVERY == 0:
+        selection, assets = (*selection, "group:patient"), assets | PATIENT
+    return selection, lane, assets
