@@ -18,10 +18,11 @@ from hedgerow.declarations import collect
 from hedgerow.errors import DefinitionError, Problem
 from hedgerow.execution import BoundCheck, BoundComputation
 from hedgerow.io import IO
+from hedgerow.manifest.bounds import excess
 from hedgerow.manifest.build import build_manifest
 from hedgerow.manifest.environment import describe_environment
 from hedgerow.manifest.lowering import Sources
-from hedgerow.manifest.model import Environment, Manifest
+from hedgerow.manifest.model import Environment, Manifest, encode
 from hedgerow.manifest.sources import source_digest
 from hedgerow.resource import Resource
 from hedgerow.settings.location import LOCATION_FILE, LocationSettings, read_location
@@ -55,16 +56,18 @@ def load_location(root: Path) -> LoadedLocation:
 def load_modules(settings: LocationSettings, environment: Environment) -> LoadedLocation:
     """As `load_location`, with the settings already read."""
     sources = Sources(settings.root)
-    modules, problems = _import_all(settings)
+    modules, not_imported = _import_all(settings)
     declared = collect(modules)
-    if problems:
+    if not_imported:
         # What is missing may be missing because of the failed import, so nothing is compared now.
-        raise DefinitionError(_tidy([*problems, *own_problems(declared)], sources))
+        raise DefinitionError(_tidy([*not_imported, *own_problems(declared)], sources))
     bound = bind(declared, Surroundings(frozenset(queue.name for queue in settings.queues), settings.pools), sources)
     if bound.problems:
         raise DefinitionError(_tidy(bound.problems, sources))
     environment = msgspec.structs.replace(environment, source=source_digest(settings.root, settings.modules))
     manifest = build_manifest(settings.team, settings.location, bound, settings.queues, environment)
+    if problems := excess(manifest, len(encode(manifest))):
+        raise DefinitionError(problems)
     return _loaded(settings, manifest, bound)
 
 

@@ -114,6 +114,7 @@ CODES: dict[str, str] = {
     "HR-D022": "A selection or argument of an in-process run can't be served.",
     "HR-D023": "A key limit counts by something that the steps of its asset do not have.",
     "HR-D024": "A key limit is declared twice, or in two ways.",
+    "HR-D025": "A code location declares more than one may.",
     # D1xx: partitions and mappings
     "HR-D101": "Two dimensions of a product of partitions have the same name.",
     "HR-D102": "The keys of static partitions are missing, malformed or repeated.",

@@ -136,6 +136,9 @@ class Held(msgspec.Struct, frozen=True):
     token: str
 
 
+MAX_WORKER_SLOTS = 10_000  # beyond it, it is no worker that speaks
+
+
 class WorkerHeartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
     """The worker lives and renews the leases of all that it holds. Not kept in the outbox (seq 0).
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
-from hedgerow_scheduler.admission.capacity import LocationCapacity, capacity_of
+from hedgerow_scheduler.admission.capacity import LocationCapacity, Offer, capacity_of, offers_of
 from hedgerow_scheduler.admission.places import Cycle, Grant, PlaceTurns, earliest
 from hedgerow_scheduler.admission.room import Room, count_out
 from hedgerow_scheduler.lifecycle.model import Worker
@@ -23,6 +24,9 @@ from hedgerow_scheduler.limits.fairness import FairShares
 from hedgerow_scheduler.planning.catalog import PublishedManifest
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
+# What a location's workers offer, and its manifests that were accepted: its capacity follows from these.
+_Basis: TypeAlias = tuple[tuple[Offer, ...], tuple[str, ...]]
+
 
 class Admission:
     """Grants steps of the backlog, at most `max_batch` in one message."""
@@ -30,18 +34,25 @@ class Admission:
     def __init__(self, lease: timedelta, max_batch: int = MAX_BATCH) -> None:
         self.lease, self.max_batch = lease, max_batch
         self.due: datetime | None = None  # when a limit lets someone out without anything else happening
+        self._known: dict[Place, tuple[_Basis, LocationCapacity]] = {}
         self._served: dict[Place, tuple[str, ...]] = {}
         self._queue_turns: defaultdict[Place, FairShares[str]] = defaultdict(FairShares)
 
     def capacities(self, snapshot: Snapshot, now: datetime) -> dict[Place, LocationCapacity]:
-        """The capacity of every location that has workers."""
+        """The capacity of every location that has workers; worked out only where these have changed."""
         groups: dict[Place, list[Worker]] = defaultdict(list)
         for worker in snapshot.workers.values():
             groups[worker.team, worker.location].append(worker)
         accepted: dict[Place, list[str]] = defaultdict(list)
         for manifest_hash, published in snapshot.accepted.items():
             accepted[home(published)].append(manifest_hash)
-        return {place: capacity_of(workers, accepted[place], now, self.lease) for place, workers in groups.items()}
+        known: dict[Place, tuple[_Basis, LocationCapacity]] = {}
+        for place, workers in groups.items():
+            now_so = (offers_of(workers, now, self.lease), tuple(accepted[place]))
+            before = self._known.get(place)
+            known[place] = before if before and before[0] == now_so else (now_so, capacity_of(*now_so))
+        self._known = known
+        return {place: capacity for place, (_, capacity) in known.items()}
 
     def grant(self, snapshot: Snapshot, now: datetime) -> list[Grant]:
         """The steps to dispatch. Steps whose definition has vanished fail here; a step of which an asset partition is being made is

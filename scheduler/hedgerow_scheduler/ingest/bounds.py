@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from hedgerow.identifiers import is_name, is_partition_key
+from hedgerow.manifest.bounds import MAX_QUEUES
 from hedgerow.manifest.keys import is_per
 from hedgerow.manifest.model import Computation, Manifest, Pool, Queue
 from hedgerow.partitions.algebra import bounds, count
@@ -17,7 +18,7 @@ from hedgerow.protocol.envelope import Envelope
 from hedgerow.settings.rates import LEAST, MOST
 
 MAX_ID = 200  # of a worker
-MAX_COUNT = 100_000  # of slots, in what a heartbeat says
+MAX_COUNT = 100_000  # of orders at work, in what a heartbeat says
 MAX_DEPTH = 300  # of nested lists and maps: PostgreSQL and the encoder both refuse very deep ones
 MAX_JOINED_KEY = 1_000  # bytes of a partition's key over all dimensions: it is part of an index
 MAX_PARTITIONS = 1_000_000  # of an asset
@@ -40,7 +41,9 @@ def envelope_defect(envelope: Envelope) -> str | None:
 def body_defect(body: object, data: bytes) -> str | None:
     """Why an event's body can't be recorded; None when it can. `data` is the envelope as it was received."""
     if isinstance(body, ev.WorkerHeartbeat):
-        numbers = 0 <= body.slots <= MAX_COUNT and 0 <= body.busy <= MAX_COUNT and 0 <= body.pid < 1 << 31
+        numbers = 0 <= body.slots <= ev.MAX_WORKER_SLOTS and 0 <= body.busy <= MAX_COUNT and 0 <= body.pid < 1 << 31
+        if len(body.queues) > MAX_QUEUES:
+            return f"it names {len(body.queues):,} queues, at most {MAX_QUEUES:,} are served"
         if not numbers or not is_name(body.location) or not all(is_name(queue) for queue in body.queues):
             return "a name or number is out of bounds"
     elif isinstance(body, ev.LocationFailed | ev.ManifestPublished):

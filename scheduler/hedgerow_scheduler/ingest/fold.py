@@ -16,6 +16,7 @@ import msgspec
 
 from hedgerow.errors import Problem
 from hedgerow.identifiers import is_name
+from hedgerow.manifest.bounds import MAX_MANIFEST_BYTES, excess, too_large
 from hedgerow.manifest.model import Manifest, Retry
 from hedgerow.manifest.model import decode as decode_manifest
 from hedgerow.protocol import events as ev
@@ -30,6 +31,7 @@ from hedgerow_scheduler.planning.limiting import use_catalog
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
 MAX_CHUNKS = 1024
+MAX_TOLD = 100  # of what is wrong with a manifest
 MAX_OPEN_MANIFESTS = 4  # of a team, of which some chunks have not come yet
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 REJECTIONS = {"HR-X101": "late", "HR-X102": "leaving"}
@@ -226,15 +228,22 @@ class Fold:
 
     def _published(self, team: str, envelope: Envelope, body: ev.ManifestPublished, now: datetime) -> None:
         known = self.snapshot.accepted.get(body.hash)
-        if known is None or known.manifest.team != team:
+        if body.size_bytes > MAX_MANIFEST_BYTES:
+            self._location_problems(team, body.location, (too_large(body.location, body.size_bytes),))
+        elif known is None or known.manifest.team != team:
             # Even if it was refused a moment ago: this worker has just been started, and its supervisor waits for the answer.
             if self._may_ask(("published", f"{envelope.worker}/{body.hash}"), now):
                 self._ask_for(team, body.hash, now, timedelta(0))
-            return
-        in_force = self.snapshot.catalog.manifest_hash(team, known.manifest.location) == body.hash
+        else:
+            self._again_in_force(known, now)
+
+    def _again_in_force(self, known: PublishedManifest, now: datetime) -> None:
+        """A manifest that was accepted before is what the location's workers serve now."""
+        team = known.manifest.team
+        in_force = self.snapshot.catalog.manifest_hash(team, known.manifest.location) == known.hash
         problems = () if in_force else refusals(self.snapshot.catalog, known.manifest, self.snapshot.owners)
         if problems:  # others have moved on since it was in force
-            self._refuse(body.hash, known.manifest, problems)
+            self._refuse(known.hash, known.manifest, problems)
         else:
             self._put_in_force(known, now)
 
@@ -248,6 +257,10 @@ class Fold:
         key = (team, body.hash, body.count)
         parts = self._chunks.setdefault(key, {})
         parts[body.index] = body.text
+        if sum(map(len, parts.values())) > MAX_MANIFEST_BYTES:
+            del self._chunks[key]
+            self._quarantine_manifest(team, body.hash, "it is too large", body.text.encode())
+            return
         if len(parts) < body.count:
             open_ones = [other for other in self._chunks if other[0] == team]
             if len(open_ones) > MAX_OPEN_MANIFESTS:
@@ -264,16 +277,21 @@ class Fold:
             if not is_name(manifest.location):
                 raise msgspec.ValidationError(f"it names the location {manifest.location[:80]!r}")
         except UNREADABLE as error:
-            self.counted[team, "quarantined"] += 1
-            self.snapshot.changes.quarantined.append(
-                Quarantined(team, "", f"manifest {body.hash[:64]}: {error}", data[:65536])
-            )
+            self._quarantine_manifest(team, body.hash, str(error), data)
+            return
+        if problems := excess(manifest, len(data)):
+            self._refuse(body.hash, manifest, problems[:MAX_TOLD])
             return
         if (why := manifest_defect(manifest, now)) is not None:
             remedy = "Mend what made the manifest; `hedgerow check` finds such mistakes in Python code."
             self._refuse(body.hash, manifest, (Problem("HR-Q015", f"The manifest contradicts itself: {why}.", remedy),))
             return
         self._offer(body.hash, manifest, data, now)
+
+    def _quarantine_manifest(self, team: str, manifest_hash: str, why: str, data: bytes) -> None:
+        self.counted[team, "quarantined"] += 1
+        reason = f"manifest {manifest_hash[:64]}: {why}"
+        self.snapshot.changes.quarantined.append(Quarantined(team, "", reason, data[:65536]))
 
     def _offer(self, manifest_hash: str, manifest: Manifest, data: bytes, now: datetime) -> None:
         """A new manifest comes into force, or is refused whole with the reasons."""
@@ -291,8 +309,7 @@ class Fold:
     def _refuse(self, manifest_hash: str, manifest: Manifest, problems: tuple[Problem, ...]) -> None:
         """What is in force stays so; the location shows why the other was refused."""
         self._refused.add(manifest_hash)
-        self.snapshot.broken.add((manifest.team, manifest.location))
-        self.snapshot.changes.locations.append(LocationChange(manifest.team, manifest.location, None, problems))
+        self._location_problems(manifest.team, manifest.location, problems)
 
     def _put_in_force(self, published: PublishedManifest, now: datetime) -> None:
         """A manifest comes into force, for the first time or again (a roll-back, a restart)."""
@@ -305,8 +322,11 @@ class Fold:
         snapshot.changes.locations.append(LocationChange(manifest.team, manifest.location, published.hash))
 
     def _location_failed(self, team: str, _: Envelope, body: ev.LocationFailed, now: datetime) -> None:
-        self.snapshot.broken.add((team, body.location))
-        self.snapshot.changes.locations.append(LocationChange(team, body.location, None, body.problems))
+        self._location_problems(team, body.location, body.problems)
+
+    def _location_problems(self, team: str, location: str, problems: tuple[Problem, ...]) -> None:
+        self.snapshot.broken.add((team, location))
+        self.snapshot.changes.locations.append(LocationChange(team, location, None, problems))
 
     # -- workers -----------------------------------------------------------------------------------------------------
 
@@ -317,7 +337,9 @@ class Fold:
             worker = Worker(team, envelope.worker, body.location, body.manifest, body.queues, 0, 0, "", now, now)
             snapshot.workers[key] = worker
         worker.slots, worker.busy, worker.state, worker.last_seen = body.slots, body.busy, body.state, now
-        worker.queues, worker.host, worker.pid = body.queues, body.host, body.pid
+        worker.host, worker.pid = body.host, body.pid
+        if worker.queues != body.queues:
+            worker.queues = body.queues
         worker.manifest_hash = body.manifest
         snapshot.changes.workers[key] = worker
         if body.manifest and body.manifest not in snapshot.accepted:

@@ -48,6 +48,10 @@ class LimitBook:
     def __iter__(self) -> Iterator[Limit]:
         return iter([*self._limits.values(), *self._passing.values()])
 
+    def lasting(self) -> Iterator[Limit]:
+        """Those of queues, pools and teams, which are never forgotten."""
+        return iter(self._limits.values())
+
     def restore_levels(self, levels: Mapping[LimitId, tuple[float, datetime]]) -> None:
         """What PostgreSQL holds of token buckets, before any of them is used."""
         self._levels = dict(levels)

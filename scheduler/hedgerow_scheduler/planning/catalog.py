@@ -41,6 +41,11 @@ class PublishedManifest(msgspec.Struct, frozen=True, dict=True):
         """Its computations by name."""
         return {computation.name: computation for computation in self.manifest.computations}
 
+    @cached_property
+    def queues(self) -> Mapping[str, Queue]:
+        """Its queues by name."""
+        return {queue.name: queue for queue in self.manifest.queues}
+
 
 class Catalog:
     """All that is declared in the deployment. Built once per change of a manifest, read by everyone, never altered."""
@@ -109,10 +114,8 @@ class Catalog:
     def queue(self, team: str, location: str, name: str) -> Queue:
         """A queue with its declared limits; one that is not declared has none."""
         entry = self.published.get((team, location))
-        for queue in entry.manifest.queues if entry else ():
-            if queue.name == name:
-                return queue
-        return Queue(name)
+        known = entry.queues.get(name) if entry else None
+        return known or Queue(name)
 
     def pool(self, name: str) -> Pool | None:
         """A declared pool, None when no one declares it."""

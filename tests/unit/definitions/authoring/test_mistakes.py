@@ -22,6 +22,13 @@ CASES = {
         "'a'",
         "another",
     ),
+    "more pools than a step may have": (
+        "HR-D025",
+        '@hr.asset(pools=[f"p{n}" for n in range(33)])\ndef a(): ...',
+        2,
+        "33 pools",
+        "one pool stand",
+    ),
     "more slots than a pool has": (
         "HR-D004",
         'p = hr.pool("w", slots=1)\n@hr.asset(pools=[hr.use(p, slots=2)])\ndef a(): ...',
@@ -257,7 +264,13 @@ CASES = {
         "takes no config",
         "hr.Config",
     ),
-    "a job without room for a step": ("HR-D012", "a = hr.job('n', 'x', max_concurrent=0)", 2, "=0", "from 1 to 1,000,000"),
+    "a job without room for a step": (
+        "HR-D012",
+        "a = hr.job('n', 'x', max_concurrent=0)",
+        2,
+        "=0",
+        "from 1 to 1,000,000",
+    ),
     "an unknown queue": ("HR-D019", "@hr.asset(queue='hevy')\ndef a(): ...", 2, "'hevy'", "[queues.hevy]"),
     "a generator": ("HR-D020", "@hr.asset\ndef a():\n    yield 1", 2, "generator", "multi_asset"),
     "an upstream named twice": ("HR-D021", "@hr.asset(deps=['x', hr.dep('x')])\ndef a(): ...", 2, "twice", "once"),

@@ -192,3 +192,22 @@ def test_the_outcome_of_a_lost_attempt_is_passed_over_once_its_step_has_ended(en
     else:
         world.fail(attempt, "runner_lost" if end == "crash" else "user_error")
     assert attempt.step.state.value == gave_up
+
+
+def test_a_heartbeat_names_no_more_queues_and_slots_than_a_worker_has() -> None:
+    world, _ = dispatched()
+    queues = tuple(f"q{number}" for number in range(1_001))
+    world.beat("sales", "w2", queues=queues)
+    world.beat("sales", "w3", slots=10_001)
+    assert {"w2", "w3"}.isdisjoint(worker for _, worker in world.snapshot.workers)
+    assert counted(world, "quarantined") == 2
+    world.beat("sales", "w2", slots=10_000, queues=queues[1:])
+    assert ("sales", "w2") in world.snapshot.workers
+
+
+def test_a_workers_queues_stay_one_object_while_they_stay_the_same() -> None:
+    world, _ = dispatched()
+    worker = world.snapshot.workers["sales", "w1"]
+    before = worker.queues
+    world.beat("sales", "w1", queues=("default",))
+    assert worker.queues is before  # so that capacities are compared by identity

@@ -280,6 +280,31 @@ def test_a_manifest_that_no_one_could_plan_with_is_refused_with_the_reason(
     assert in_force(world) is None
 
 
+def test_a_manifest_that_declares_more_than_one_may_is_refused_whole_with_what_and_why() -> None:
+    world = World(OLD)
+    deliver(world, manifest("sales", asset("orders"), queues=tuple(model.Queue(f"q{n}") for n in range(1_001))))
+    (change,) = world.recorded()[0].locations
+    assert [(problem.code, problem.message) for problem in change.problems] == [
+        ("HR-D025", "Location 'sales' has 1,001 queues; it may have 1,000.")
+    ]
+    assert in_force(world) == published(OLD).hash
+
+
+def test_a_manifest_that_is_said_to_be_too_large_is_refused_and_never_asked_for() -> None:
+    world = World()
+    world.send("sales", ev.ManifestPublished("sales", "sales", "f" * 64, 17 * 2**20))
+    changes, effects = world.recorded()
+    assert [problem.code for change in changes.locations for problem in change.problems] == ["HR-D025"]
+    assert effects.send_manifest == {}
+
+
+def test_chunks_that_come_to_too_much_are_put_aside() -> None:
+    world = World()
+    for index in range(170):
+        world.send("sales", ev.ManifestChunk("f" * 64, index, 200, "x" * 100_000))
+    assert "too large" in world.recorded()[0].quarantined[0].reason
+
+
 @pytest.mark.parametrize(
     "limits",
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+from prometheus_client import Gauge
 from support.scheduling import World, asset, manifest
 
 from hedgerow.manifest.model import Pool, PoolUse, Queue
@@ -78,3 +80,22 @@ def test_what_holds_ready_steps_up_is_told_apart() -> None:
         metrics.registry.get_sample_value("hedgerow_queue_oldest_ready_age_seconds", {"team": "sales", "queue": "full"})
         == 2
     )
+
+
+def test_what_has_not_changed_is_not_set_again_and_what_drains_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    queues = tuple(Queue(f"q{number}") for number in range(20))
+    world, metrics = World(manifest("sales", asset("a"), queues=queues)), SchedulerMetrics()
+    pictures = Pictures(metrics)
+    world.beat("sales", slots=3, queues=("q1", "q2"), state="draining")
+    world.beat("sales", "w2", slots=2, queues=("q2",))
+    drawn(pictures, world)
+    value = metrics.registry.get_sample_value
+    for queue, state, slots in (("q1", "draining", 3), ("q2", "draining", 3), ("q2", "free", 2), ("q3", "draining", 0)):
+        assert value("hedgerow_queue_slots", {"team": "sales", "queue": queue, "state": state}) == slots
+    looked_up: list[tuple[str, ...]] = []
+    plain = Gauge.labels
+    monkeypatch.setattr(Gauge, "labels", lambda gauge, *labels: looked_up.append(labels) or plain(gauge, *labels))
+    world.beat("sales", "w2", slots=4, queues=("q2",))
+    drawn(pictures, world)
+    assert value("hedgerow_queue_slots", {"team": "sales", "queue": "q2", "state": "free"}) == 4
+    assert [labels for labels in looked_up if len(labels) > 1] == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from support.scheduling import LEASE, NOW, asset, catalog_of, manifest, published
 
-from hedgerow_scheduler.admission.capacity import capacity_of
+from hedgerow_scheduler.admission.capacity import capacity_of, offers_of
 from hedgerow_scheduler.lifecycle.changes import Effects
 from hedgerow_scheduler.lifecycle.model import Worker
 from hedgerow_scheduler.metadata.commands import PendingCommand
@@ -46,7 +46,7 @@ def test_a_worker_is_told_once_for_each_heartbeat_that_does_not_show_it() -> Non
 def test_a_worker_that_was_told_gets_no_more_orders_even_before_it_answers() -> None:
     snapshot = snapshot_with("ready")
     drain(snapshot, command())
-    assert capacity_of(snapshot.workers.values(), [HASH], NOW, LEASE).slots("default") == 0
+    assert capacity_of(offers_of(snapshot.workers.values(), NOW, LEASE), [HASH]).slots("default") == 0
 
 
 def test_the_command_is_done_when_the_worker_leaves_or_is_gone() -> None:

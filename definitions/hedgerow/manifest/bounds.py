@@ -1,0 +1,70 @@
+"""How much one code location may declare: what others wait for when it is read, planned with or counted must end somewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sized
+
+from hedgerow.errors import Problem
+from hedgerow.manifest.model import Computation, Manifest, Source
+from hedgerow.sizes import size_text
+
+MAX_MANIFEST_BYTES = 16 * 2**20
+MAX_ASSETS = 10_000
+MAX_QUEUES = 1_000
+MAX_POOLS = 1_000
+# Of one step:
+MAX_STEP_ASSETS = 1_000
+MAX_STEP_DEPENDENCIES = 1_000
+MAX_STEP_POOLS = 32
+MAX_STEP_LIMITS = 16
+
+
+def excess(manifest: Manifest, size_bytes: int) -> tuple[Problem, ...]:
+    """Everything of which a manifest, whose canonical JSON has `size_bytes`, holds more than it may, as HR-D025."""
+    return tuple(_excess(manifest, size_bytes))
+
+
+def too_large(location: str, size_bytes: int) -> Problem:
+    """That a manifest is larger than it may be."""
+    return _problem(
+        f"Location '{location}'",
+        f"has a manifest of {size_text(min(size_bytes, 2**50))}; it may have {size_text(MAX_MANIFEST_BYTES)}",
+        "Shorten descriptions, metadata and lists of partitions, or split it into several locations.",
+    )
+
+
+def _excess(manifest: Manifest, size_bytes: int) -> Iterator[Problem]:
+    if size_bytes > MAX_MANIFEST_BYTES:
+        yield too_large(manifest.location, size_bytes)
+    here = f"Location '{manifest.location}'"
+    split = "Split it into several locations, or make partitions of what is alike."
+    yield from _too_many(here, manifest.assets, "assets", MAX_ASSETS, split)
+    fewer = "Use one queue for all that the same workers do; pools and key limits hold back parts of it."
+    yield from _too_many(here, manifest.queues, "queues", MAX_QUEUES, fewer)
+    by_key = "Limit by key instead: limits=[hr.limit(per=...)]."
+    yield from _too_many(here, manifest.pools, "pools", MAX_POOLS, by_key)
+    for computation in manifest.computations:
+        yield from _step_excess(computation)
+
+
+def _step_excess(made: Computation) -> Iterator[Problem]:
+    it, source = f"Asset '{made.name}'", made.source
+    split = "Split it, or make partitions of what is alike."
+    yield from _too_many(it, made.assets, "assets in one step", MAX_STEP_ASSETS, split, source)
+    gather = "Let an asset in between gather them, or read partitions of one."
+    yield from _too_many(it, made.deps, "dependencies", MAX_STEP_DEPENDENCIES, gather, source)
+    together = "Let one pool stand for those that are always used together."
+    yield from _too_many(it, made.pools, "pools", MAX_STEP_POOLS, together, source)
+    yield from _too_many(it, made.limits, "limits", MAX_STEP_LIMITS, "Leave out those that others imply.", source)
+
+
+def _too_many(
+    subject: str, declared: Sized, what: str, most: int, remedy: str, source: Source | None = None
+) -> Iterator[Problem]:
+    if len(declared) > most:
+        yield _problem(subject, f"has {len(declared):,} {what}; it may have {most:,}", remedy, source)
+
+
+def _problem(subject: str, says: str, remedy: str, source: Source | None = None) -> Problem:
+    place = (source.file, source.line) if source else (None, None)
+    return Problem("HR-D025", f"{subject} {says}.", remedy, *place)
