@@ -92,7 +92,7 @@ def without_truth(history: History) -> Iterator[Violation]:
                 why = f"attempt {attempt.number} is recorded as succeeded and never ran to its end"
                 yield Violation("lost", why, (step.run, step.asset))
         failed = sum(attempt.state in ("failed", "timed_out") for attempt in own)
-        if step.failures != failed:
+        if step.failures != failed and not _has_late_end(step, own):
             why = f"{step.failures} failures are charged, {failed} attempts failed"
             yield Violation("lost", why, (step.run, step.asset))
 
@@ -245,15 +245,19 @@ def _under(history: History, rule: Rule) -> Iterator[tuple[Step, Attempt]]:
             yield step, attempt
 
 
+def _has_late_end(step: Step, attempts: list[Attempt]) -> bool:
+    """Whether an attempt told its end after its lease had expired: that end is then recorded in place of the loss."""
+    return step.losses > sum(attempt.state == "lost" and "lease" in attempt.error for attempt in attempts)
+
+
 def _holdings(history: History, rule: Rule) -> Iterator[tuple[float, float, str]]:
-    """From when to when a slot was held, and by what. An attempt that succeeded after its lease had expired gave its slot back
-    at a moment that is recorded nowhere: it counts for none.
+    """From when to when a slot was held, and by what. When an attempt with a late end gave its slot back is recorded nowhere:
+    those of its step count for none.
     """
     attempts = _attempts_by_step(history)
     holdings: dict[str, tuple[float, float]] = {}
     for step, attempt in _under(history, rule):
-        expired = sum(each.state == "lost" for each in attempts[step.run, step.number])
-        if attempt.state != "lost" and attempt.id == step.attempt_id and step.losses > expired:
+        if attempt.state != "lost" and _has_late_end(step, attempts[step.run, step.number]):
             continue
         name = f"batch {attempt.batch}" if attempt.batch else f"attempt {attempt.id}"
         ended = attempt.ended_at if attempt.ended_at is not None else float("inf")

@@ -44,7 +44,7 @@ GOOD = History(
     ),
     attempts=(
         attempt(1, 1, 0.0, 2.0),
-        attempt(2, 1, 2.0, 30.0, "lost"),
+        attempt(2, 1, 2.0, 30.0, "lost", error="Worker 'w1' was not heard of for longer than its lease."),
         attempt(2, 2, 30.0, 33.0),
     ),
     outputs=(output(1, 1, "first"), output(2, 2, "alone")),
@@ -203,6 +203,11 @@ def test_a_batch_holds_one_slot_until_the_last_of_it_has_ended() -> None:
     assert "limit_exceeded" not in {violation.kind for violation in found(history)}
     sooner = replace(history, attempts=(*together, attempt(3, 1, 2.0, 4.0)))
     assert "limit_exceeded" in {violation.kind for violation in found(sooner)}
+
+
+def test_an_end_told_after_the_lease_had_expired_says_nothing_of_when_the_slot_was_free() -> None:
+    late = replace(GOOD.attempts[1], state="interrupted", ended_at=31.0, error="It lost contact.")
+    assert found(replace(GOOD, attempts=(GOOD.attempts[0], late, GOOD.attempts[2]))) == []
 
 
 @pytest.mark.parametrize(
