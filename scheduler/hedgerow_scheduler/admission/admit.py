@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from hedgerow_scheduler.admission.capacity import LocationCapacity, Offer, capacity_of, offers_of
-from hedgerow_scheduler.admission.places import Cycle, Grant, PlaceTurns, earliest
+from hedgerow_scheduler.admission.places import MAX_TAKEN_OF_PLACE, Cycle, Grant, PlaceTurns, earliest
 from hedgerow_scheduler.admission.room import Room, count_out
 from hedgerow_scheduler.lifecycle.model import Worker
 from hedgerow_scheduler.lifecycle.service_time import MAX_BATCH
@@ -24,6 +24,7 @@ from hedgerow_scheduler.limits.fairness import FairShares
 from hedgerow_scheduler.planning.catalog import PublishedManifest
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
+MAX_LOOKS = 20_000  # at places that compete, in one cycle
 # What a location's workers offer, and its manifests that were accepted: its capacity follows from these.
 _Basis: TypeAlias = tuple[tuple[Offer, ...], tuple[str, ...]]
 
@@ -34,6 +35,7 @@ class Admission:
     def __init__(self, lease: timedelta, max_batch: int = MAX_BATCH) -> None:
         self.lease, self.max_batch = lease, max_batch
         self.due: datetime | None = None  # when a limit lets someone out without anything else happening
+        self._first: Place | None = None
         self._known: dict[Place, tuple[_Basis, LocationCapacity]] = {}
         self._served: dict[Place, tuple[str, ...]] = {}
         self._queue_turns: defaultdict[Place, FairShares[str]] = defaultdict(FairShares)
@@ -80,27 +82,43 @@ class Admission:
                 continue
             room = Room(snapshot, place, there, (line.name for line in lines), out[place], alone=self.max_batch == 1)
             turns.append(PlaceTurns(cycle, place, lines, room, self._queue_turns[place]))
+        first = next((number for number, turn in enumerate(turns) if turn.place == self._first), 0)
+        turns = turns[first:] + turns[:first]
         snapshot.limits.reservations.begin(now)
         snapshot.limits.release(now)
         for turn in turns:
             turn.begin()
-        _take_turns(turns)
+        _take_turns(turns, cycle)
         for turn in turns:
             turn.end()
+        # Whoever the cycle had nothing left for comes first in the next one.
+        self._first = (
+            next((turn.place for turn in turns if turn.left == MAX_TAKEN_OF_PLACE), None) if cycle.left <= 0 else None
+        )
         if snapshot.limits.reservations.end_idle(now):
             cycle.due = now  # those that were refused for it come in the next cycle, at once
         self.due = earliest(cycle.due, snapshot.limits.next_token(now))
         return cycle.grants
 
 
-def _take_turns(turns: Sequence[PlaceTurns]) -> None:
+def _take_turns(turns: Sequence[PlaceTurns], cycle: Cycle) -> None:
     """Lets each place grant what it competes for with nobody, and of the rest the one whose turn it is, again and again."""
     competing = [turn for turn in turns if turn.advance()]
-    while competing:
-        best = min(competing, key=lambda turn: turn.turn()) if len(competing) > 1 else competing[0]
-        best.grant_next()
-        if not best.advance():
-            competing.remove(best)
+    looks = 0
+    while competing and looks < MAX_LOOKS:
+        looks += len(competing)
+        # Those that nobody could let out need not be asked one after the other whose turn it is.
+        chosen = [turn for turn in competing if turn.is_refused()] if len(competing) > 1 else competing
+        if len(chosen) > 1:
+            chosen.sort(key=lambda turn: turn.turn())
+        elif not chosen:
+            chosen = [min(competing, key=lambda turn: turn.turn())]
+        for turn in chosen:
+            turn.grant_next()
+        asked = set(chosen)
+        competing = [turn for turn in competing if turn not in asked or turn.advance()]
+    if competing:
+        cycle.due = cycle.now  # the rest in the next cycle, at once
 
 
 def home(published: PublishedManifest) -> tuple[str, str]:

@@ -24,6 +24,9 @@ from hedgerow_scheduler.planning.snapshot import Snapshot
 Rank: TypeAlias = tuple[int, float, float, datetime, int]  # the lower, the better
 Turn: TypeAlias = tuple[int, int, float, datetime, Place]
 MAX_ASIDE = 64  # of a group in one cycle
+# Steps that are granted in one cycle, or found to be held up by themselves: by one place, and in all. The rest comes at once after.
+MAX_TAKEN_OF_PLACE = 512
+MAX_TAKEN = 2_000
 _RATES = frozenset({Cause.QUEUE_RATE, Cause.POOL_RATE})
 
 
@@ -45,6 +48,7 @@ class Cycle:
         self.snapshot, self.now, self.max_batch = snapshot, now, max_batch
         self.grants: list[Grant] = []
         self.taken: set[tuple[str, str]] = set()  # locks of this cycle's grants
+        self.left = MAX_TAKEN
         self.due: datetime | None = None
 
 
@@ -56,6 +60,7 @@ class PlaceTurns:
         self._queues = queue_turns
         self._later: list[Step] = []  # ready, but the manifest that they need has no room while another has
         self._aside: Counter[Group] = Counter()
+        self.left = MAX_TAKEN_OF_PLACE
         self._heap: list[tuple[Rank, int, Group]] = []
         self._open = [line for line in lines if self._is_open(line)]
 
@@ -110,8 +115,16 @@ class PlaceTurns:
         urgency = lane.urgency + bands_risen(passed_over_since, self.cycle.now)
         return (-urgency, below, lead, self._heap[0][0][3], self.place)
 
+    def is_refused(self) -> bool:
+        """Whether the best group needs of something of which nothing is left for anyone."""
+        now = self.cycle.now
+        return any(limit.refusal(1, now) is not None for limit, _ in self._heap[0][2].needs)
+
     def _best(self) -> Group | None:
         heap = self._heap
+        if heap and min(self.left, self.cycle.left) <= 0:
+            self.cycle.due = self.cycle.now  # the rest in the next cycle, at once
+            return None
         while heap:
             rank, tie, group = heap[0]
             aside = self._aside[group] >= MAX_ASIDE
@@ -140,9 +153,6 @@ class PlaceTurns:
             cause = cause or limit.refusal(1, now)
         if cause in _RATES:
             self.cycle.due = earliest(self.cycle.due, line.limit.bucket_at(now).due(now))
-        if cause is None and self.room.left[line.name] <= 0:
-            self.cycle.due = now  # the rest in the next cycle, at once
-            return False
         if cause is None and not self.room.is_open(line.name):
             cause = Cause.SLOTS_BUSY if self.room.serves(line.name) else Cause.NO_WORKERS
         line.close(cause, now)
@@ -203,6 +213,8 @@ class PlaceTurns:
         if like is not None and (manifest is None or manifest.hash != like[1]):
             return None, None
         heapq.heappop(line.entries)
+        self.left -= 1
+        cycle.left -= 1
         if manifest is None:
             self._without_code(step)
         elif not self.room.fits(group.lane.line.name, manifest.hash):
@@ -294,7 +306,7 @@ class PlaceTurns:
         if most > 1:
             slots = max(1, self.room.slots[queue, manifest])
             most = min(most, (len(line.entries) + 1) // slots)
-        return max(1, most)
+        return max(1, min(most, self.left, self.cycle.left))
 
     def end(self) -> None:
         """The cycle is over: what was put aside comes back."""

@@ -9,13 +9,11 @@ from hedgerow_scheduler.admission.capacity import LocationCapacity
 from hedgerow_scheduler.limits.backlog import Place, QueueName, queue_of
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
-MAX_GRANTS = 512  # of one queue in one cycle
-
 
 class Room:
     """How many more steps may go out to one location in this cycle: by its workers' slots, and by a queue's.
 
-    Slots count per manifest, because an order goes only to workers that serve its manifest. `left` bounds a queue's part of a cycle.
+    Slots count per manifest, because an order goes only to workers that serve its manifest.
     """
 
     def __init__(
@@ -34,11 +32,10 @@ class Room:
         self._of_manifest: Counter[str] = Counter(
             {manifest: capacity.slots(None, manifest) for manifest in self.served}
         )
-        self.left: dict[QueueName, int] = dict.fromkeys(queues, MAX_GRANTS)
-        held = {queue for queue, count in snapshot.held.items() if count and queue[:2] == place}
+        wanted = {queue for queue, count in snapshot.held.items() if count and queue[:2] == place}.union(queues)
         for manifest in self.served:
             buffers = [0]
-            for queue in held | set(self.left):
+            for queue in wanted:
                 slots = self.slots[queue, manifest] = capacity.slots(queue[2], manifest)
                 buffers.append(snapshot.service_times[queue].buffer(slots, alone=alone))
                 self._of_queue[queue, manifest] = slots + buffers[-1] - out[queue, manifest]
@@ -49,7 +46,7 @@ class Room:
 
     def fits(self, queue: QueueName, manifest: str) -> bool:
         """Whether one more step of a queue may go out with this manifest."""
-        return self.left[queue] > 0 and self._of_queue[queue, manifest] > 0 and self._of_manifest[manifest] > 0
+        return self._of_queue[queue, manifest] > 0 and self._of_manifest[manifest] > 0
 
     def is_open(self, queue: QueueName) -> bool:
         """Whether one more step of a queue may go out with any manifest."""
@@ -61,7 +58,6 @@ class Room:
 
     def take(self, queue: QueueName, manifest: str) -> None:
         """One more step goes out."""
-        self.left[queue] -= 1
         self._of_queue[queue, manifest] -= 1
         self._of_manifest[manifest] -= 1
 

@@ -10,6 +10,8 @@ from sqlalchemy import Connection, insert, select, text
 from hedgerow_scheduler.metadata import tables as t
 from hedgerow_scheduler.metadata.database import WAKE_CHANNEL
 
+COMMANDS_AT_ONCE = 500
+
 
 class PendingCommand(msgspec.Struct, frozen=True):
     """A command that was not applied yet."""
@@ -32,7 +34,7 @@ def write(connection: Connection, kind: str, body: dict[str, Any], author: str) 
     return int(command_id)
 
 
-def read_pending(connection: Connection, limit: int = 500) -> list[PendingCommand]:
+def read_pending(connection: Connection, limit: int = COMMANDS_AT_ONCE) -> list[PendingCommand]:
     """The commands to apply, oldest first."""
     c = t.commands.c
     rows = connection.execute(

@@ -248,8 +248,8 @@ class Loop:
         if overrides != self.snapshot.rules.overrides:
             limiting.use_overrides(self.snapshot, overrides, self.now)
         more_runs = take_requested_runs(transaction, self.snapshot, self.now, self._store.renew)
-        commanded = take_commands(transaction, self.snapshot, self.now)
-        self._more = more_runs or commanded >= 500
+        more_commands = take_commands(transaction, self.snapshot, self.now)
+        self._more = more_runs or more_commands
 
     # -- effects -----------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from hedgerow_scheduler.lifecycle.changes import CommandOutcome
 from hedgerow_scheduler.lifecycle.model import Run, Step
 from hedgerow_scheduler.lifecycle.states import RunState, StepState
 from hedgerow_scheduler.metadata import runs
-from hedgerow_scheduler.metadata.commands import PendingCommand
+from hedgerow_scheduler.metadata.commands import COMMANDS_AT_ONCE, PendingCommand
 from hedgerow_scheduler.metadata.store import Transaction
 from hedgerow_scheduler.planning.limiting import prioritise
 from hedgerow_scheduler.planning.request import run_cap
@@ -62,19 +62,26 @@ def _step(run: Run, plan: PlannedStep) -> Step:
     )  # fmt: skip
 
 
-def take_commands(transaction: Transaction, snapshot: Snapshot, now: datetime) -> int:
+def take_commands(transaction: Transaction, snapshot: Snapshot, now: datetime) -> bool:
     """Applies the pending commands and notes what became of each; those of a run that is not planned yet wait for that, those
-    that drain a worker until it is seen to leave. Returns how many there were.
+    that drain a worker until it is seen to leave. Stops after about 5,000 steps that were touched or looked at; returns whether
+    there may be more.
     """
     pending = transaction.pending_commands()
+    steps = applied = 0
     for command in pending:
         if command.kind == "drain_worker":
             if (left := drain(snapshot, command)) is not None:
                 snapshot.changes.commands.append(CommandOutcome(command.id, left))
+                applied += 1
             continue
+        if steps >= STEPS_PER_CYCLE:
+            return True
         run_id = str(command.body.get("run_id", ""))
         # A run that ended in this very cycle is not recorded as such yet: only the snapshot's own is right.
-        run = snapshot.runs.get(run_id) or snapshot.changes.runs.get(run_id) or transaction.run(run_id)
+        run = snapshot.runs.get(run_id) or snapshot.changes.runs.get(run_id)
+        if run is None and (run := transaction.run(run_id)) is not None:
+            steps += len(run.steps)  # they were read
         if run is not None and run.state is RunState.REQUESTED:
             continue
         try:
@@ -83,7 +90,10 @@ def take_commands(transaction: Transaction, snapshot: Snapshot, now: datetime) -
             log.exception("command %d can't be applied", command.id)
             outcome = {"refused": "It could not be applied; the scheduler's log says why."}
         snapshot.changes.commands.append(CommandOutcome(command.id, outcome))
-    return len(pending)
+        applied += 1
+        chosen = command.body.get("steps") if command.kind == "cancel_run" else None
+        steps += len(chosen) if isinstance(chosen, list) and chosen else len(run.steps) if run is not None else 0
+    return applied > 0 and len(pending) >= COMMANDS_AT_ONCE
 
 
 def _apply(snapshot: Snapshot, command: PendingCommand, run: Run | None, now: datetime) -> dict[str, Any]:
@@ -122,7 +132,7 @@ def _cancel(snapshot: Snapshot, run: Run, numbers: set[int] | None, now: datetim
     if numbers is None:
         run.cancel_requested = True
         snapshot.changes.runs[run.id] = run
-    chosen = [step for step in run.steps if numbers is None or step.number in numbers]
+    chosen = run.steps if numbers is None else [run.steps[number] for number in sorted(numbers)]
     for step in chosen:
         snapshot.cancel_step(step, now, f"by {author}" if author else "on request")
     return len(chosen)
