@@ -2,6 +2,7 @@
 # PYTHON chooses the interpreter of the environment, VENV where it lies: make test PYTHON=python3.13 VENV=.venv313
 
 VENV ?= .venv
+SEEDS ?= 10000
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$python && break; done)
 
@@ -16,7 +17,7 @@ PACKAGES := definitions/hedgerow workers/hedgerow_workers scheduler/hedgerow_sch
 PYTEST := $(BIN)/python -m pytest --doctest-modules --ignore-glob='*/metadata/migrations/*'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test acceptance chaos soak check bench lint types types-all unit docs constraints wheel clean
+.PHONY: help demo dev test acceptance simulate chaos chaos-celery soak check bench lint types types-all unit docs constraints wheel clean
 
 help:  ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -39,8 +40,14 @@ acceptance: $(STAMP)  ## Run what takes minutes: fair shares, rates and deploys 
 chaos: $(STAMP)  ## Kill, freeze and cut off real processes: make chaos CYCLES=20 SEED=1 KINDS=worker_killed,valkey_flushed
 	PYTHONPATH=tests $(BIN)/python -m chaos --cycles $(CYCLES) --seed $(SEED) --kinds "$(KINDS)"
 
+chaos-celery: $(STAMP)  ## The same faults on plain Celery, to compare.
+	PYTHONPATH=tests $(BIN)/python -m chaos.plain --cycles $(CYCLES) --seed $(SEED) --kinds "$(KINDS)"
+
 soak: $(STAMP)  ## The same for as long as you like: make soak MINUTES=60 SEED=1
 	PYTHONPATH=tests $(BIN)/python -m chaos --minutes $(MINUTES) --seed $(SEED) --kinds "$(KINDS)"
+
+simulate: $(STAMP)  ## Live through SEEDS worlds in which all kinds of things fail, and see that planted defects are noticed.
+	$(BIN)/python tests/simulation/simulate.py --seeds $(SEEDS)
 
 check: lint types unit  ## Format, lint, types, import contracts, doctests, unit and architecture tests.
 

@@ -1,0 +1,201 @@
+"""What must be true in every world, checked against what is committed and what truly ran; nothing here asks the code under test."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Any
+
+from hedgerow_scheduler.dispatch.writer import Acknowledge, Publish, Task
+from hedgerow_scheduler.lifecycle.states import ENDED
+from simulation.clock import START
+from simulation.town import RATES, SLOTS, USES
+from simulation.worker import Execution
+
+if TYPE_CHECKING:
+    from simulation.store import Database, Table
+
+_OUT = ("dispatched", "running")
+_GOOD = ("succeeded", "skipped")
+
+
+class Violation(AssertionError):
+    """Something that must never be is so."""
+
+
+class Checks:
+    """Watches one world. `excuses` are the times at which the broker lost what it had acknowledged."""
+
+    def __init__(self, database: Database, log: list[Execution]) -> None:
+        self.db, self.log = database, log
+        self.excuses: list[float] = []
+        self.transitions: Counter[tuple[str, str, str]] = Counter()
+        self.excused: Counter[str] = Counter()
+        self.chunks: set[tuple[str, str, int]] = set()  # (team, worker, number) of parts of manifests
+        self._admitted: dict[Any, list[float]] = defaultdict(list)
+        database.on_commit = self.committed
+
+    # -- after each commit -----------------------------------------------------------------------------------------------
+
+    def committed(self, touched: list[tuple[Table, Any, Any]]) -> None:
+        """A transaction ended well."""
+        fresh = []
+        for table, key, before in touched:
+            if table is self.db.steps or table is self.db.attempts:
+                name = "step" if table is self.db.steps else "attempt"
+                state = table[key]["state"]
+                if before is None or before["state"] != state:
+                    self.transitions[name, before["state"] if before else "-", state] += 1
+                if name == "attempt" and before is None:
+                    fresh.append(table[key])
+                elif name == "attempt" and state == "succeeded" != before["state"]:
+                    self._succeeded(table[key])
+            elif table is self.db.sequences:
+                self._counted(key, before["acked"] if before else 0, table[key]["acked"])
+        if fresh:
+            self._limits()
+            self._rates(fresh)
+        for key, row in self.db.pointers.items():
+            output = self.db.outputs[row["attempt_id"], *key]
+            if output["state"] != "current":
+                raise Violation(f"the pointer of {key} is at an output that is {output['state']}")
+
+    def _limits(self) -> None:
+        used: Counter[Any] = Counter()
+        for row in {row["batch"]: row for row in self.db.attempts.values() if row["state"] in _OUT}.values():
+            computation = self.db.steps[row["run_id"], row["step_number"]]["computation"]
+            used["queue", f"{row['team']}/{row['queue']}"] += 1
+            used["team", row["team"]] += 1
+            used.update(USES.get(computation, {}))
+        made = Counter(
+            (asset, step["partition"])
+            for row in self.db.attempts.values()
+            if row["state"] in _OUT
+            for step in [self.db.steps[row["run_id"], row["step_number"]]]
+            for asset in step["assets"]
+        )
+        if made and max(made.values()) > 1:
+            raise Violation(f"{made.most_common(1)[0]} attempts at once make the same output")
+        for limit, most in SLOTS.items():
+            if used[limit] > most:
+                raise Violation(f"{limit} lets {most} out, and {used[limit]} are")
+
+    def _rates(self, fresh: list[dict[str, Any]]) -> None:
+        for row in fresh:
+            limit = ("queue", f"{row['team']}/{row['queue']}")
+            if limit in RATES:
+                self._admitted[limit].append(row["dispatched_at"].timestamp())
+        for limit, (rate, burst) in RATES.items():
+            times = self._admitted[limit]
+            for first in range(len(times)):
+                allowed = burst + rate * (times[-1] - times[first])
+                if len(times) - first > allowed + 1e-6:
+                    raise Violation(f"{limit}: {len(times) - first} starts within {times[-1] - times[first]:.3f} s")
+
+    def _succeeded(self, row: dict[str, Any]) -> None:
+        step = self.db.steps[row["run_id"], row["step_number"]]
+        if step["attempt_id"] != row["id"]:
+            raise Violation(f"attempt {row['id']} succeeded, but {step['attempt_id']} is the step's current one")
+        if not any(
+            (each.attempt_id, each.token, each.outcome) == (row["id"], row["token"], "succeeded") for each in self.log
+        ):
+            raise Violation(
+                f"attempt {row['id']} is recorded as succeeded, and no runner ever ended it so under its token"
+            )
+
+    def _counted(self, worker: tuple[str, str], before: int, after: int) -> None:
+        """Each number up to the recorded one stands for an event that is recorded, but for parts of a manifest."""
+        for number in range(before + 1, after + 1):
+            if (*worker, number) not in self.db.events and (*worker, number) not in self.chunks:
+                raise Violation(f"event {number} of {worker} counts as recorded, and is not")
+
+    # -- before something is sent ----------------------------------------------------------------------------------------
+
+    def sending(self, task: Task) -> None:
+        """A scheduler is about to do this on the broker."""
+        if isinstance(task, Publish):
+            for message in task.messages:
+                if message.task_id not in self.db.attempts:
+                    raise Violation(f"an order of attempt {message.task_id} goes out, which is not recorded")
+        elif isinstance(task, Acknowledge):
+            for key, sequence in task.sequences.items():
+                recorded = self.db.sequences.get(key, {"acked": 0})["acked"]
+                if sequence > recorded:
+                    raise Violation(f"event {sequence} of {key} is acknowledged, and {recorded} are recorded")
+
+    # -- at the end --------------------------------------------------------------------------------------------------------
+
+    def final(self, now: float) -> None:
+        """Everything has come to rest."""
+        for (run_id, number), row in self.db.steps.items():
+            if row["state"] not in {str(state) for state in ENDED}:
+                raise Violation(f"step {run_id}/{number} ({row['computation']}) stays {row['state']}")
+        for row in self.db.runs.values():
+            if row["state"] not in ("succeeded", "failed", "cancelled"):
+                raise Violation(f"run {row['id']} stays {row['state']}")
+        for row in self.db.attempts.values():
+            if row["state"] in _OUT:
+                raise Violation(f"attempt {row['id']} stays {row['state']} though its step ended")
+        self._recorded_once()
+        self._ran_once(now)
+        self._refused_never_ran(now)
+
+    def _recorded_once(self) -> None:
+        good = Counter(
+            (row["run_id"], row["step_number"]) for row in self.db.attempts.values() if row["state"] in _GOOD
+        )
+        for key, row in self.db.steps.items():
+            if good[key] != (row["state"] in _GOOD and row["attempt"] > 0):
+                raise Violation(f"step {key} is {row['state']}, with {good[key]} attempts that ended well")
+        current = Counter(
+            (row["asset"], row["partition"]) for row in self.db.outputs.values() if row["state"] == "current"
+        )
+        for key, count in current.items():
+            if count != 1:
+                raise Violation(f"{count} outputs of {key} are current")
+
+    def _ran_once(self, now: float) -> None:
+        by_attempt: dict[str, list[Execution]] = defaultdict(list)
+        by_step: dict[tuple[str, str], list[Execution]] = defaultdict(list)
+        for each in self.log:
+            by_attempt[each.attempt_id].append(each)
+            by_step[each.run_id, each.step].append(each)
+        for attempt_id, runs in by_attempt.items():
+            if len(runs) > 1 and not self._is_excused(runs, "attempt ran twice", now):
+                raise Violation(f"attempt {attempt_id} ran {len(runs)} times")
+        for key, runs in by_step.items():
+            for first, second in _overlaps(runs, now):
+                if first.mode == "stop" and not self._is_excused([first, second], "stop ran twice at once", now):
+                    raise Violation(f"step {key} is marked `stop`, and ran twice at once: {first} {second}")
+
+    def _refused_never_ran(self, now: float) -> None:
+        refused = {row["id"]: row["ended_at"] for row in self.db.attempts.values() if row["state"] == "refused"}
+        for each in self.log:
+            if each.attempt_id not in refused:
+                continue
+            until = (refused[each.attempt_id] - START).total_seconds()
+            if not self._is_excused([each], "refused attempt ran", now, until):
+                raise Violation(f"attempt {each.attempt_id} was taken back by the scheduler, and ran")
+
+    def _is_excused(self, runs: list[Execution], what: str, now: float, until: float = 0.0) -> bool:
+        end = max(until, *(_end(each, now) for each in runs))
+        begin = min(each.began for each in runs)
+        if any(each.frozen for each in runs):
+            self.excused[f"{what}: frozen worker"] += 1
+            return True
+        if any(begin - 60 <= at <= end for at in self.excuses):
+            self.excused[f"{what}: broker lost data"] += 1
+            return True
+        return False
+
+
+def _overlaps(runs: list[Execution], now: float) -> list[tuple[Execution, Execution]]:
+    found = []
+    for index, first in enumerate(runs):
+        for second in runs[index + 1 :]:
+            if first.began < _end(second, now) and second.began < _end(first, now):
+                found.append((first, second))
+    return found
+
+
+def _end(execution: Execution, now: float) -> float:
+    return now if execution.ended is None else execution.ended

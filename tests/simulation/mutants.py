@@ -1,0 +1,102 @@
+"""Defects put into the production code on purpose: a simulation that does not notice them proves nothing."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FunctionType, ModuleType
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`old`, which stands once in the module's source, becomes `new`. `rare`: it takes a world in which several things meet."""
+
+    name: str
+    module: str
+    old: str
+    new: str
+    rare: bool = False
+
+    @contextmanager
+    def alive(self) -> Iterator[None]:
+        """Within it, the module's functions are those of the changed source."""
+        module = importlib.import_module(self.module)
+        source = inspect.getsource(module)
+        if source.count(self.old) != 1:
+            raise LookupError(f"{self.module} holds {source.count(self.old)} times: {self.old}")
+        changed = ModuleType(module.__name__)
+        changed.__dict__["__file__"] = module.__file__
+        exec(compile(source.replace(self.old, self.new), str(module.__file__), "exec"), changed.__dict__)
+        before = [(function, function.__code__) for function, _ in _pairs(module, changed)]
+        for function, other in _pairs(module, changed):
+            if function.__code__ != other.__code__:
+                function.__code__ = other.__code__
+        try:
+            yield
+        finally:
+            for function, code in before:
+                function.__code__ = code
+
+
+def _pairs(module: ModuleType, changed: ModuleType) -> list[tuple[FunctionType, FunctionType]]:
+    """The functions of a module, and of its classes, with those of its changed copy."""
+    found = []
+    for name, value in vars(module).items():
+        other = vars(changed).get(name)
+        if isinstance(value, FunctionType) and value.__module__ == module.__name__:
+            found.append((inspect.unwrap(value), inspect.unwrap(other)))
+        elif isinstance(value, type) and value.__module__ == module.__name__:
+            for part, function in vars(value).items():
+                if isinstance(function, FunctionType) and isinstance(vars(other).get(part), FunctionType):
+                    found.append((inspect.unwrap(function), inspect.unwrap(vars(other)[part])))
+    return [(one, two) for one, two in found if isinstance(one, FunctionType) and isinstance(two, FunctionType)]
+
+
+_FOLD, _LEASES, _CLAIMS = (
+    "hedgerow_scheduler.ingest.fold",
+    "hedgerow_scheduler.recovery.leases",
+    "hedgerow_scheduler.recovery.claims",
+)
+_TAKEOVER, _DISPATCHING = "hedgerow_scheduler.service.takeover", "hedgerow_scheduler.service.dispatching"
+_LOOP, _RECORDING = "hedgerow_scheduler.service.loop", "hedgerow_scheduler.metadata.recording"
+
+MUTANTS = (
+    Mutant("the epoch is not checked", "simulation.store", "if self._db.epoch != self.epoch:", "if False:"),
+    Mutant(
+        "orders go out before the commit",
+        _LOOP,
+        "            self.snapshot.changes.buckets.extend(",
+        "            self._brokers.now(publications)\n            self.snapshot.changes.buckets.extend(",
+    ),
+    Mutant("tokens are not compared", _FOLD, "elif attempt.token and attempt.token != token:", "elif False:", rare=True),
+    Mutant("the highest number counts, not the contiguous one", _FOLD, "if envelope.seq != known + 1:", "if False:"),
+    Mutant("buckets are forgotten at takeover", _TAKEOVER, "snapshot.limits.restore_levels(state.levels)", "pass"),
+    Mutant(
+        "pools are forgotten at takeover",
+        _TAKEOVER,
+        "take_up_attempts(snapshot, state.attempts, state.holds, now, lease)",
+        "take_up_attempts(snapshot, state.attempts, {}, now, lease)",
+    ),
+    Mutant(
+        "leases end at once after an outage",
+        _LEASES,
+        "return now - self.until <= SILENCE and now - self.since >= lease",
+        "return True",
+        rare=True,
+    ),
+    Mutant("no lease ever ends", _LEASES, "lose(snapshot, attempt, now)\n                continue", "continue"),
+    Mutant("a taken claim is not respected", _CLAIMS, "if holder is not None:", "if False:"),
+    Mutant(
+        "workers take what is claimed",
+        "hedgerow_workers.claims",
+        "if answer is None or answer == mine[each].encode():",
+        "if not isinstance(answer, Exception):",
+    ),
+    Mutant("workers go on without contact", "hedgerow_workers.heartbeat", 'if attempt.order.on_lost_contact == "stop":', "if False:", rare=True),
+    Mutant("the same output is made twice at once", _DISPATCHING, "snapshot.lock(step, attempt.id)", "pass"),
+    Mutant("what is acknowledged is not recorded", _RECORDING, "writes.rows(sql.UPSERT_SEQUENCES, sequences, now=now)", "pass"),
+    Mutant("levels of buckets are not recorded", _RECORDING, "writes.rows(sql.UPSERT_BUCKETS, changes.buckets)", "pass"),
+)  # fmt: skip

@@ -1,0 +1,184 @@
+"""One seeded world: real schedulers and real workers over a broker, a database and machines that fail, until all is healed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import count
+from random import Random
+
+from support.scheduling import uuid
+
+from hedgerow.protocol.orders import StepOrder
+from hedgerow_scheduler.planning.request import RunRequest
+from simulation.broker import SimBroker
+from simulation.checks import Checks, Violation
+from simulation.clock import VirtualClock, virtual_time
+from simulation.disk import SimDisk
+from simulation.faults import Faults
+from simulation.scheduler import FrozenError, SimScheduler, Unmeasured
+from simulation.store import Database, OutageError
+from simulation.town import CODE, SELECTIONS, SETTINGS
+from simulation.worker import Crashed, Execution, Fate, SimWorker
+
+CYCLES = 200
+MOST_CYCLES = 1500
+MIN_STEPS = 20
+MIN_FAULTS = 3
+SLOTS = 3
+
+_metrics: list[Unmeasured] = []
+
+
+class World:
+    """`run` lives it through; a Violation says what went wrong."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed, self.rng, self.clock = seed, Random(seed), VirtualClock()
+        self.log: list[Execution] = []
+        self.broker = SimBroker(self.clock, Random(seed + 1))
+        self.database = Database(self.clock.now, self._database_boundary)
+        self.database.teams = list(CODE)
+        self.checks = Checks(self.database, self.log)
+        self.disks = {team: SimDisk(Random(seed + 2)) for team in CODE}
+        self.workers: list[SimWorker] = []
+        self._ids = count(1)
+        self.schedulers = [self._scheduler(name) for name in ("one", "two")]
+        self.down: dict[str, float] = {}  # schedulers that are away, until when
+        self.frozen: dict[str, float] = {}
+        self.database_down_until = 0.0
+        self.armed: dict[str, str] = {}  # what happens at the next boundary of this name
+        self.faults = Faults(self)
+        for scheduler in self.schedulers:
+            scheduler.copies, scheduler.chunks = self.faults.copies, self.checks.chunks
+            scheduler.is_deaf = lambda: self.clock.seconds < self.faults.deaf_until
+        self.cycles = self.steps = 0
+        self._now_at: SimScheduler | None = None
+        self._runs = count(1)
+
+    def run(self) -> None:
+        """Lives through trouble, is healed, and comes to rest."""
+        with virtual_time(self.clock, Random(self.seed + 3)):
+            for team in CODE:
+                self.add_worker(team)
+                self.add_worker(team)
+            while self.cycles < CYCLES or self.steps < MIN_STEPS or self.faults.count < MIN_FAULTS:
+                self._ask_for_runs()
+                self.faults.happen()
+                self._cycle(self.rng.choice((0.02, 0.1, 0.3, 0.5, 1.0)))
+            self.faults.heal()
+            while not self._is_at_rest():
+                self._cycle(self.rng.choice((0.2, 1.0, 2.0)))
+                if self.cycles > MOST_CYCLES:
+                    break
+            self.checks.final(self.clock.seconds)
+
+    # -- one cycle -------------------------------------------------------------------------------------------------------
+
+    def _cycle(self, seconds: float) -> None:
+        self.cycles += 1
+        self.clock.advance(seconds)
+        for scheduler in self.schedulers:
+            self._turn(scheduler)
+        self.faults.look()
+        for worker in self.workers:
+            worker.turn()
+        self.workers = [worker for worker in self.workers if worker.alive]
+
+    def _turn(self, scheduler: SimScheduler) -> None:
+        name, now = scheduler.name, self.clock.seconds
+        if self.down.get(name, 0.0) > now or self.frozen.get(name, 0.0) > now:
+            return
+        if self.frozen.pop(name, None) is not None:
+            scheduler.send_late()
+        self._now_at = scheduler
+        try:
+            scheduler.turn(self.database.rings())
+        except Crashed:
+            scheduler.crash()
+            self.down[name] = now + self.rng.choice((0.5, 2.0, 8.0))
+        except FrozenError:
+            scheduler.end_term()
+            self.frozen[name] = now + self.rng.choice((1.0, 4.0, 25.0))
+        finally:
+            self._now_at = None
+        if scheduler.defects and isinstance(scheduler.defects[0], Violation):
+            raise scheduler.defects[0]
+        if scheduler.defects:
+            raise Violation(f"the scheduler's term ended by a defect: {scheduler.defects[0]!r}") from scheduler.defects[
+                0
+            ]
+
+    def _database_boundary(self, place: str) -> None:
+        if self.clock.seconds < self.database_down_until:
+            raise OutageError(place)
+        self.boundary(place)
+
+    def boundary(self, place: str) -> None:
+        """A scheduler is at a place where it may fail."""
+        action = self.armed.pop(place, None)
+        if action == "crash":
+            raise Crashed
+        if action == "freeze":
+            raise FrozenError
+        if action == "outage":
+            raise OutageError(place)
+
+    # -- people ------------------------------------------------------------------------------------------------------------
+
+    def _ask_for_runs(self) -> None:
+        if self.cycles % 40 == 20:
+            selection = self.rng.choice(SELECTIONS)
+            request = RunRequest(selection, all_partitions=True, max_concurrent=self.rng.choice((None, None, 2)))
+            self.database.request(uuid(next(self._runs)), request, {})
+        if self.cycles > 60 and self.rng.random() < 0.01:
+            running = [row["id"] for row in self.database.runs.values() if row["state"] == "running"]
+            if running:
+                self.database.command("cancel_run", run_id=self.rng.choice(running))
+        self.steps = len(self.database.steps)
+
+    def add_worker(self, team: str) -> SimWorker:
+        """A worker process of a team starts."""
+        _, code, queues = CODE[team]
+        worker = SimWorker(
+            SETTINGS.name, team, team, queues, SLOTS, code, self.broker, self.clock, Random(self.rng.random()),
+            self.disks[team], self._fate, self.log, boundary=self.faults.at_worker if hasattr(self, "faults") else lambda _: None,
+        )  # fmt: skip
+        self.workers.append(worker)
+        return worker
+
+    def _fate(self, order: StepOrder) -> Fate:
+        seconds = self.rng.choice((0.05, 0.2, 1.0, 3.0, 12.0, 45.0))
+        outcome = self.rng.choices(("succeeded", "user_error", "runner_lost", "skipped"), (90, 5, 3, 2))[0]
+        return Fate(seconds, outcome)  # type: ignore[arg-type]
+
+    def _is_at_rest(self) -> bool:
+        return all(row["state"] not in ("requested", "running") for row in self.database.runs.values())
+
+    def _scheduler(self, name: str) -> SimScheduler:
+        if not _metrics:
+            _metrics.append(Unmeasured())
+        rng = Random(f"{self.seed}{name}")
+        new_id = lambda: uuid(1_000_000 + next(self._ids))  # noqa: E731
+        return SimScheduler(
+            name,
+            self.database,
+            self.broker,
+            SETTINGS,
+            _metrics[0],
+            self.boundary,
+            self.checks.sending,
+            new_id,
+            rng.random,
+        )
+
+
+def live(seed: int) -> dict[str, Counter[object]]:
+    """Lives through a world; what was met in it. A Violation names what is wrong."""
+    world = World(seed)
+    world.run()
+    return {
+        "faults": Counter(world.faults.counts),
+        "transitions": Counter(world.checks.transitions),
+        "excused": Counter(world.checks.excused),
+        "size": Counter({"cycles": world.cycles, "steps": world.steps, "executions": len(world.log)}),
+    }
