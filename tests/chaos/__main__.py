@@ -10,8 +10,8 @@ import argparse
 import json
 import sys
 
-from chaos.cycles import Play
 from chaos.faults import KINDS
+from chaos.play import Play
 from chaos.stage import stage
 
 

@@ -25,11 +25,15 @@ SETTINGS = {
 
 def prepare(home: Path, environ: Mapping[str, str]) -> dict[str, tuple[Launch, str]]:
     """How to start `postgres` and `valkey`, with their URLs."""
-    redis, folder = environ.get("REDIS_SERVER"), environ.get("POSTGRES_BIN")
-    return {
-        "postgres": _postgres(home, Path(folder)) if folder else postgres.prepare(home),
-        "valkey": _redis(home, redis) if redis else valkey.prepare(home),
-    }
+    folder = environ.get("POSTGRES_BIN")
+    database = _postgres(home, Path(folder)) if folder else postgres.prepare(home)
+    return {"postgres": database, "valkey": prepare_broker(home, environ)}
+
+
+def prepare_broker(home: Path, environ: Mapping[str, str]) -> tuple[Launch, str]:
+    """How to start the broker, with its URL."""
+    redis = environ.get("REDIS_SERVER")
+    return _redis(home, redis) if redis else valkey.prepare(home)
 
 
 def _redis(home: Path, binary: str) -> tuple[Launch, str]:

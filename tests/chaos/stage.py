@@ -213,13 +213,15 @@ class Stage:
 
 
 @contextmanager
-def stage(environ: Mapping[str, str] | None = None, *, keep: Callable[[], bool] = lambda: False) -> Iterator[Stage]:
-    """A stage in a new directory, which is removed at the end unless `keep` says otherwise."""
+def stage(
+    environ: Mapping[str, str] | None = None, *, keep: Callable[[], bool] = lambda: False, make: type[Stage] = Stage
+) -> Iterator[Stage]:
+    """A stage in a new directory, which is removed at the end unless `keep` says otherwise; `make` is which one."""
     root = Path(tempfile.mkdtemp(prefix="hedgerow-chaos-"))
     root.chmod(0o711)
     with ExitStack() as stack:
         network = stack.enter_context(Network())
-        found = Stage(root, network, environ or {})
+        found = make(root, network, environ or {})
         try:
             found.start()
             yield found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from chaos.cycles import Play
+from chaos.play import Play
 from chaos.stage import stage
 from support.platform import QUICK
 
