@@ -23,7 +23,7 @@ JITTER_S = 0.002  # of a rate: clocks are read in microseconds, and floats are r
 class Violation:
     """Something that must not be. `step` is (run, asset) where it is of one."""
 
-    kind: str  # lost | recorded_twice | concurrent_twice | limit_exceeded | out_of_order
+    kind: str  # lost | recorded_twice | claimed_twice | concurrent_twice | limit_exceeded | out_of_order
     what: str
     step: tuple[str, str] | None = None
 
@@ -53,7 +53,16 @@ class Verdict:
 def check(history: History) -> Verdict:
     """Everything that is wrong with a history in which all should have ended."""
     verdict = Verdict()
-    for judge in (lost, without_truth, recorded_twice, events_twice, out_of_order, over_slots, over_rate):
+    for judge in (
+        lost,
+        without_truth,
+        recorded_twice,
+        events_twice,
+        claimed_twice,
+        out_of_order,
+        over_slots,
+        over_rate,
+    ):
         verdict.violations.extend(judge(history))
     for found in twice_at_once(history):
         (verdict.violations if isinstance(found, Violation) else verdict.excused).append(found)  # type: ignore[arg-type]
@@ -140,6 +149,20 @@ def events_twice(history: History) -> Iterator[Violation]:
     for name, count in [*ids.items(), *numbers.items()]:
         if count > 1:
             yield Violation("recorded_twice", f"event {name} is recorded {count} times")
+
+
+def claimed_twice(history: History) -> Iterator[Violation]:
+    """Attempts that two runners have executed, unless the broker had forgotten the claim of the first."""
+    groups: defaultdict[tuple[str, str, int], list[Execution]] = defaultdict(list)
+    for execution in history.executions:
+        groups[execution.run, execution.asset, execution.attempt].append(execution)
+    for (run, asset, number), group in groups.items():
+        for earlier, later in pairwise(sorted(group, key=lambda each: each.began)):
+            if not any(
+                f.kind in FORGETFUL and earlier.began < f.healed and f.began < later.began for f in history.faults
+            ):
+                why = f"attempt {number} ran in runner {earlier.runner} and in runner {later.runner}"
+                yield Violation("claimed_twice", why, (run, asset))
 
 
 def out_of_order(history: History) -> Iterator[Violation]:

@@ -21,7 +21,7 @@ END_S = 240.0  # after the last, every run must have ended by then
 LOST_S = 45.0  # a lost step runs again by then
 PATIENT = 0.7  # the share of killed workers after which nothing else happens until their steps run again
 SHOWN = 8  # violations of which the history is printed
-WRONG = ("lost", "recorded_twice", "concurrent_twice", "limit_exceeded", "out_of_order", "late")
+WRONG = ("lost", "recorded_twice", "claimed_twice", "concurrent_twice", "limit_exceeded", "out_of_order", "late")
 NAMED = {
     "worker_killed": "worker_killed_s_max",
     "runner_killed": "runner_killed_s_max",

@@ -15,7 +15,7 @@ def test_kills_of_worker_runner_and_broker_lose_nothing_and_record_nothing_twice
     with stage(QUICK) as place:
         play = Play(place, kinds, seed=1, live=3)
         play.all(3, 0)
-    wrong = ("lost", "recorded_twice", "concurrent_twice", "limit_exceeded", "out_of_order")
+    wrong = ("lost", "recorded_twice", "claimed_twice", "concurrent_twice", "limit_exceeded", "out_of_order")
     assert {kind: play.summary[kind] for kind in wrong} == dict.fromkeys(wrong, 0)
     assert set(play.summary["faults"]) == set(kinds)
     assert play.summary["steps"] > 0

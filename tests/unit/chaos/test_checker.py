@@ -228,6 +228,14 @@ def test_more_starts_in_a_window_than_the_rate_allows_are_flagged(times: tuple[f
     assert ("limit_exceeded" in {violation.kind for violation in found(history)}) is exceeded
 
 
+def test_an_attempt_that_two_runners_have_executed_is_flagged_unless_its_claim_was_forgotten() -> None:
+    again = replace(GOOD.executions[0], runner=99, began=1.6, last=1.9)
+    history = replace(GOOD, executions=(*GOOD.executions, again))
+    assert [violation.kind for violation in found(history)] == ["claimed_twice"]
+    forgotten = Fault("valkey_flushed", "valkey", 1.0, 1.1)
+    assert found(replace(history, faults=(*GOOD.faults, forgotten))) == []
+
+
 def test_a_step_that_began_before_the_one_above_had_ended_is_flagged() -> None:
     assert "out_of_order" in {violation.kind for violation in found(with_execution(1, began=1.0))}
 
