@@ -166,7 +166,8 @@ class Stage:
     def restart_server(self, server: str) -> None:
         """Starts a server again that was killed; tried again while what it left is in its way."""
         child = self.servers[server]
-        child.wait(30)
+        if child.wait(10) is None:
+            return  # another fault killed it too, and was healed first
         for last in range(START_TRIES):
             try:
                 self.servers[server] = self._serving(child.launch)
