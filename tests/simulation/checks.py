@@ -12,7 +12,7 @@ from simulation.town import RATES, SLOTS, USES
 from simulation.worker import Execution
 
 if TYPE_CHECKING:
-    from simulation.store import Database, Table
+    from simulation.database import Database, Table
 
 _OUT = ("dispatched", "running")
 _GOOD = ("succeeded", "skipped")

@@ -24,7 +24,8 @@ from hedgerow_scheduler.service.brokers import Brokers
 from hedgerow_scheduler.service.care import Care
 from hedgerow_scheduler.service.loop import Loop
 from simulation.broker import Link, SimBroker
-from simulation.store import Database, OutageError, SimStore
+from simulation.database import Database, OutageError
+from simulation.store import SimStore
 from simulation.worker import Crashed
 
 

@@ -13,10 +13,10 @@ from hedgerow_scheduler.planning.request import RunRequest
 from simulation.broker import SimBroker
 from simulation.checks import Checks, Violation
 from simulation.clock import VirtualClock, virtual_time
+from simulation.database import Database, OutageError
 from simulation.disk import SimDisk
 from simulation.faults import Faults
 from simulation.scheduler import FrozenError, SimScheduler, Unmeasured
-from simulation.store import Database, OutageError
 from simulation.town import CODE, SELECTIONS, SETTINGS
 from simulation.worker import Crashed, Execution, Fate, SimWorker
 
