@@ -52,16 +52,16 @@ class Cycles:
             self._stage.revive()
 
     def _drawn(self) -> Iterator[list[str]]:
-        """The kinds of each cycle: every kind comes once before any comes again, now and then two together."""
+        """The kinds of each cycle: every kind comes once before any comes again, now and then two together, never two of one server:
+        who is dead can't be told to be full.
+        """
         bag: list[str] = []
         while True:
-            count = 2 if len(self._kinds) > 1 and self._random.random() < TWO_AT_ONCE else 1
-            drawn: list[str] = []
-            while len(drawn) < count:
-                if not bag:
-                    bag = self._random.sample(self._kinds, len(self._kinds))
-                drawn.append(bag.pop())
-            yield sorted(set(drawn))
+            if len(bag) < 2:
+                bag = self._random.sample(self._kinds, len(self._kinds)) + bag
+            first = bag.pop()
+            together = self._random.random() < TWO_AT_ONCE and bag and _server_of(bag[-1]) != _server_of(first)
+            yield sorted([first, bag.pop()] if together else [first])
 
     def _cycle(self, kinds: list[str]) -> list[Fault]:
         self.pause(self._random.uniform(0.5, SETTLE_S))
@@ -82,3 +82,9 @@ class Cycles:
         after = f"went on after {resumed - faults[-1].healed:.1f} s" if resumed else "STANDS STILL"
         print(f"cycle {self.played:>3}: {told}; {after}", flush=True)
         return faults
+
+
+def _server_of(kind: str) -> str:
+    """The server that a fault harms; for the others the fault itself."""
+    family = kind.partition("_")[0]
+    return family if family in ("valkey", "postgres") else kind
