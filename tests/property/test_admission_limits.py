@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.crowds import crowds
 from support.limited_world import (
     DECLARED,
     ETL,
@@ -61,7 +63,10 @@ class Windows:
         for first, start in enumerate(self.times):
             begun = [index for index, (since, _, _) in enumerate(self.rates) if since <= start][-1]
             ends = [*(since for since, _, _ in self.rates[begun + 1 :]), now]
-            allowed, since = self.rates[begun][2], start
+            earliest = begun
+            while earliest and self.rates[earliest][0] == start:
+                earliest -= 1  # at the instant of a change either may have been in force
+            allowed, since = max(burst for _, _, burst in self.rates[earliest : begun + 1]), start
             for (_, rate, _), end in zip(self.rates[begun:], ends, strict=True):
                 allowed += rate * (end - since).total_seconds()
                 since = end
@@ -306,11 +311,17 @@ ACTIONS = st.sampled_from(
 )  # fmt: skip
 
 
+@pytest.mark.parametrize("many", [False, True])
 @settings(max_examples=60)
 @given(st.sampled_from([1, 4]), st.lists(st.tuples(ACTIONS, st.integers(0, 10_000), st.floats(0.0, 3.0)), max_size=60))
 def test_limits_hold_and_nothing_admissible_is_left_whatever_happens(
-    max_batch: int, history: list[tuple[str, int, float]]
+    many: bool, max_batch: int, history: list[tuple[str, int, float]]
 ) -> None:
+    with crowds(many):
+        check(max_batch, history)
+
+
+def check(max_batch: int, history: list[tuple[str, int, float]]) -> None:
     trial = Trial(max_batch)
     trial.act("launch", 1, 0)
     trial.cycle()
@@ -320,6 +331,7 @@ def test_limits_hold_and_nothing_admissible_is_left_whatever_happens(
     trial.overrides.clear()
     use_overrides(trial.world.snapshot, (), trial.world.now)
     trial.slots = dict(FULL_SLOTS)
+    trial.cycle()
     for _ in range(600):
         if not trial.world.snapshot.runs:
             break

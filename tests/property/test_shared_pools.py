@@ -6,8 +6,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.crowds import crowds
 from support.scheduling import World, asset, live, manifest
 
 from hedgerow.manifest.model import KeyLimit, Pool, PoolUse
@@ -27,7 +29,12 @@ SOME = StaticPartitions(tuple(f"{number:02}" for number in range(30)))
 GREEDY = st.tuples(st.integers(0, SLOTS + 2), st.integers(0, 2), st.booleans(), st.integers(1, 4), st.integers(-5, 5))
 
 
+@pytest.mark.parametrize("many", [False, True])
 @settings(max_examples=40)
+# Ways to more than one's turns that were found: several groups in turn, one beside what ends them, one that keeps two limits.
+@example([(1, 0, False, 1, 0), (2, 0, True, 1, 0)], 3.0, 2, [])
+@example([(2, 0, True, 1, 0)], 3.0, 3, [])
+@example([(2, 2, True, 3, 0)], 3.0, 2, [])
 @given(
     st.lists(GREEDY, min_size=1, max_size=4),
     st.sampled_from([1.0, 3.0]),
@@ -35,6 +42,17 @@ GREEDY = st.tuples(st.integers(0, SLOTS + 2), st.integers(0, 2), st.booleans(), 
     st.lists(st.tuples(st.integers(0, TICKS), st.integers(1, SLOTS)), max_size=3),
 )
 def test_no_team_takes_more_of_a_shared_pool_than_its_turns(
+    many: bool,
+    greedy: list[tuple[int, int, bool, int, int]],
+    weight: float,
+    lasts: int,
+    lowered: list[tuple[int, int]],
+) -> None:
+    with crowds(many):
+        check(greedy, weight, lasts, lowered)
+
+
+def check(
     greedy: list[tuple[int, int, bool, int, int]], weight: float, lasts: int, lowered: list[tuple[int, int]]
 ) -> None:
     made = [

@@ -84,13 +84,14 @@ class Admission:
             turns.append(PlaceTurns(cycle, place, lines, room, self._queue_turns[place]))
         first = next((number for number, turn in enumerate(turns) if turn.place == self._first), 0)
         turns = turns[first:] + turns[:first]
-        snapshot.limits.reservations.begin(now)
-        snapshot.limits.release(now)
+        snapshot.limits.reservations.end_idle(now)
+        sources = snapshot.limits.release(now)
         for turn in turns:
-            turn.begin()
+            turn.begin(sources.get(turn.place, ()))
         _take_turns(turns, cycle)
         for turn in turns:
             turn.end()
+        snapshot.limits.rest(now)
         # Whoever the cycle had nothing left for comes first in the next one.
         self._first = (
             next((turn.place for turn in turns if turn.left == MAX_TAKEN_OF_PLACE), None) if cycle.left <= 0 else None

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
+from itertools import count
+from math import inf
 from typing import TypeAlias
 
 import msgspec
@@ -15,9 +18,10 @@ from hedgerow_scheduler.admission.room import Room
 from hedgerow_scheduler.lifecycle.model import Step
 from hedgerow_scheduler.lifecycle.states import StepState
 from hedgerow_scheduler.lifecycle.waits import Cause
-from hedgerow_scheduler.limits.backlog import Group, Line, Place, RunLine, bands_risen
+from hedgerow_scheduler.limits.backlog import Group, Lane, Line, Place, RunLine, bands_risen
 from hedgerow_scheduler.limits.fairness import FairShares
-from hedgerow_scheduler.limits.limit import Holding, Limit, Need
+from hedgerow_scheduler.limits.limit import RATES, Holding, Limit, Need
+from hedgerow_scheduler.limits.parking import Draw, Parking
 from hedgerow_scheduler.planning.catalog import PublishedManifest
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
@@ -27,7 +31,7 @@ MAX_ASIDE = 64  # of a group in one cycle
 # Steps that are granted in one cycle, or found to be held up by themselves: by one place, and in all. The rest comes at once after.
 MAX_TAKEN_OF_PLACE = 512
 MAX_TAKEN = 2_000
-_RATES = frozenset({Cause.QUEUE_RATE, Cause.POOL_RATE})
+MAX_DRAWN = 512  # groups that are parked on limits, of one place in one cycle
 
 
 class Grant(msgspec.Struct, frozen=True, eq=False):
@@ -62,17 +66,73 @@ class PlaceTurns:
         self._aside: Counter[Group] = Counter()
         self.left = MAX_TAKEN_OF_PLACE
         self._heap: list[tuple[Rank, int, Group]] = []
+        self._ties = count()
+        self._draws: dict[Limit | Line, Draw] = {}
+        self._drawn: dict[Group, Limit | Line] = {}
+        self._left_to_draw = MAX_DRAWN
         self._open = [line for line in lines if self._is_open(line)]
 
-    def begin(self) -> None:
-        """Ranks what may be granted."""
+    def begin(self, limits: Iterable[Limit]) -> None:
+        """Ranks what may be granted; `limits` are those on which more groups of the place are parked than are looked at at once."""
         for line in self._open:
-            for group in line.groups():
-                if group.parked_on is None and (rank := self._rank(group)) is not None:
-                    self._heap.append((rank, len(self._heap), group))
-        heapq.heapify(self._heap)
+            for group in line.unparked:
+                self._enter(group)
+            if line.crowd:
+                line.crowd.renew()
+                self._draw_of(line, line.crowd)
+                self._draw(line)
+        for limit in limits:
+            kept_for: Group | None = limit.reserved_for
+            if kept_for is not None and kept_for.parked_on is limit and kept_for.lane.line.place == self.place:
+                self._wake(kept_for)
+            draw = self._draw_of(limit, limit.parked)
+            if (asking := draw.asking()) is not None:
+                self._wake(asking)
+            self._draw(limit, 1)
+
+    def _draw_of(self, source: Limit | Line, parked: Parking) -> Draw:
+        draw = Draw(parked, self.place, self._rank_of_lane, lambda lane: self._is_open(lane.line))
+        self._draws[source] = draw
+        return draw
+
+    def _enter(self, group: Group) -> None:
+        if (rank := self._rank(group)) is not None:
+            heapq.heappush(self._heap, (rank, next(self._ties), group))
+
+    def _wake(self, group: Group) -> None:
+        line = group.lane.line
+        if group.parked_on is not None:
+            group.hold_up(Cause.TURN, None, self.cycle.now)
+        line.drop(group)
+        line.unparked[group] = None
+        self._enter(group)
+
+    def _draw(self, source: Limit | Line, least: float = 0) -> None:
+        """Has the next of the groups looked at that are parked together, if any may go."""
+        if self._left_to_draw <= 0:
+            self.cycle.due = self.cycle.now  # the rest in the next cycle, at once
+            return
+        free = source.free_for(None) if isinstance(source, Limit) else inf
+        group = self._draws[source].next(max(free, least))
+        if group is None:
+            del self._draws[source]
+            return
+        self._left_to_draw -= 1
+        self._drawn[group] = source
+        self._wake(group)
+
+    def _draw_after(self, group: Group) -> None:
+        """A group was tried, or can't be: the next one of those among which it was."""
+        source = self._drawn.pop(group, None)
+        if source is None or source not in self._draws:
+            return
+        if isinstance(source, Line) or source.refusal(1, self.cycle.now) is None:
+            self._draw(source)
 
     # -- whose turn it is --------------------------------------------------------------------------------------------
+
+    def _rank_of_lane(self, lane: Lane) -> tuple[int, float]:
+        return (-lane.band - lane.aged(self.cycle.now), self._queues.start(lane.line.name[2]))
 
     def _rank(self, group: Group) -> Rank | None:
         first = group.first_line()
@@ -90,6 +150,7 @@ class PlaceTurns:
             if self._competes(group):
                 return True
             self._try(group)
+            self._draw_after(group)
         return False
 
     def grant_next(self) -> None:
@@ -97,6 +158,7 @@ class PlaceTurns:
         group = self._best()
         if group is not None:
             self._try(group)
+            self._draw_after(group)
 
     def turn(self) -> Turn:
         """How the best group stands among those of other places: urgency, guaranteed minimum, turns by weight, age.
@@ -130,10 +192,12 @@ class PlaceTurns:
             aside = self._aside[group] >= MAX_ASIDE
             if aside or group.parked_on is not None or not self._is_open(group.lane.line):
                 heapq.heappop(heap)
+                self._draw_after(group)
                 continue
             fresh = self._rank(group)
             if fresh is None:
                 heapq.heappop(heap)
+                self._draw_after(group)
             elif fresh > rank:
                 heapq.heapreplace(heap, (fresh, tie, group))
             else:
@@ -151,7 +215,7 @@ class PlaceTurns:
         cause, now = None, self.cycle.now
         for limit in (line.limit, line.team_limit):
             cause = cause or limit.refusal(1, now)
-        if cause in _RATES:
+        if cause in RATES:
             self.cycle.due = earliest(self.cycle.due, line.limit.bucket_at(now).due(now))
         if cause is None and not self.room.is_open(line.name):
             cause = Cause.SLOTS_BUSY if self.room.serves(line.name) else Cause.NO_WORKERS
@@ -164,7 +228,7 @@ class PlaceTurns:
         if refused is not None:
             limit, cause = refused
             group.hold_up(cause, limit, self.cycle.now)
-            if cause in _RATES:
+            if cause in RATES:
                 self.cycle.snapshot.limits.refused(limit)
             return
         first = group.first_line()

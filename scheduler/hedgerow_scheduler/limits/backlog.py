@@ -19,9 +19,11 @@ from hedgerow_scheduler.lifecycle.states import StepState
 from hedgerow_scheduler.lifecycle.waits import Cause, WaitClock
 from hedgerow_scheduler.limits.fairness import AGEING, FairShares
 from hedgerow_scheduler.limits.limit import Limit, Need
+from hedgerow_scheduler.limits.parking import Parking
 
 QueueName: TypeAlias = tuple[str, str, str]  # (team, location, queue)
 Place: TypeAlias = tuple[str, str]  # (team, location)
+MANY = 256  # groups of one queue that a cycle looks at before it draws from the others
 
 
 def queue_of(step: Step) -> QueueName:
@@ -99,6 +101,9 @@ class Group:
             line = self._lines[run.id] = RunLine(run)
         if not line.entries:
             heapq.heappush(self._heap, (self.lane.fair.start(run.id), run.created_at, run.id, line))
+            parked = self.lane.line.crowd if self.parked_on is None else self.parked_on.parked
+            if parked:
+                parked.join(self, run, ticket.step.number)
         heapq.heappush(line.entries, (ticket.step.number, ticket.number, ticket))
 
     def first_line(self) -> tuple[float, RunLine] | None:
@@ -117,13 +122,36 @@ class Group:
             heapq.heapreplace(heap, (fresh, created, run_id, line))
         return None
 
+    def head_of(self, run_id: str) -> Step | None:
+        """The first step of a run that waits here."""
+        line = self._lines.get(run_id)
+        return line.head(self) if line is not None else None
+
+    def heads(self, most: int) -> list[tuple[Run, int]]:
+        """The first of its runs, with the number of the first step of each: the one whose turn it is, and some others."""
+        first = self.first_line()
+        lines = [first[1]] if first is not None else []
+        for line in self._lines.values():
+            if len(lines) >= most:
+                break
+            if line is not lines[0] and line.head(self) is not None:
+                lines.append(line)
+        return [(line.run, line.entries[0][0]) for line in lines]
+
     def hold_up(self, cause: Cause, limit: Limit | None, now: datetime) -> None:
         """What holds the whole group up from now on; `limit` parks it there."""
         if self.parked_on is not None:
-            self.parked_on.parked.pop(self, None)
+            self.parked_on.parked.discard(self)
         self.parked_on = limit
         if limit is not None:
-            limit.parked[self] = None
+            limit.parked.add(self)
+            self.lane.line.drop(self)
+        else:
+            self.lane.line.enter(self)
+        self.tell(cause, now)
+
+    def tell(self, cause: Cause, now: datetime) -> None:
+        """What its steps wait for from now on."""
         self.own = cause
         self.clock.mark(self.cause, now)
 
@@ -180,13 +208,16 @@ def bands_risen(since: datetime, now: datetime) -> int:
 class Line:
     """One queue. `cause` closes it as a whole, None when it is open."""
 
-    __slots__ = ("cause", "lanes", "limit", "name", "size", "team_limit")
+    __slots__ = ("cause", "crowd", "lanes", "limit", "name", "size", "team_limit", "unparked")
 
     def __init__(self, name: QueueName, limit: Limit, team_limit: Limit) -> None:
         self.name, self.limit, self.team_limit = name, limit, team_limit
         self.size = 0
         self.cause: Cause | None = None
         self.lanes: dict[tuple[int, int], Lane] = {}
+        # The groups that no limit beyond the queue's and the team's holds up: those that every cycle looks at, and the others.
+        self.unparked: dict[Group, None] = {}
+        self.crowd = Parking()
 
     @property
     def place(self) -> Place:
@@ -197,6 +228,19 @@ class Line:
         """Its groups."""
         for lane in self.lanes.values():
             yield from lane.groups.values()
+
+    def enter(self, group: Group) -> None:
+        """No limit holds a group up, as far as is known."""
+        if len(self.unparked) < MANY:
+            self.crowd.discard(group)
+            self.unparked[group] = None
+        elif group not in self.unparked:
+            self.crowd.add(group)
+
+    def drop(self, group: Group) -> None:
+        """A limit holds a group up, or nothing waits in it any more."""
+        self.unparked.pop(group, None)
+        self.crowd.discard(group)
 
     def close(self, cause: Cause | None, now: datetime) -> None:
         """What closes it from now on; None opens it."""
@@ -237,6 +281,7 @@ class Backlog:
         group = lane.groups.get(signature)
         if group is None:
             group = lane.groups[signature] = Group(lane, signature, needs, sharers, now)
+            lane.line.enter(group)
         if not lane.size:
             lane.waiting_since = now
         ticket.group, ticket.entered = group, group.clock.reading(now)
@@ -283,6 +328,7 @@ class Backlog:
             group.hold_up(Cause.TURN, None, self.now)
             group.hungry_since = None
             del lane.groups[group.signature]
+            lane.line.drop(group)
 
     def regroup(self, steps: Iterable[Step]) -> None:
         """What these steps need, or their priority, has changed."""

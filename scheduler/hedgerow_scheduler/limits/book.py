@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from hedgerow_scheduler.lifecycle.changes import BucketLevel
 from hedgerow_scheduler.lifecycle.waits import Cause
+from hedgerow_scheduler.limits import parking
 from hedgerow_scheduler.limits.bucket import TokenBucket
-from hedgerow_scheduler.limits.limit import Holding, Limit, LimitId, Values
+from hedgerow_scheduler.limits.limit import RATES, Holding, Limit, LimitId, Values
 from hedgerow_scheduler.limits.reservations import Reservations
+
+if TYPE_CHECKING:
+    from hedgerow_scheduler.limits.backlog import Place
 
 
 class LimitBook:
@@ -25,6 +31,7 @@ class LimitBook:
         self._passing: WeakValueDictionary[LimitId, Limit] = WeakValueDictionary()
         self._levels: dict[LimitId, tuple[float, datetime]] = {}
         self._freed: dict[Limit, None] = {}
+        self._drawn: dict[Limit, None] = {}
         self._throttling: dict[Limit, None] = {}
         self._dirty: dict[Limit, None] = {}
         self.reservations = Reservations(self.look_again)
@@ -69,9 +76,12 @@ class LimitBook:
         changed = [limit for limit in self if limit.set(self.values_of(limit.id), now)]
         for limit in changed:
             self._restore(limit)
+            limit.first_refused = None
             self._freed[limit] = None
             if limit.dirty:
                 self._dirty[limit] = None
+            for group in limit.parked:  # very many are not woken at once: what they wait for is told right nevertheless
+                group.tell(limit.refusal(1, now) or limit.full, now)
         return changed
 
     # -- taking and giving back --------------------------------------------------------------------------------------
@@ -94,19 +104,41 @@ class LimitBook:
 
     def look_again(self, limit: Limit) -> None:
         """Those that it refused may come again."""
+        limit.first_refused = None
         if limit.parked:
             self._freed[limit] = None
 
-    def release(self, now: datetime) -> None:
-        """Lets every group be looked at again that was parked on a limit which may let someone out now."""
+    def release(self, now: datetime) -> dict[Place, list[Limit]]:
+        """Has those looked at again who are parked on a limit which may let someone out now: few of them at once, for many the
+        limits from which each place draws in this cycle.
+        """
         for limit in list(self._throttling):
             if not limit.parked or limit.has_token(now):
                 del self._throttling[limit]
                 self._freed[limit] = None
         for limit in self._freed:
-            for group in list(limit.parked):
-                group.hold_up(Cause.TURN, None, now)
+            if len(limit.parked) <= parking.FEW:
+                for group in limit.parked:
+                    group.hold_up(Cause.TURN, None, now)
+            else:
+                limit.parked.renew(limit)
+                self._drawn[limit] = None
         self._freed.clear()
+        sources: defaultdict[Place, list[Limit]] = defaultdict(list)
+        for limit in self._drawn:
+            for place in limit.parked.places():
+                sources[place].append(limit)
+        return sources
+
+    def rest(self, now: datetime) -> None:
+        """A cycle ends: of limits that let nobody out any more nothing is drawn before they let go of something."""
+        for limit in list(self._drawn):
+            cause = limit.refusal(1, now)
+            if cause is None and limit.parked.has_filed():
+                continue
+            del self._drawn[limit]
+            if cause in RATES and limit.parked:
+                self._throttling[limit] = None
 
     def next_token(self, now: datetime) -> datetime | None:
         """When the first of the limits that refuse for their rate has a token again."""

@@ -11,6 +11,7 @@ import msgspec
 from hedgerow_scheduler.lifecycle.waits import Cause
 from hedgerow_scheduler.limits.bucket import TokenBucket
 from hedgerow_scheduler.limits.fairness import FairShares
+from hedgerow_scheduler.limits.parking import Parking
 
 LimitKind: TypeAlias = Literal["queue", "pool", "team", "run", "key"]
 # Names: "team/queue" or "team/location/queue"; a pool of the platform "pool", a team's own "team/pool"; "team"; a run's id;
@@ -25,6 +26,7 @@ _FULL: dict[str, Cause] = {
     "key": Cause.KEY_CONCURRENCY,
 }
 _TOO_OFTEN: dict[str, Cause] = {"queue": Cause.QUEUE_RATE, "pool": Cause.POOL_RATE}
+RATES = frozenset(_TOO_OFTEN.values())
 
 
 class Values(msgspec.Struct, frozen=True):
@@ -50,7 +52,7 @@ class Limit:
     `parked` are the groups of the backlog that wait for this limit.
     """
 
-    __slots__ = ("__weakref__", "bucket", "by_sharer", "dirty", "fair", "id", "last_served", "not_kept_before", "parked", "reserved_for", "throttled_s",
+    __slots__ = ("__weakref__", "bucket", "by_sharer", "dirty", "fair", "first_refused", "id", "last_served", "not_kept_before", "parked", "reserved_for", "throttled_s",
                  "throttled_since", "used", "values")  # fmt: skip
 
     def __init__(self, id: LimitId, values: Values = NO_LIMIT) -> None:
@@ -62,8 +64,9 @@ class Limit:
         self.last_served: dict[str, datetime] = {}  # by sharer
         self.bucket: TokenBucket | None = None
         self.dirty = False  # the bucket's rate has changed
-        self.parked: dict[Any, None] = {}
+        self.parked = Parking()
         self.reserved_for: Any = None  # a group that waited too long for many slots, which are kept for it
+        self.first_refused: str | None = None  # whose turn it was when too few slots were free, since any was let go of
         self.not_kept_before: dict[str, datetime] = {}  # by sharer for which slots were kept to no purpose
         self.throttled_since: datetime | None = None
         self.throttled_s = 0.0
@@ -101,6 +104,13 @@ class Limit:
         if values.rate is not None and not self.bucket_at(now).has(now):
             return _TOO_OFTEN[self.id[0]]
         return None
+
+    def free_for(self, group: Any) -> float:
+        """How many slots a group may find free: those that are kept for another are not."""
+        if self.values.concurrency is None:
+            return float("inf")
+        kept = 0 if self.reserved_for in (None, group) else self.reserved_for.slots_of(self)
+        return self.values.concurrency - self.used - kept
 
     def has_token(self, now: datetime) -> bool:
         """Whether its rate allows one start more."""

@@ -1,8 +1,8 @@
 """Reservations: what is kept for a step that needs several slots of a limit, while others would take them one by one for ever.
 
-A group that nothing but one limit refuses for long gets all that it needs kept, there and of its other limits, when it is its
-turn: so it starts as soon as enough has ended, and no one who can't start keeps anything from others. What was kept to no purpose
-counts as a turn.
+A group that nothing but one limit refuses for long gets what it needs kept, there and of the limits that are its team's own, when
+it is its turn: so it starts as soon as enough has ended, and no one who can't start keeps anything from others. What was kept to
+no purpose counts as a turn.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from hedgerow_scheduler.limits.limit import Limit
 
 if TYPE_CHECKING:
     from hedgerow_scheduler.limits.backlog import Group
+NOBODY = ""
 
 
 class Reservations:
@@ -24,12 +25,6 @@ class Reservations:
     def __init__(self, look_again: Callable[[Limit], None]) -> None:
         self._look_again = look_again
         self._groups: dict[Group, None] = {}
-        self._first: dict[Limit, str] = {}  # whose turn it was at each limit that is too full for it, in this cycle
-
-    def begin(self, now: datetime) -> None:
-        """A cycle begins, in which groups come in the order of their turns."""
-        self._first.clear()
-        self.end_idle(now)
 
     def refuses(self, limit: Limit, slots: int, group: Group) -> bool:
         """Whether the limit has so many slots free only because they are kept for another group."""
@@ -42,18 +37,28 @@ class Reservations:
     def ask(self, limit: Limit, group: Group, now: datetime) -> None:
         """`limit` has too few slots free for the group. If that needs several and is passed over for long, they are kept."""
         several = group.slots_of(limit) > 1
-        if not several and limit in self._first:
+        if not several and limit.first_refused is not None:
             return
         if not _fits(limit, group) or any(self._is_refused(other, group, now) for other in _others(limit, group)):
             return
         sharer = group.sharer_at(limit)
-        first = self._first.setdefault(limit, sharer)
+        if limit.first_refused is None:
+            limit.first_refused = sharer
         if not several:
             return
         group.hungry_since = group.hungry_since or now
-        if first != sharer or now - group.hungry_since < AGEING or now < limit.not_kept_before.get(sharer, now):
+        if (
+            limit.first_refused != sharer
+            or now - group.hungry_since < AGEING
+            or now < limit.not_kept_before.get(sharer, now)
+        ):
             return
-        limits = [each for each, _ in group.needs if each.values.concurrency is not None]
+        # Of another pool that teams share nothing is kept: it may not be the team's turn there.
+        limits = [
+            each
+            for each, _ in group.needs
+            if each.values.concurrency is not None and (each is limit or not each.is_between_teams)
+        ]
         if all(each.reserved_for is None for each in limits):
             group.reserving = limit
             self._groups[group] = None
@@ -63,9 +68,11 @@ class Reservations:
     def use(self, group: Group) -> bool:
         """The group has started a step; whether anything was kept for it."""
         group.hungry_since = None
-        if group.reserving is None:
+        limit = group.reserving
+        if limit is None:
             return False
         self._end(group)
+        limit.first_refused = NOBODY  # it has just had its turn: whose is the next shows when slots are let go of
         return True
 
     def end_idle(self, now: datetime) -> bool:
