@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hedgerow_scheduler.limits import backlog, parking
+from hedgerow_scheduler.limits import lines, parking
 
 
 @contextmanager
 def crowds(on: bool = True) -> Iterator[None]:
     """Within it a queue looks at two groups, and a limit wakes none at once."""
-    before = parking.FEW, backlog.MANY
+    before = parking.FEW, lines.MANY
     if on:
-        parking.FEW, backlog.MANY = 0, 2
+        parking.FEW, lines.MANY = 0, 2
     try:
         yield
     finally:
-        parking.FEW, backlog.MANY = before
+        parking.FEW, lines.MANY = before

@@ -14,13 +14,14 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from hedgerow_scheduler.admission.capacity import LocationCapacity, Offer, capacity_of, offers_of
-from hedgerow_scheduler.admission.places import MAX_TAKEN_OF_PLACE, Cycle, Grant, PlaceTurns, earliest
+from hedgerow_scheduler.admission.cycle import Cycle, Grant
+from hedgerow_scheduler.admission.places import MAX_TAKEN_OF_PLACE, PlaceTurns, earliest
 from hedgerow_scheduler.admission.room import Room, count_out
 from hedgerow_scheduler.lifecycle.model import Worker
 from hedgerow_scheduler.lifecycle.service_time import MAX_BATCH
 from hedgerow_scheduler.lifecycle.waits import Cause
-from hedgerow_scheduler.limits.backlog import Line, Place
 from hedgerow_scheduler.limits.fairness import FairShares
+from hedgerow_scheduler.limits.lines import Line, Place
 from hedgerow_scheduler.planning.catalog import PublishedManifest
 from hedgerow_scheduler.planning.snapshot import Snapshot
 

@@ -7,53 +7,25 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 from itertools import count
-from math import inf
 from typing import TypeAlias
 
-import msgspec
-
 from hedgerow.errors import Problem
-from hedgerow.manifest.model import Computation
+from hedgerow_scheduler.admission.cycle import Cycle, Grant
+from hedgerow_scheduler.admission.drawing import Drawing
 from hedgerow_scheduler.admission.room import Room
 from hedgerow_scheduler.lifecycle.model import Step
 from hedgerow_scheduler.lifecycle.states import StepState
 from hedgerow_scheduler.lifecycle.waits import Cause
-from hedgerow_scheduler.limits.backlog import Group, Lane, Line, Place, RunLine, bands_risen
 from hedgerow_scheduler.limits.fairness import FairShares
 from hedgerow_scheduler.limits.limit import RATES, Holding, Limit, Need
-from hedgerow_scheduler.limits.parking import Draw, Parking
+from hedgerow_scheduler.limits.lines import Group, Lane, Line, Place, RunLine, bands_risen
 from hedgerow_scheduler.planning.catalog import PublishedManifest
-from hedgerow_scheduler.planning.snapshot import Snapshot
 
 Rank: TypeAlias = tuple[int, float, float, datetime, int]  # the lower, the better
 Turn: TypeAlias = tuple[int, int, float, datetime, Place]
 MAX_ASIDE = 64  # of a group in one cycle
-# Steps that are granted in one cycle, or found to be held up by themselves: by one place, and in all. The rest comes at once after.
+# Steps of one place that are granted in one cycle, or found to be held up by themselves. The rest comes at once after.
 MAX_TAKEN_OF_PLACE = 512
-MAX_TAKEN = 2_000
-MAX_DRAWN = 512  # groups that are parked on limits, of one place in one cycle
-
-
-class Grant(msgspec.Struct, frozen=True, eq=False):
-    """A step that may start, bound to the newest manifest served in its location that declares it. Grants of one `holding` go out
-    in one message and hold their limits together.
-    """
-
-    step: Step
-    manifest_hash: str
-    computation: Computation
-    holding: Holding
-
-
-class Cycle:
-    """What all places of one cycle share."""
-
-    def __init__(self, snapshot: Snapshot, now: datetime, max_batch: int) -> None:
-        self.snapshot, self.now, self.max_batch = snapshot, now, max_batch
-        self.grants: list[Grant] = []
-        self.taken: set[tuple[str, str]] = set()  # locks of this cycle's grants
-        self.left = MAX_TAKEN
-        self.due: datetime | None = None
 
 
 class PlaceTurns:
@@ -67,9 +39,7 @@ class PlaceTurns:
         self.left = MAX_TAKEN_OF_PLACE
         self._heap: list[tuple[Rank, int, Group]] = []
         self._ties = count()
-        self._draws: dict[Limit | Line, Draw] = {}
-        self._drawn: dict[Group, Limit | Line] = {}
-        self._left_to_draw = MAX_DRAWN
+        self._drawing = Drawing(cycle, place, self._rank_of_lane, self._is_open, self._enter)
         self._open = [line for line in lines if self._is_open(line)]
 
     def begin(self, limits: Iterable[Limit]) -> None:
@@ -78,56 +48,13 @@ class PlaceTurns:
             for group in line.unparked:
                 self._enter(group)
             if line.crowd:
-                line.crowd.renew()
-                self._draw_of(line, line.crowd)
-                self._draw(line)
+                self._drawing.from_line(line)
         for limit in limits:
-            kept_for: Group | None = limit.reserved_for
-            if kept_for is not None and kept_for.parked_on is limit and kept_for.lane.line.place == self.place:
-                self._wake(kept_for)
-            draw = self._draw_of(limit, limit.parked)
-            if (asking := draw.asking()) is not None:
-                self._wake(asking)
-            self._draw(limit, 1)
-
-    def _draw_of(self, source: Limit | Line, parked: Parking) -> Draw:
-        draw = Draw(parked, self.place, self._rank_of_lane, lambda lane: self._is_open(lane.line))
-        self._draws[source] = draw
-        return draw
+            self._drawing.from_limit(limit)
 
     def _enter(self, group: Group) -> None:
         if (rank := self._rank(group)) is not None:
             heapq.heappush(self._heap, (rank, next(self._ties), group))
-
-    def _wake(self, group: Group) -> None:
-        line = group.lane.line
-        if group.parked_on is not None:
-            group.hold_up(Cause.TURN, None, self.cycle.now)
-        line.drop(group)
-        line.unparked[group] = None
-        self._enter(group)
-
-    def _draw(self, source: Limit | Line, least: float = 0) -> None:
-        """Has the next of the groups looked at that are parked together, if any may go."""
-        if self._left_to_draw <= 0:
-            self.cycle.due = self.cycle.now  # the rest in the next cycle, at once
-            return
-        free = source.free_for(None) if isinstance(source, Limit) else inf
-        group = self._draws[source].next(max(free, least))
-        if group is None:
-            del self._draws[source]
-            return
-        self._left_to_draw -= 1
-        self._drawn[group] = source
-        self._wake(group)
-
-    def _draw_after(self, group: Group) -> None:
-        """A group was tried, or can't be: the next one of those among which it was."""
-        source = self._drawn.pop(group, None)
-        if source is None or source not in self._draws:
-            return
-        if isinstance(source, Line) or source.refusal(1, self.cycle.now) is None:
-            self._draw(source)
 
     # -- whose turn it is --------------------------------------------------------------------------------------------
 
@@ -150,7 +77,7 @@ class PlaceTurns:
             if self._competes(group):
                 return True
             self._try(group)
-            self._draw_after(group)
+            self._drawing.after(group)
         return False
 
     def grant_next(self) -> None:
@@ -158,7 +85,7 @@ class PlaceTurns:
         group = self._best()
         if group is not None:
             self._try(group)
-            self._draw_after(group)
+            self._drawing.after(group)
 
     def turn(self) -> Turn:
         """How the best group stands among those of other places: urgency, guaranteed minimum, turns by weight, age.
@@ -192,12 +119,12 @@ class PlaceTurns:
             aside = self._aside[group] >= MAX_ASIDE
             if aside or group.parked_on is not None or not self._is_open(group.lane.line):
                 heapq.heappop(heap)
-                self._draw_after(group)
+                self._drawing.after(group)
                 continue
             fresh = self._rank(group)
             if fresh is None:
                 heapq.heappop(heap)
-                self._draw_after(group)
+                self._drawing.after(group)
             elif fresh > rank:
                 heapq.heapreplace(heap, (fresh, tie, group))
             else:

@@ -6,7 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
 from hedgerow_scheduler.admission.capacity import LocationCapacity
-from hedgerow_scheduler.limits.backlog import Place, QueueName, queue_of
+from hedgerow_scheduler.limits.backlog import queue_of
+from hedgerow_scheduler.limits.lines import Place, QueueName
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
 

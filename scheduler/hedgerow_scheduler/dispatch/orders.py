@@ -9,7 +9,7 @@ import msgspec
 
 from hedgerow.protocol import names
 from hedgerow.protocol.orders import MAX_INLINE_REFERENCES, Input, OrderMessage, StepOrder
-from hedgerow_scheduler.admission.places import Grant
+from hedgerow_scheduler.admission.cycle import Grant
 from hedgerow_scheduler.lifecycle.model import Attempt
 
 _encoder = msgspec.json.Encoder()

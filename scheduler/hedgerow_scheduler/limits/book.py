@@ -16,7 +16,7 @@ from hedgerow_scheduler.limits.limit import RATES, Holding, Limit, LimitId, Valu
 from hedgerow_scheduler.limits.reservations import Reservations
 
 if TYPE_CHECKING:
-    from hedgerow_scheduler.limits.backlog import Place
+    from hedgerow_scheduler.limits.lines import Place
 
 
 class LimitBook:

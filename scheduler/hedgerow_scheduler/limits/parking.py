@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hedgerow_scheduler.lifecycle.model import Run
-    from hedgerow_scheduler.limits.backlog import Group, Lane, Place
     from hedgerow_scheduler.limits.limit import Limit
+    from hedgerow_scheduler.limits.lines import Group, Lane, Place
 
 FEW = 16
 FILED_RUNS = 8  # under so many of its runs a group is filed; the others come when one of these has had its turn

@@ -15,7 +15,7 @@ from hedgerow_scheduler.limits.fairness import AGEING
 from hedgerow_scheduler.limits.limit import Limit
 
 if TYPE_CHECKING:
-    from hedgerow_scheduler.limits.backlog import Group
+    from hedgerow_scheduler.limits.lines import Group
 NOBODY = ""
 
 

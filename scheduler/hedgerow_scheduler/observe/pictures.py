@@ -13,8 +13,9 @@ from prometheus_client import Gauge
 from hedgerow_scheduler.admission.capacity import LocationCapacity
 from hedgerow_scheduler.lifecycle.states import StepState
 from hedgerow_scheduler.lifecycle.waits import Cause
-from hedgerow_scheduler.limits.backlog import Line, Place, QueueName, queue_of
+from hedgerow_scheduler.limits.backlog import queue_of
 from hedgerow_scheduler.limits.limit import Limit, LimitId
+from hedgerow_scheduler.limits.lines import Line, Place, QueueName
 from hedgerow_scheduler.observe.metrics import QUEUE_STATES, SLOT_STATES, SchedulerMetrics
 from hedgerow_scheduler.planning.snapshot import Snapshot
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from hedgerow_scheduler.lifecycle.model import Run
-from hedgerow_scheduler.limits.backlog import Line
+from hedgerow_scheduler.limits.lines import Line
 from hedgerow_scheduler.planning.catalog import Catalog
 from hedgerow_scheduler.planning.rules import Override, Rules, Shape
 from hedgerow_scheduler.planning.snapshot import Snapshot

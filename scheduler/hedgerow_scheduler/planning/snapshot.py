@@ -25,9 +25,10 @@ from hedgerow_scheduler.lifecycle.states import (
     run_state_of,
 )
 from hedgerow_scheduler.lifecycle.waits import Cause
-from hedgerow_scheduler.limits.backlog import Backlog, Line, QueueName, queue_of
+from hedgerow_scheduler.limits.backlog import Backlog, queue_of
 from hedgerow_scheduler.limits.book import LimitBook
 from hedgerow_scheduler.limits.limit import Holding, LimitId, Need, Values
+from hedgerow_scheduler.limits.lines import Line, QueueName
 from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest
 from hedgerow_scheduler.planning.rules import PlatformLimits, Rules, queue_limit_name
 

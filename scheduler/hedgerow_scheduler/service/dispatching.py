@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from hedgerow.errors import Problem, RequestError
 from hedgerow.protocol.orders import StepOrder
-from hedgerow_scheduler.admission.places import Grant
+from hedgerow_scheduler.admission.cycle import Grant
 from hedgerow_scheduler.dispatch.orders import Publication, order_of, publication
 from hedgerow_scheduler.lifecycle.model import Attempt
 from hedgerow_scheduler.lifecycle.states import AttemptState, StepState

@@ -9,7 +9,8 @@ from support.scheduling import World, asset, live, manifest
 
 from hedgerow.manifest.model import Pool, PoolUse, Queue
 from hedgerow.partitions.model import StaticPartitions
-from hedgerow_scheduler.admission.places import MAX_TAKEN, MAX_TAKEN_OF_PLACE, PlaceTurns
+from hedgerow_scheduler.admission.cycle import MAX_TAKEN
+from hedgerow_scheduler.admission.places import MAX_TAKEN_OF_PLACE, PlaceTurns
 from hedgerow_scheduler.planning.rules import PlatformLimits
 
 MANY = StaticPartitions(tuple(f"{number:05}" for number in range(3_000)))

@@ -12,8 +12,8 @@ from hedgerow.manifest.model import Pool, PoolUse, Queue
 from hedgerow.partitions.model import StaticPartitions
 from hedgerow.settings.platform import TeamPolicy
 from hedgerow_scheduler.lifecycle.model import Attempt, Run
-from hedgerow_scheduler.limits.backlog import Group
 from hedgerow_scheduler.limits.fairness import AGEING
+from hedgerow_scheduler.limits.lines import Group
 from hedgerow_scheduler.planning.limiting import prioritise, use_overrides
 from hedgerow_scheduler.planning.rules import Override, PlatformLimits
 

@@ -15,8 +15,9 @@ from support.scheduling import NOW, asset, catalog_of, manifest, planned, run_of
 from hedgerow_scheduler.lifecycle.model import Run, Step
 from hedgerow_scheduler.lifecycle.states import StepState
 from hedgerow_scheduler.lifecycle.waits import Cause
-from hedgerow_scheduler.limits.backlog import Backlog, Group, queue_of
+from hedgerow_scheduler.limits.backlog import Backlog, queue_of
 from hedgerow_scheduler.limits.fairness import AGEING
+from hedgerow_scheduler.limits.lines import Group
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
 CATALOG = catalog_of(

@@ -9,8 +9,9 @@ from support.scheduling import World, asset, live, manifest
 
 from hedgerow.manifest.model import KeyLimit, Pool, PoolUse
 from hedgerow.partitions.model import StaticPartitions
-from hedgerow_scheduler.admission.places import MAX_DRAWN, PlaceTurns
-from hedgerow_scheduler.limits.backlog import MANY
+from hedgerow_scheduler.admission.drawing import MAX_DRAWN
+from hedgerow_scheduler.admission.places import PlaceTurns
+from hedgerow_scheduler.limits.lines import MANY
 from hedgerow_scheduler.planning.limiting import use_overrides
 from hedgerow_scheduler.planning.rules import Override
 
