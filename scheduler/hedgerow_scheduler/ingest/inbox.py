@@ -49,6 +49,7 @@ class Inbox:
     def __init__(self) -> None:
         self._messages: deque[Message] = deque()
         self._entries = 0
+        self._teams: set[str] = set()  # whose entries are inside
         self._room = threading.Condition()
         self.bell = threading.Event()
 
@@ -60,8 +61,16 @@ class Inbox:
                 self._room.wait(0.2)
             self._messages.append(message)
             self._entries += size
+            if size:
+                self._teams.update(entry.team for entry in message.entries)  # type: ignore[union-attr]
+                self._room.notify_all()
         if size or not isinstance(message, Batch):
             self.bell.set()
+
+    def gather(self, busy: frozenset[str], wait_s: float) -> None:
+        """Lets entries of `busy` teams come together for so long; an entry of any other team ends it at once."""
+        with self._room:
+            self._room.wait_for(lambda: not self._teams <= busy, wait_s)
 
     def take(self, entries: int = PORTION) -> list[Message]:
         """What is inside, oldest first, up to the batch that exceeds `entries`; the bell rings again for what is left."""
@@ -75,5 +84,7 @@ class Inbox:
                     self._entries -= len(message.entries)
             if self._messages:
                 self.bell.set()
+            else:
+                self._teams.clear()
             self._room.notify_all()
         return messages

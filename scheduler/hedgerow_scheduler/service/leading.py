@@ -112,7 +112,7 @@ def _lead(loop: Loop, inbox: Inbox, listener: Listener, stopping: threading.Even
         listener.heard.clear()
         until = monotonic() + loop.step(woken)
         if loop.gather_s:
-            stopping.wait(loop.gather_s)
+            inbox.gather(loop.busy, loop.gather_s)
 
 
 def _brief(error: Exception) -> str:
