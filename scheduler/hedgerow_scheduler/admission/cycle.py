@@ -11,9 +11,8 @@ from hedgerow_scheduler.lifecycle.model import Step
 from hedgerow_scheduler.limits.limit import Holding
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
-MAX_TAKEN = (
-    2_000  # steps that are granted in one cycle, or found to be held up by themselves; the rest comes at once after
-)
+# Steps that are granted in one cycle, or found to be held up by themselves; the rest comes at once after.
+MAX_TAKEN = 2_000
 
 
 class Grant(msgspec.Struct, frozen=True, eq=False):
