@@ -67,7 +67,7 @@ class World:
                 self._cycle(self.rng.choice((0.02, 0.1, 0.3, 0.5, 1.0)))
             self.faults.heal()
             while not self._is_at_rest():
-                self._cycle(self.rng.choice((0.2, 1.0, 2.0)))
+                self._cycle(self.rng.choice((0.5, 2.0, 4.0)))
                 if self.cycles > MOST_CYCLES:
                     break
             self.checks.final(self.clock.seconds)
