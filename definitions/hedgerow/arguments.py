@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -90,9 +91,9 @@ class Arguments:
 
     def whole(self, label: str, value: object, default: int, least: int | None = None, most: int | None = None) -> int:
         """A whole number from `least` to `most`."""
-        fits = isinstance(value, int) and (least is None or value >= least) and (most is None or value <= most)
-        if fits and not isinstance(value, bool):
-            return value  # type: ignore[return-value]
+        lowest, highest = -math.inf if least is None else least, math.inf if most is None else most
+        if isinstance(value, int) and not isinstance(value, bool) and lowest <= value <= highest:
+            return value
         upper = " on" if most is None else f" to {most:,}"
         self.wrong(
             label, value, "Give a whole number." if least is None else f"Give a whole number from {least}{upper}."

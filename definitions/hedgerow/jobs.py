@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from hedgerow.arguments import Arguments
 from hedgerow.errors import Problem
+from hedgerow.manifest.bounds import MAX_AT_ONCE
 from hedgerow.site import Site, of_caller
 
 
@@ -49,6 +50,6 @@ def job(
         arguments.text_map("tags", tags or {}),
         None
         if max_concurrent is None
-        else arguments.whole("max_concurrent", max_concurrent, 1, least=1, most=1_000_000),
+        else arguments.whole("max_concurrent", max_concurrent, 1, least=1, most=MAX_AT_ONCE),
         tuple(arguments.problems),
     )

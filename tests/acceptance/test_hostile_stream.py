@@ -96,7 +96,7 @@ def chain_ms(place: Town) -> float:
     return median((later - before).total_seconds() * 1000 for before, later in itertools.pairwise(ends))
 
 
-def test_a_flood_of_nonsense_is_put_aside_and_delays_no_neighbour(place: Town) -> None:
+def test_a_flood_of_nonsense_is_put_aside_and_stops_no_neighbour(place: Town) -> None:
     draw = random.Random(5)
     chain_ms(place)
     calm = [chain_ms(place) for _ in range(5)]

@@ -12,6 +12,7 @@ MAX_MANIFEST_BYTES = 16 * 2**20
 MAX_ASSETS = 10_000
 MAX_QUEUES = 1_000
 MAX_POOLS = 1_000
+MAX_AT_ONCE = 1_000_000  # slots of a pool, steps of a queue or run: beyond it, no limit is meant
 # Of one step:
 MAX_STEP_ASSETS = 1_000
 MAX_STEP_DEPENDENCIES = 1_000

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from hedgerow.identifiers import is_name, is_partition_key
-from hedgerow.manifest.bounds import MAX_QUEUES
+from hedgerow.manifest.bounds import MAX_AT_ONCE, MAX_QUEUES
 from hedgerow.manifest.keys import is_per
 from hedgerow.manifest.model import Computation, Manifest, Pool, Queue
 from hedgerow.partitions.algebra import bounds, count
@@ -22,7 +22,6 @@ MAX_COUNT = 100_000  # of orders at work, in what a heartbeat says
 MAX_DEPTH = 300  # of nested lists and maps: PostgreSQL and the encoder both refuse very deep ones
 MAX_JOINED_KEY = 1_000  # bytes of a partition's key over all dimensions: it is part of an index
 MAX_PARTITIONS = 1_000_000  # of an asset
-MAX_SLOTS = 1_000_000
 MAX_DELAY_MS = 10 * 366 * 24 * 3_600_000
 PRIORITIES = range(-32_768, 32_768)
 
@@ -88,7 +87,7 @@ def manifest_defect(manifest: Manifest, now: datetime) -> str | None:
         if not _can_be_counted(limit):
             return f"the limits of {limit.name[:80]!r} are out of bounds"
     for job in manifest.jobs:
-        if job.max_concurrent is not None and not 1 <= job.max_concurrent <= MAX_SLOTS:
+        if job.max_concurrent is not None and not 1 <= job.max_concurrent <= MAX_AT_ONCE:
             return f"max_concurrent of job {job.name[:80]!r} is out of bounds"
     slots = {pool.name: pool.slots for pool in manifest.pools if pool.slots is not None}
     for computation in manifest.computations:
@@ -122,7 +121,7 @@ def manifest_defect(manifest: Manifest, now: datetime) -> str | None:
 def _can_be_counted(limit: Queue | Pool) -> bool:
     slots = limit.slots if isinstance(limit, Pool) else limit.concurrency
     return (
-        (slots is None or 1 <= slots <= MAX_SLOTS)
+        (slots is None or 1 <= slots <= MAX_AT_ONCE)
         and (limit.rate_per_s is None or LEAST <= limit.rate_per_s <= MOST)
         and (limit.burst is None or 1 <= limit.burst <= MOST)
     )
@@ -132,11 +131,11 @@ def _uses_defect(computation: Computation) -> str | None:
     """What the steps of a computation may not take of limits; of a shared pool, a use below nothing would make room for others."""
     if len({use.pool for use in computation.pools}) != len(computation.pools):
         return "a pool that is used twice"
-    if not all(is_name(use.pool) and 1 <= use.slots <= MAX_SLOTS for use in computation.pools):
+    if not all(is_name(use.pool) and 1 <= use.slots <= MAX_AT_ONCE for use in computation.pools):
         return "a use of a pool"
     for limit in computation.limits:
         named = is_name(limit.name) or limit.name == f"{computation.name}:{limit.per}"
-        if not named or not is_per(limit.per) or not 1 <= limit.concurrency <= MAX_SLOTS:
+        if not named or not is_per(limit.per) or not 1 <= limit.concurrency <= MAX_AT_ONCE:
             return "a limit"
     return (
         None if len({limit.name for limit in computation.limits}) == len(computation.limits) else "a limit given twice"

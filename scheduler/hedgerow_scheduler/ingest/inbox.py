@@ -55,15 +55,15 @@ class Inbox:
 
     def put(self, message: Message, stopping: threading.Event) -> None:
         """Hands a message over, waiting for room if it must, and rings the bell."""
-        size = len(message.entries) if isinstance(message, Batch) else 0
+        entries = message.entries if isinstance(message, Batch) else ()
+        size = len(entries)
         with self._room:
             while size and self._entries > MAX_ENTRIES and not stopping.is_set():
                 self._room.wait(0.2)
             self._messages.append(message)
             self._entries += size
-            if size:
-                self._teams.update(entry.team for entry in message.entries)  # type: ignore[union-attr]
-                self._room.notify_all()
+            self._teams.update(entry.team for entry in entries)
+            self._room.notify_all()
         if size or not isinstance(message, Batch):
             self.bell.set()
 

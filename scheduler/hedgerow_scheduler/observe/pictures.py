@@ -61,7 +61,7 @@ class Pictures:
         self._queues: set[tuple[str, str]] = set()
         self._limits: set[LimitId] = set()
         # Looking a label set up costs more than all else: each is looked up once, and set when it has changed.
-        self._shown: defaultdict[tuple[str, str], dict[tuple[int, str], _Shown]] = defaultdict(dict)
+        self._shown: defaultdict[tuple[str, str], dict[tuple[Gauge, str], _Shown]] = defaultdict(dict)
 
     def draw(self, snapshot: Snapshot, capacities: Mapping[Place, LocationCapacity], now: datetime) -> None:
         """The state of everything at `now`."""
@@ -94,9 +94,9 @@ class Pictures:
     def _show(self, gauge: Gauge, name: tuple[str, str], value: float, state: str = "") -> None:
         """Sets a gauge of a queue or limit."""
         of_name = self._shown[name]
-        shown = of_name.get((id(gauge), state))
+        shown = of_name.get((gauge, state))
         if shown is None:
-            shown = of_name[id(gauge), state] = _Shown(gauge.labels(*name, state) if state else gauge.labels(*name))
+            shown = of_name[gauge, state] = _Shown(gauge.labels(*name, state) if state else gauge.labels(*name))
         if shown.value != value:
             shown.value = value
             shown.child.set(value)

@@ -8,9 +8,8 @@ from typing import Any
 import msgspec
 
 from hedgerow.errors import RequestError
+from hedgerow.manifest.bounds import MAX_AT_ONCE
 from hedgerow.manifest.model import Job
-
-MAX_CAP = 1_000_000
 
 
 class PartitionRange(msgspec.Struct, frozen=True):
@@ -36,13 +35,13 @@ class RunRequest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown
 
 
 def check_cap(request: RunRequest) -> None:
-    """RequestError HR-Q008 when the request's `max_concurrent` is not from 1 to `MAX_CAP`."""
+    """RequestError HR-Q008 when the request's `max_concurrent` is not from 1 to `MAX_AT_ONCE`."""
     cap = request.max_concurrent
-    if cap is not None and not 1 <= cap <= MAX_CAP:
+    if cap is not None and not 1 <= cap <= MAX_AT_ONCE:
         raise RequestError.of(
             "HR-Q008",
             f"A run can't have {cap} steps at once.",
-            f"Give max_concurrent from 1 to {MAX_CAP:,}, or leave it out for no cap.",
+            f"Give max_concurrent from 1 to {MAX_AT_ONCE:,}, or leave it out for no cap.",
         )
 
 

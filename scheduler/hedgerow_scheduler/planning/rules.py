@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from datetime import datetime
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -25,8 +25,6 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "run": ("concurrency", "paused"),
     "key": ("concurrency",),
 }
-
-N = TypeVar("N", int, float)
 
 NOBODYS = Values(concurrency=0)  # a pool that nobody declares lets nobody out until someone does
 
@@ -110,19 +108,17 @@ class Rules:
         }
         if not fields:
             return base
-        return self._capped(id, overridden(base, {field: override.value for field, override in fields.items()}))
+        caps = self._caps(id)
+        return overridden(base, {field: _at_most(one.value, caps.get(field)) for field, one in fields.items()})
 
-    def _capped(self, id: LimitId, values: Values) -> Values:
-        """Operators may not exceed the platform's caps, also not by an override that is older than a cap."""
+    def _caps(self, id: LimitId) -> Mapping[str, float | None]:
+        """What operators may not exceed, by field: also not by an override that is older than a cap."""
         kind, name = id
-        slots, rate = None, None
         if kind == "pool" and (cap := self.platform.caps.get(name)) is not None:
-            slots, rate = cap.slots, cap.rate_per_s
-        elif kind == "team" and (policy := self.platform.teams.get(name)) is not None:
-            slots = policy.max_slots
-        return msgspec.structs.replace(
-            values, concurrency=_at_most(values.concurrency, slots), rate=_at_most(values.rate, rate)
-        )
+            return {"concurrency": cap.slots, "rate": cap.rate_per_s}
+        if kind == "team" and (policy := self.platform.teams.get(name)) is not None:
+            return {"concurrency": policy.max_slots}
+        return {}
 
     def declared(self, id: LimitId) -> Values:
         """What a limit is set to without overrides; without limit when nobody declares it, but for pools, which then are closed."""
@@ -202,7 +198,7 @@ class Rules:
         return (*own, *shape.pools, *keyed)
 
 
-def _at_most(value: N | None, cap: N | None) -> N | None:
+def _at_most(value: float | None, cap: float | None) -> float | None:
     """None is more than any number."""
     return cap if value is None or (cap is not None and value > cap) else value
 

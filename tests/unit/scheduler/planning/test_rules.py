@@ -35,3 +35,10 @@ def test_an_override_made_before_a_cap_was_lowered_counts_up_to_the_cap(
     override = Override(*id, field, value, "ada", "why", NOW)
     rules = Rules(catalog_of(manifest("sales", asset("a"))), PLATFORM, [override])
     assert getattr(rules.values(id, NOW), field) == effective
+
+
+def test_a_cap_touches_only_what_operators_set() -> None:
+    platform = PlatformLimits({}, {"api": Pool("api", None, 2.0, 2.0)}, {"api": PoolCap(slots=6)})
+    paused = Override("pool", "api", "paused", 0.0, "ada", "why", NOW)
+    values = Rules(catalog_of(manifest("sales", asset("a"))), platform, [paused]).values(("pool", "api"), NOW)
+    assert (values.concurrency, values.rate) == (None, 2.0)
