@@ -7,6 +7,9 @@ from typing import TypeVar
 import msgspec
 
 WIRE_VERSION = 1
+# Of one entry of a stream. What holds more is not taken apart.
+MAX_BATCH_EVENTS = 1_000
+MAX_BATCH_BYTES = 1024 * 1024
 
 T = TypeVar("T")
 

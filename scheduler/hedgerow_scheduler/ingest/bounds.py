@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 
+import msgspec
+
 from hedgerow.identifiers import is_name, is_partition_key
 from hedgerow.manifest.bounds import MAX_AT_ONCE, MAX_QUEUES
 from hedgerow.manifest.keys import is_per
@@ -14,10 +16,12 @@ from hedgerow.partitions.algebra import bounds, count
 from hedgerow.partitions.model import Partitions, StaticPartitions, TimePartitions, dimensions
 from hedgerow.partitions.resolution import validate_mapping
 from hedgerow.protocol import events as ev
-from hedgerow.protocol.envelope import Envelope
+from hedgerow.protocol.envelope import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, Envelope, split_batch
 from hedgerow.settings.rates import LEAST, MOST
 
 MAX_ID = 200  # of a worker
+MAX_TEXT = 300  # of a hash or the name of a machine
+MAX_CHUNKS = 1024  # of a manifest
 MAX_COUNT = 100_000  # of orders at work, in what a heartbeat says
 MAX_DEPTH = 300  # of nested lists and maps: PostgreSQL and the encoder both refuse very deep ones
 MAX_JOINED_KEY = 1_000  # bytes of a partition's key over all dimensions: it is part of an index
@@ -28,26 +32,50 @@ PRIORITIES = range(-32_768, 32_768)
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"')
 
 
+def taken_apart(body: bytes) -> list[msgspec.Raw]:
+    """The encoded envelopes of an entry; `msgspec.MsgspecError` when it is no batch of them, or more than a worker sends at once."""
+    if len(body) > MAX_BATCH_BYTES:
+        raise msgspec.ValidationError(f"it is over {MAX_BATCH_BYTES // 1024:,} KiB")
+    parts = split_batch(body)
+    if len(parts) > MAX_BATCH_EVENTS:
+        raise msgspec.ValidationError(f"it holds {len(parts):,} events, at most {MAX_BATCH_EVENTS:,} are taken")
+    return parts
+
+
 def envelope_defect(envelope: Envelope) -> str | None:
     """Why an envelope can't be accepted at all; None when it can."""
     if not 0 < len(envelope.worker) <= MAX_ID or not envelope.worker.isprintable():
         return "the worker's id is out of bounds"
+    if envelope.seq < 0:
+        return "its number is below 0"
     if envelope.seq == 0 and envelope.kind != "worker_heartbeat":
         return f"'{envelope.kind}' has no number"
     return None
 
 
-def body_defect(body: object, data: bytes) -> str | None:
-    """Why an event's body can't be recorded; None when it can. `data` is the envelope as it was received."""
-    if isinstance(body, ev.WorkerHeartbeat):
+def body_defect(body: object, data: bytes, team: str) -> str | None:
+    """Why an event's body can't be recorded for `team`; None when it can. `data` is the envelope as it was received."""
+    if isinstance(body, ev.AttemptStarted):
+        if not body.token:
+            return "it has no token"
+    elif isinstance(body, ev.WorkerHeartbeat):
         numbers = 0 <= body.slots <= ev.MAX_WORKER_SLOTS and 0 <= body.busy <= MAX_COUNT and 0 <= body.pid < 1 << 31
         if len(body.queues) > MAX_QUEUES:
             return f"it names {len(body.queues):,} queues, at most {MAX_QUEUES:,} are served"
         if not numbers or not is_name(body.location) or not all(is_name(queue) for queue in body.queues):
             return "a name or number is out of bounds"
+        if len(body.manifest) > MAX_TEXT or len(body.host) > MAX_TEXT:
+            return "a text is too long"
     elif isinstance(body, ev.LocationFailed | ev.ManifestPublished):
+        if body.team != team:
+            return f"it names the team {body.team[:80]!r}"
         if not is_name(body.location):
             return "the location's name is out of bounds"
+        if isinstance(body, ev.ManifestPublished) and (len(body.hash) > MAX_TEXT or body.size_bytes < 0):
+            return "the manifest's hash or size is out of bounds"
+    elif isinstance(body, ev.ManifestChunk):
+        if not 0 <= body.index < body.count <= MAX_CHUNKS or len(body.hash) > MAX_TEXT:
+            return "no manifest has such a part"
     elif isinstance(body, ev.CheckEvaluated) and not 0 < len(body.check) <= MAX_ID:
         return "the check's name is out of bounds"
     return "it is nested too deeply" if depth(data) > MAX_DEPTH else None

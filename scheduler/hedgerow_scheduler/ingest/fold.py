@@ -1,7 +1,8 @@
 """Folding: what each event of a team's stream does to the snapshot. Pure: the clock and the randomness are arguments.
 
 Of each worker only the event numbered one above the last is taken: a smaller number is a duplicate, a larger one a gap, after
-which the worker is asked to send again. What can't be understood is quarantined and never stops the rest.
+which the worker is asked to send again. What can't be understood is quarantined and never stops the rest. Each event of an entry,
+and each entry that can't be taken apart, is counted once: as ingested, stale, duplicate, gap or quarantined.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -20,8 +21,8 @@ from hedgerow.manifest.bounds import MAX_MANIFEST_BYTES, excess, too_large
 from hedgerow.manifest.model import Manifest, Retry
 from hedgerow.manifest.model import decode as decode_manifest
 from hedgerow.protocol import events as ev
-from hedgerow.protocol.envelope import Envelope, decode_envelope, split_batch
-from hedgerow_scheduler.ingest.bounds import body_defect, envelope_defect, manifest_defect
+from hedgerow.protocol.envelope import Envelope, decode_envelope
+from hedgerow_scheduler.ingest.bounds import body_defect, envelope_defect, manifest_defect, taken_apart
 from hedgerow_scheduler.ingest.outcomes import Outcomes
 from hedgerow_scheduler.lifecycle.changes import AcceptedEvent, LocationChange, NewManifest, Quarantined
 from hedgerow_scheduler.lifecycle.model import Attempt, Worker
@@ -30,12 +31,15 @@ from hedgerow_scheduler.planning.catalog import PublishedManifest, refusals
 from hedgerow_scheduler.planning.limiting import use_catalog
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
-MAX_CHUNKS = 1024
 MAX_TOLD = 100  # of what is wrong with a manifest
 MAX_OPEN_MANIFESTS = 4  # of a team, of which some chunks have not come yet
+MAX_KEPT_BYTES = 64 * 1024  # of what is put aside
+MAX_REASON = 500
+NEVER = datetime.min.replace(tzinfo=UTC)
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 REJECTIONS = {"HR-X101": "late", "HR-X102": "leaving"}
 ASK_AGAIN = timedelta(seconds=5)
+ASK_AGAIN_IF_REFUSED = timedelta(minutes=1)
 
 _decoders: dict[str, msgspec.json.Decoder[Any]] = {kind: msgspec.json.Decoder(body) for kind, body in ev.KINDS.items()}
 
@@ -48,6 +52,18 @@ class Entry(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class StaleEventError(Exception):
+    """An event is about an attempt that is not its sender's, or not any more: counted by this reason, and without effect."""
+
+
+class MisfitError(Exception):
+    """An event turns out to make no sense only once it is carried out; `data` is what of it to keep."""
+
+    def __init__(self, reason: str, data: bytes) -> None:
+        super().__init__(reason)
+        self.data = data
+
+
 class Fold:
     """Folds entries into a snapshot. `counted` counts (team, ingested | duplicate | quarantined | gap | stale:{reason}) since it was last taken."""
 
@@ -58,6 +74,7 @@ class Fold:
         self.counted: Counter[tuple[str, str]] = Counter()
         self._chunks: dict[tuple[str, str, int], dict[int, str]] = {}
         self._asked: dict[tuple[str, str], datetime] = {}
+        self._forgot_at = NEVER
         self._refused: set[str] = set()
         self._bodies: dict[type, Callable[[str, Envelope, Any, datetime], None]] = {
             ev.AttemptStarted: self._started,
@@ -76,9 +93,9 @@ class Fold:
     def entry(self, entry: Entry, now: datetime) -> None:
         """Folds one entry of a stream."""
         try:
-            parts = split_batch(entry.body)
+            parts = taken_apart(entry.body)
         except UNREADABLE as error:
-            self.put_aside(entry, f"not a batch of envelopes: {error}", entry.body)
+            self.put_aside(entry, f"not a batch of envelopes: {error}")
             return
         for part in parts:
             self._envelope(entry, bytes(part), now)
@@ -87,7 +104,7 @@ class Fold:
         """Quarantines an entry without folding it, and acknowledges its events: they would be sent again for ever."""
         self.put_aside(entry, reason)
         try:
-            envelopes = [decode_envelope(part) for part in split_batch(entry.body)]
+            envelopes = [decode_envelope(part) for part in taken_apart(entry.body)]
         except UNREADABLE:
             return
         for envelope in envelopes:
@@ -125,13 +142,19 @@ class Fold:
         except UNREADABLE as error:
             self.put_aside(entry, f"body of '{envelope.kind}': {error}", data)
             return
-        if (why := body_defect(body, data)) is not None:
+        if (why := body_defect(body, data, team)) is not None:
             self.put_aside(entry, f"body of '{envelope.kind}': {why}", data)
             return
         if envelope.seq and envelope.kind != "manifest_chunk":
             self.snapshot.changes.events.append(AcceptedEvent(team, envelope.worker, envelope.seq, data))
-        self.counted[team, "ingested"] += 1
-        self._bodies[type(body)](team, envelope, body, now)
+        try:
+            self._bodies[type(body)](team, envelope, body, now)
+        except StaleEventError as stale:
+            self.counted[team, f"stale:{stale}"] += 1
+        except MisfitError as misfit:
+            self.put_aside(entry, str(misfit), misfit.data)
+        else:
+            self.counted[team, "ingested"] += 1
 
     def _accept(self, team: str, envelope: Envelope) -> None:
         key = (team, envelope.worker)
@@ -140,22 +163,28 @@ class Fold:
         self.snapshot.effects.acks[key] = envelope.seq
 
     def put_aside(self, entry: Entry, reason: str, data: bytes | None = None) -> None:
-        """Quarantines an entry, or `data` of it, with the reason."""
+        """Quarantines an entry, or `data` of it, with the reason. Of both only so much is kept as one wants to look at."""
         self.counted[entry.team, "quarantined"] += 1
         body = entry.body if data is None else data
-        self.snapshot.changes.quarantined.append(Quarantined(entry.team, entry.id, reason, body))
+        if len(body) > MAX_KEPT_BYTES:
+            reason = f"{reason[: MAX_REASON - 60]}; of its {len(body):,} bytes {MAX_KEPT_BYTES:,} are kept"
+        found = Quarantined(entry.team, entry.id, reason[:MAX_REASON], body[:MAX_KEPT_BYTES])
+        self.snapshot.changes.quarantined.append(found)
 
     def _may_ask(self, what: tuple[str, str], now: datetime, patience: timedelta = ASK_AGAIN) -> bool:
         """Whether something may be asked of workers again: not more often than once per `patience`."""
         if (asked := self._asked.get(what)) is not None and now - asked < patience:
             return False
+        if now - self._forgot_at >= ASK_AGAIN_IF_REFUSED:  # what was asked before that may be asked again
+            self._asked = {what: when for what, when in self._asked.items() if now - when < ASK_AGAIN_IF_REFUSED}
+            self._forgot_at = now
         self._asked[what] = now
         return True
 
     # -- attempts ----------------------------------------------------------------------------------------------------
 
-    def _attempt(self, team: str, attempt_id: str, token: str) -> Attempt | None:
-        """The attempt that an event may speak of; None, counted by reason, when it is stale or not the team's own."""
+    def _attempt(self, team: str, attempt_id: str, token: str) -> Attempt:
+        """The attempt that an event may speak of; `StaleEventError` when it is over or not the team's own."""
         attempt = self.snapshot.attempts.get(attempt_id)
         if attempt is None:
             reason = "unknown_attempt"
@@ -169,53 +198,44 @@ class Fold:
             reason = "ended"  # it was lost, and the step was given up or cancelled since
         else:
             return attempt
-        self.counted[team, f"stale:{reason}"] += 1
-        return None
+        raise StaleEventError(reason)
 
     def _started(self, team: str, envelope: Envelope, body: ev.AttemptStarted, now: datetime) -> None:
         attempt = self._attempt(team, body.attempt_id, body.token)
-        if attempt is None or attempt.state is not AttemptState.DISPATCHED or not body.token:
-            return
-        bind(self.snapshot, attempt, envelope.worker, body.token, now, self.lease)
+        if attempt.state is AttemptState.DISPATCHED:  # otherwise a heartbeat has told it already, or its loss was
+            bind(self.snapshot, attempt, envelope.worker, body.token, now, self.lease)
 
     def _materialized(self, team: str, _: Envelope, body: ev.AssetMaterialized, now: datetime) -> None:
-        attempt = self._bound(team, body.attempt_id, body.token)
-        if attempt is not None:
-            self.outcomes.materialized(attempt, body)
+        self.outcomes.materialized(self._bound(team, body.attempt_id, body.token, body.asset), body)
 
     def _checked(self, team: str, _: Envelope, body: ev.CheckEvaluated, now: datetime) -> None:
-        attempt = self._bound(team, body.attempt_id, body.token)
-        if attempt is not None:
-            self.outcomes.checked(attempt, body)
+        self.outcomes.checked(self._bound(team, body.attempt_id, body.token, body.asset), body)
 
     def _succeeded(self, team: str, _: Envelope, body: ev.AttemptSucceeded, now: datetime) -> None:
-        attempt = self._bound(team, body.attempt_id, body.token)
-        if attempt is not None:
-            self.outcomes.succeeded(attempt, body, now)
+        self.outcomes.succeeded(self._bound(team, body.attempt_id, body.token), body, now)
 
     def _skipped(self, team: str, _: Envelope, body: ev.AttemptSkipped, now: datetime) -> None:
-        attempt = self._bound(team, body.attempt_id, body.token)
-        if attempt is not None:
-            self.outcomes.skipped(attempt, body, now)
+        self.outcomes.skipped(self._bound(team, body.attempt_id, body.token), body, now)
 
     def _failed(self, team: str, _: Envelope, body: ev.AttemptFailed, now: datetime) -> None:
         if body.reason == "refused":
             self.snapshot.measure("orders_rejected", (team, REJECTIONS.get(body.error.code, "other")))
             attempt = self._attempt(team, body.attempt_id, body.token)
-            if attempt is not None and attempt.state is AttemptState.DISPATCHED and not attempt.token:
+            if attempt.state is AttemptState.DISPATCHED and not attempt.token:
                 attempt.error = body.error
                 self.snapshot.revoke(attempt)  # another delivery may still hold the claim: only taking it settles that
             return
         attempt = self._bound(team, body.attempt_id, body.token)
-        if attempt is not None:
-            self.outcomes.failed(attempt, body, self._policy(attempt), now)
+        self.outcomes.failed(attempt, body, self._policy(attempt), now)
 
-    def _bound(self, team: str, attempt_id: str, token: str) -> Attempt | None:
+    def _bound(self, team: str, attempt_id: str, token: str, asset: str | None = None) -> Attempt:
+        """The attempt whose worker an event comes from, which makes `asset`; `StaleEventError` when there is none."""
         attempt = self._attempt(team, attempt_id, token)
-        if attempt is None or attempt.token:
-            return attempt
-        self.counted[team, "stale:not_started"] += 1
-        return None
+        if not attempt.token:
+            raise StaleEventError("not_started")
+        if asset is not None and asset not in attempt.step.assets:
+            raise StaleEventError("other_asset")
+        return attempt
 
     def _policy(self, attempt: Attempt) -> Retry:
         """As the code that ran declares it; as the newest does when that is no longer known."""
@@ -252,15 +272,14 @@ class Fold:
             self.snapshot.effects.send_manifest[manifest_hash] = team
 
     def _chunk(self, team: str, _: Envelope, body: ev.ManifestChunk, now: datetime) -> None:
-        if not 0 <= body.index < body.count <= MAX_CHUNKS or body.hash in self.snapshot.accepted:
+        if body.hash in self.snapshot.accepted:
             return
         key = (team, body.hash, body.count)
         parts = self._chunks.setdefault(key, {})
         parts[body.index] = body.text
         if sum(map(len, parts.values())) > MAX_MANIFEST_BYTES:
             del self._chunks[key]
-            self._quarantine_manifest(team, body.hash, "it is too large", body.text.encode())
-            return
+            raise MisfitError(f"manifest {body.hash}: it is too large", body.text.encode())
         if len(parts) < body.count:
             open_ones = [other for other in self._chunks if other[0] == team]
             if len(open_ones) > MAX_OPEN_MANIFESTS:
@@ -277,8 +296,7 @@ class Fold:
             if not is_name(manifest.location):
                 raise msgspec.ValidationError(f"it names the location {manifest.location[:80]!r}")
         except UNREADABLE as error:
-            self._quarantine_manifest(team, body.hash, str(error), data)
-            return
+            raise MisfitError(f"manifest {body.hash}: {error}", data) from None
         if problems := excess(manifest, len(data)):
             self._refuse(body.hash, manifest, problems[:MAX_TOLD])
             return
@@ -287,11 +305,6 @@ class Fold:
             self._refuse(body.hash, manifest, (Problem("HR-Q015", f"The manifest contradicts itself: {why}.", remedy),))
             return
         self._offer(body.hash, manifest, data, now)
-
-    def _quarantine_manifest(self, team: str, manifest_hash: str, why: str, data: bytes) -> None:
-        self.counted[team, "quarantined"] += 1
-        reason = f"manifest {manifest_hash[:64]}: {why}"
-        self.snapshot.changes.quarantined.append(Quarantined(team, "", reason, data[:65536]))
 
     def _offer(self, manifest_hash: str, manifest: Manifest, data: bytes, now: datetime) -> None:
         """A new manifest comes into force, or is refused whole with the reasons."""
@@ -343,7 +356,8 @@ class Fold:
         worker.manifest_hash = body.manifest
         snapshot.changes.workers[key] = worker
         if body.manifest and body.manifest not in snapshot.accepted:
-            self._ask_for(team, body.manifest, now, ASK_AGAIN * 12 if body.manifest in self._refused else ASK_AGAIN)
+            patience = ASK_AGAIN_IF_REFUSED if body.manifest in self._refused else ASK_AGAIN
+            self._ask_for(team, body.manifest, now, patience)
         for held in body.holds:
             attempt = snapshot.attempts.get(held.attempt_id)
             if attempt is None or attempt.step.team != team or attempt.step.attempt_id != attempt.id:

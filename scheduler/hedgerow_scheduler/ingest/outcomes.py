@@ -27,10 +27,8 @@ class Outcomes:
         self.noise = noise
 
     def materialized(self, attempt: Attempt, body: ev.AssetMaterialized) -> None:
-        """An output was written: a candidate until the attempt ends."""
+        """An output of the attempt's was written: a candidate until the attempt ends."""
         step = attempt.step
-        if body.asset not in step.assets:
-            return
         output = Materialization(
             attempt.id, body.asset, step.partition or "", step.run.id, step.number, attempt.dispatch_seq,
             MaterializationState.CANDIDATE, body.reference, body.data_version, body.code_version, body.metadata, body.columns,
@@ -39,9 +37,7 @@ class Outcomes:
         self.snapshot.changes.outputs[attempt.id, body.asset] = output
 
     def checked(self, attempt: Attempt, body: ev.CheckEvaluated) -> None:
-        """A check gave its verdict; a failed blocking one of severity error rejects the candidate."""
-        if body.asset not in attempt.step.assets:
-            return
+        """A check of an output of the attempt's gave its verdict; a failed blocking one of severity error rejects the candidate."""
         if body.blocking and not body.passed and body.severity == "error":
             attempt.rejected.add(body.asset)
         self.snapshot.measure("asset_checks", (attempt.step.team, "passed" if body.passed else "failed"))

@@ -26,7 +26,8 @@ OUTCOMES = ("succeeded", "failed", "timed_out", "cancelled", "skipped", "lost")
 RETRY_REASONS = ("user_error", "worker_lost", "interrupted")
 REDISPATCH_REASONS = ("refused", "superseded")
 REJECTION_REASONS = ("late", "leaving", "other")
-STALE_REASONS = ("unknown_attempt", "other_team", "other_token", "superseded", "ended", "not_started")
+EVENT_KINDS = ("ingested", "duplicate", "gap", "quarantined")
+STALE_REASONS = ("unknown_attempt", "other_team", "other_token", "superseded", "ended", "not_started", "other_asset")
 
 
 class SchedulerMetrics:
@@ -90,6 +91,7 @@ class SchedulerMetrics:
             "orders_rejected": counter("orders_rejected_total", "Orders that a worker refused.", "team", "reason"),
             "events_ingested": counter("events_ingested_total", "Events folded.", "team"),
             "events_duplicate": counter("events_duplicate_total", "Events seen before.", "team"),
+            "events_gap": counter("events_gap_total", "Events before which others are missing: they are sent again.", "team"),
             "events_quarantined": counter("events_quarantined_total", "Events that could not be understood.", "team"),
             "broker_losses": counter("broker_losses_total", "Times a broker was found to have lost data.", "team"),
             "asset_materializations": counter("asset_materializations_total", "Outputs recorded.", "team", "outcome"),
@@ -106,7 +108,7 @@ class SchedulerMetrics:
 
     def add_team(self, team: str) -> None:
         """A team is known: its counters exist from now on."""
-        for name in ("leases_expired", "events_ingested", "events_duplicate", "events_quarantined", "broker_losses"):
+        for name in ("leases_expired", "broker_losses", *(f"events_{kind}" for kind in EVENT_KINDS)):
             self._counters[name].labels(team)
         for reason in STALE_REASONS:
             self._counters["stale_events_rejected"].labels(team, reason)
@@ -145,7 +147,7 @@ class SchedulerMetrics:
         kind, _, reason = what.partition(":")
         if kind == "stale":
             self.count("stale_events_rejected", (team, reason), count)
-        elif kind in ("ingested", "duplicate", "quarantined"):
+        else:
             self.count(f"events_{kind}", (team,), count)
 
     def stream(self, team: str, lag_s: float, length: int | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from support.folding import dispatched
+from support.folding import counted, dispatched
 from support.scheduling import (
     LEASE,
     NOW,
@@ -74,6 +74,7 @@ def test_an_output_of_an_asset_that_the_step_does_not_make_is_passed_over() -> N
     world.begin(attempt)
     world.send("sales", ev.AssetMaterialized(attempt.id, "o", token_of(attempt)))
     assert attempt.outputs == {}
+    assert counted(world, "stale:other_asset") == 1
 
 
 def test_a_failure_waits_for_its_retry_and_discards_what_was_written() -> None:
@@ -216,3 +217,4 @@ def test_a_verdict_on_an_asset_that_the_step_does_not_make_is_passed_over() -> N
     world.send("sales", verdict(attempt, False, "o", blocking=True))
     assert world.recorded()[0].checks == []
     assert attempt.rejected == set()
+    assert counted(world, "stale:other_asset") == 1

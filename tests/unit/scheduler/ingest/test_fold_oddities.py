@@ -14,8 +14,8 @@ from support.scheduling import (
 
 from hedgerow.errors import Problem
 from hedgerow.protocol import events as ev
-from hedgerow.protocol.envelope import encode_batch
-from hedgerow_scheduler.ingest.fold import Entry
+from hedgerow.protocol.envelope import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, encode_batch
+from hedgerow_scheduler.ingest.fold import MAX_KEPT_BYTES, MAX_REASON, Entry
 from hedgerow_scheduler.lifecycle.states import AttemptState
 from hedgerow_scheduler.recovery.leases import lose
 
@@ -100,8 +100,34 @@ def test_an_entry_that_is_no_batch_is_put_aside(body: bytes) -> None:
     changes, _ = world.recorded()
     (aside,) = changes.quarantined
     assert changes.sequences == {}
-    assert (aside.team, aside.entry_id, aside.body) == ("sales", "7-0", body)
+    assert (aside.team, aside.entry_id, aside.body) == ("sales", "7-0", body[:MAX_KEPT_BYTES])
+    assert (len(body) > MAX_KEPT_BYTES) == ("are kept" in aside.reason)
     assert counted(world, "quarantined") == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (encode_batch([GOOD] * (MAX_BATCH_EVENTS + 1)), "it holds 1,001 events, at most 1,000 are taken"),
+        (encode_batch([b"1"] * 500_000), "it holds 500,000 events"),
+        (encode_batch([b'"' + b"x" * MAX_BATCH_BYTES + b'"']), "it is over 1,024 KiB"),
+    ],
+)
+def test_an_entry_with_more_than_a_worker_sends_at_once_is_put_aside_as_one(body: bytes, why: str) -> None:
+    world, _ = dispatched()
+    world.fold.entry(Entry("sales", "7-0", body), world.now)
+    (aside,) = world.recorded()[0].quarantined
+    assert why in aside.reason
+
+
+def test_a_reason_is_no_longer_than_one_reads() -> None:
+    world, _ = dispatched()
+    kind = "k" * 200_000
+    world.receive("sales", f'{{"id":"a","kind":"{kind}","v":1,"body":{{}},"worker":"w1","seq":1}}'.encode())
+    (aside,) = world.recorded()[0].quarantined
+    assert aside.reason.startswith("unknown kind 'kkk")
+    assert len(aside.reason) <= MAX_REASON
+    assert "are kept" in aside.reason
 
 
 @pytest.mark.parametrize(
@@ -116,6 +142,7 @@ def test_an_entry_that_is_no_batch_is_put_aside(body: bytes) -> None:
         b'{"id":"a","kind":"worker_stopped","v":1,"body":{},"worker":"w\\u0000","seq":1}',
         b'{"id":"a","kind":"worker_stopped","v":1,"body":{},"worker":"' + b"w" * 3000 + b'","seq":1}',
         b'{"id":"a","kind":"worker_stopped","v":1,"body":{},"worker":"w1","seq":0}',
+        b'{"id":"a","kind":"worker_stopped","v":1,"body":{},"worker":"w1","seq":-1}',
     ],
 )
 def test_what_is_no_envelope_is_put_aside_and_its_neighbours_are_folded(bad: bytes) -> None:
@@ -143,8 +170,19 @@ def test_an_unknown_kind_is_put_aside_but_its_number_counts() -> None:
         ev.WorkerHeartbeat("sales", "m", ("default",), slots=1, pid=1 << 40),
         ev.WorkerHeartbeat("Sales\x00", "m", ("default",), slots=1),
         ev.WorkerHeartbeat("sales", "m", ("de\x00fault",), slots=1),
+        ev.WorkerHeartbeat("sales", "m" * 1000, ("default",), slots=1),
+        ev.WorkerHeartbeat("sales", "m", ("default",), slots=1, host="h" * 1000),
         ev.LocationFailed("sales", "no name", ()),
+        ev.LocationFailed("other", "sales", ()),
+        ev.ManifestPublished("other", "sales", "h", 1),
         ev.ManifestPublished("sales", "\x00", "h", 1),
+        ev.ManifestPublished("sales", "sales", "h", -1),
+        ev.ManifestPublished("sales", "sales", "h" * 1000, 1),
+        ev.ManifestChunk("h", 0, 0, "text"),
+        ev.ManifestChunk("h", -1, 1, "text"),
+        ev.ManifestChunk("h", 1, 1, "text"),
+        ev.ManifestChunk("h", 0, 1_000_000, "text"),
+        ev.AttemptStarted("a", ""),
         ev.CheckEvaluated("a", "x", "c" * 3000, True),
         ev.CheckEvaluated("a", "x", "", True),
     ],
@@ -157,6 +195,9 @@ def test_names_and_numbers_out_of_bounds_are_put_aside(body: ev.Event) -> None:
     assert len(changes.quarantined) == 1
     assert changes.workers == {}
     assert changes.locations == []
+    assert changes.events == []
+    assert world.recorded()[1].send_manifest == {}
+    assert counted(world, "ingested") == 1  # the heartbeat before
 
 
 @pytest.mark.parametrize(

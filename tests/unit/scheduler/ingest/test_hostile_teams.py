@@ -50,14 +50,20 @@ _, ATTEMPTS = under_attack()
 
 
 @settings(max_examples=50)
-@given(st.lists(envelopes(events("sales", ATTEMPTS)), max_size=4), st.binary(max_size=60))
+@given(
+    st.lists(envelopes(events("sales", ATTEMPTS)), max_size=4),
+    st.binary(max_size=60).filter(lambda noise: noise.strip() != b"[]"),
+)
 def test_nothing_a_team_sends_stops_the_fold_or_touches_another_team(batches: list[list[bytes]], noise: bytes) -> None:
     world, _ = under_attack()
-    before = others(world)
+    before, told = others(world), world.fold.counted.total()
     for batch in batches:
         world.receive("sales", *batch)
         world.fold.entry(Entry("sales", "0-0", noise), world.now)
     assert others(world) == before
+    # Each event came to exactly one thing, and each entry that is no batch counts as one.
+    assert world.fold.counted.total() - told == sum(map(len, batches)) + len(batches)
+    assert world.fold.counted["sales", "quarantined"] == len(world.snapshot.changes.quarantined)
     for everything in (True, False):
         with suppress(RequestError):  # a refusal is an answer; nothing else is
             planned(world.snapshot.catalog, "*", all_partitions=everything)

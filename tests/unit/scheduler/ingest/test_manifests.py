@@ -122,13 +122,6 @@ def test_text_that_is_no_manifest_is_put_aside() -> None:
     assert in_force(world) == published(OLD).hash
 
 
-@pytest.mark.parametrize(("index", "count"), [(0, 0), (-1, 1), (1, 1), (0, 1_000_000)])
-def test_a_chunk_that_can_not_be_one_is_passed_over(index: int, count: int) -> None:
-    world = World()
-    world.send("sales", ev.ManifestChunk("h", index, count, "text"))
-    assert world.recorded()[0].quarantined == []
-
-
 def test_manifests_that_are_never_finished_do_not_pile_up() -> None:
     world = World()
     first = chunks(NEW)[0]
