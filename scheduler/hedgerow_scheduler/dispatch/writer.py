@@ -113,7 +113,7 @@ class BrokerWriter:
             log.warning("%s failed: %s", type(task).__name__.lower(), error, exc_info=not expected)
             if isinstance(task, Revoke):
                 for attempt_id in task.attempt_ids:
-                    self._inbox.put(ClaimAnswer(attempt_id, None, failed=True), self._stopping)
+                    self._inbox.put(ClaimAnswer(attempt_id, None, failed=True))
 
     def _next(self) -> Task | None:
         """The next task. Acknowledgements are gathered for a moment, so that a busy worker's cost one command, not one per cycle."""
@@ -153,7 +153,7 @@ class BrokerWriter:
             answers = pipe.execute()
         for attempt_id, answer in zip(task.attempt_ids, answers, strict=True):
             holder = None if answer is None or answer == REVOKED.encode() else answer.decode(errors="replace")
-            self._inbox.put(ClaimAnswer(attempt_id, holder), self._stopping)
+            self._inbox.put(ClaimAnswer(attempt_id, holder))
 
     def _acknowledge(self, task: Acknowledge, client: redis.Redis) -> None:
         by_team: dict[str, dict[str, int]] = {}

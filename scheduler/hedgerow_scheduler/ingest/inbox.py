@@ -1,4 +1,4 @@
-"""The inbox: what the broker's threads bring to the loop, bounded, and the bell that wakes the loop."""
+"""The inbox: a bounded lane per team from the brokers' threads to the loop, and the bell that wakes the loop."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from typing import TypeAlias
 
 import msgspec
 
+from hedgerow import clock
 from hedgerow_scheduler.ingest.fold import Entry
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Entries read in one go from a broker. `drained` are the teams whose streams were read to their end, `lengths` how many
-    entries the streams hold, now and then.
+    """Entries of a team's stream, read in one go. `is_drained`: the stream was read to its end; `length`: how many entries it
+    holds, now and then.
     """
 
-    broker: str
+    team: str
     entries: tuple[Entry, ...]
-    drained: tuple[str, ...]
+    is_drained: bool
     generation: int
-    lengths: dict[str, int] = {}
+    length: int | None = None
 
 
 class StreamLost(msgspec.Struct, frozen=True):
@@ -39,52 +40,140 @@ class ClaimAnswer(msgspec.Struct, frozen=True):
 
 
 Message: TypeAlias = Batch | StreamLost | ClaimAnswer
-MAX_ENTRIES = 5_000
-PORTION = 1_000
+# What a cycle takes: of all teams together, in equal shares of those whose lanes hold something, but of each at least an entry.
+PORTION_BYTES = 512 * 1024
+LEAST_SHARE_BYTES = 16 * 1024
+# A lane that holds so much is full: its stream is not read until there is room, and no other stream is kept waiting.
+LANE_BYTES = 1024 * 1024
+LANE_MESSAGES = 2_000
+
+
+class _Lane:
+    """What is inside of one team, oldest first. Nothing is taken before `held_until` (`clock.monotonic`)."""
+
+    def __init__(self) -> None:
+        self.messages: deque[Batch | StreamLost] = deque()
+        self.size = 0
+        self.news = 0  # messages that say more than that there was nothing to read
+        self.held_until = 0.0
+
+    def put(self, message: Batch | StreamLost) -> None:
+        last = self.messages[-1] if self.messages else None
+        if not _is_news(message) and isinstance(message, Batch) and isinstance(last, Batch):
+            length = last.length if message.length is None else message.length
+            self.messages[-1] = msgspec.structs.replace(last, is_drained=message.is_drained, length=length)
+            return
+        self.messages.append(message)
+        self.news += _is_news(message)
+        self.size += _size(message)
+
+    def take(self, budget: int) -> list[Batch | StreamLost]:
+        """The oldest messages up to `budget` bytes; of a larger batch the first entries, but at least one."""
+        taken: list[Batch | StreamLost] = []
+        while self.messages and budget > 0:
+            message = self.messages.popleft()
+            if isinstance(message, Batch) and _size(message) > budget and len(message.entries) > 1:
+                message, rest = _split(message, budget)
+                if rest is not None:
+                    self.messages.appendleft(rest)
+                    budget = 0
+            taken.append(message)
+            size = _size(message)
+            self.size -= size
+            budget -= size
+        self.news = sum(map(_is_news, self.messages))
+        return taken
 
 
 class Inbox:
-    """A queue from the brokers' threads to the loop. Batches wait outside while over 5,000 entries are inside."""
+    """The messages for the loop. Each team has a lane of its own, so that one which floods the platform delays only itself."""
 
     def __init__(self) -> None:
-        self._messages: deque[Message] = deque()
-        self._entries = 0
-        self._teams: set[str] = set()  # whose entries are inside
-        self._room = threading.Condition()
+        self._generation = 0
+        self._answers: deque[ClaimAnswer] = deque()
+        self._lanes: dict[str, _Lane] = {}
+        self._arrived = threading.Condition()
         self.bell = threading.Event()
 
-    def put(self, message: Message, stopping: threading.Event) -> None:
-        """Hands a message over, waiting for room if it must, and rings the bell."""
-        entries = message.entries if isinstance(message, Batch) else ()
-        size = len(entries)
-        with self._room:
-            while size and self._entries > MAX_ENTRIES and not stopping.is_set():
-                self._room.wait(0.2)
-            self._messages.append(message)
-            self._entries += size
-            self._teams.update(entry.team for entry in entries)
-            self._room.notify_all()
-        if size or not isinstance(message, Batch):
+    def begin_term(self, generation: int) -> None:
+        """Forgets what was read before this term; what its readers still bring is not taken either."""
+        with self._arrived:
+            self._generation = generation
+            self._lanes.clear()
+
+    def put(self, message: Message) -> None:
+        """Hands a message over and rings the bell, unless it says only that there was nothing to read."""
+        with self._arrived:
+            if isinstance(message, ClaimAnswer):
+                self._answers.append(message)
+            elif message.generation != self._generation:
+                return
+            else:
+                self._lanes.setdefault(message.team, _Lane()).put(message)
+            self._arrived.notify_all()
+        if isinstance(message, ClaimAnswer) or _is_news(message):
             self.bell.set()
 
-    def gather(self, busy: frozenset[str], wait_s: float) -> None:
-        """Lets entries of `busy` teams come together for so long; an entry of any other team ends it at once."""
-        with self._room:
-            self._room.wait_for(lambda: not self._teams <= busy, wait_s)
+    def is_full(self, team: str) -> bool:
+        """Whether a team's stream is not to be read for now."""
+        with self._arrived:
+            lane = self._lanes.get(team)
+            return lane is not None and (lane.size >= LANE_BYTES or len(lane.messages) >= LANE_MESSAGES)
 
-    def take(self, entries: int = PORTION) -> list[Message]:
-        """What is inside, oldest first, up to the batch that exceeds `entries`; the bell rings again for what is left."""
-        messages = []
-        with self._room:
-            while self._messages and entries > 0:
-                message = self._messages.popleft()
-                messages.append(message)
-                if isinstance(message, Batch):
-                    entries -= len(message.entries)
-                    self._entries -= len(message.entries)
-            if self._messages:
+    def hold(self, team: str, wait_s: float) -> None:
+        """Takes nothing of a team for so long."""
+        with self._arrived:
+            self._lanes.setdefault(team, _Lane()).held_until = clock.monotonic() + wait_s
+
+    def gather(self, busy: frozenset[str], wait_s: float) -> None:
+        """Lets entries of `busy` teams come together for so long; those of any other team end it at once."""
+        with self._arrived:
+            self._arrived.wait_for(lambda: not self._with_news() <= busy, wait_s)
+
+    def take(self) -> list[Message]:
+        """What a cycle is to take, of each team in order; the bell rings again for what is left and not held."""
+        messages: list[Message] = []
+        with self._arrived:
+            messages.extend(self._answers)
+            self._answers.clear()
+            now = clock.monotonic()
+            lanes = [lane for lane in self._lanes.values() if lane.messages and lane.held_until <= now]
+            share = max(LEAST_SHARE_BYTES, PORTION_BYTES // max(1, sum(lane.news > 0 for lane in lanes)))
+            for lane in lanes:
+                messages.extend(lane.take(share))
+            if any(lane.news for lane in lanes):
                 self.bell.set()
-            else:
-                self._teams.clear()
-            self._room.notify_all()
         return messages
+
+    def held_s(self) -> float | None:
+        """The seconds until something that is held may be taken; None when nothing is."""
+        now = clock.monotonic()
+        with self._arrived:
+            held = [lane.held_until - now for lane in self._lanes.values() if lane.news and lane.held_until > now]
+        return min(held, default=None)
+
+    def _with_news(self) -> frozenset[str]:
+        now = clock.monotonic()
+        return frozenset(team for team, lane in self._lanes.items() if lane.news and lane.held_until <= now)
+
+
+def _is_news(message: Batch | StreamLost) -> bool:
+    return not isinstance(message, Batch) or bool(message.entries)
+
+
+def _size(message: Batch | StreamLost) -> int:
+    return sum(len(entry.body) for entry in message.entries) if isinstance(message, Batch) else 0
+
+
+def _split(batch: Batch, budget: int) -> tuple[Batch, Batch | None]:
+    """The first entries up to `budget` bytes, and the rest."""
+    cut, size = 0, 0
+    for entry in batch.entries:
+        if cut and size + len(entry.body) > budget:
+            break
+        size += len(entry.body)
+        cut += 1
+    if cut == len(batch.entries):
+        return batch, None
+    first = Batch(batch.team, batch.entries[:cut], False, batch.generation)
+    return first, msgspec.structs.replace(batch, entries=batch.entries[cut:])

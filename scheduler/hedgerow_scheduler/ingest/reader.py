@@ -19,7 +19,12 @@ from hedgerow_scheduler.ingest.fold import Entry
 from hedgerow_scheduler.ingest.inbox import Batch, Inbox, StreamLost
 
 BLOCK_MS = 500
-COUNT = 400
+SHORT_BLOCK_MS = 5
+FULL_S = 0.01
+# So much is read of a stream in one go. The entries of most are small: COUNT of them are far less than that. A stream whose entries
+# are larger is read by itself, in portions of as many as fit.
+COUNT = 100
+READ_BYTES = 512 * 1024
 MEASURE_S = 5.0
 log = logging.getLogger("hedgerow.reader")
 
@@ -53,6 +58,7 @@ class StreamReader:
         self._deployment, self._url, self._inbox = deployment, url, inbox
         self._orders: queue.SimpleQueue[Follow] = queue.SimpleQueue()
         self._followed: dict[str, Follow] = {}
+        self._counts: dict[str, int] = {}  # of teams with large entries, how many to read in one go
         self._measure_at = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
@@ -111,43 +117,56 @@ class StreamReader:
             self._followed[order.team] = order
 
     def _read(self, client: redis.Redis) -> None:
+        """Reads every stream for which there is room, large ones apart and in portions, and looks at every epoch afterwards."""
         followed = list(self._followed.values())
-        streams: dict[Any, Any] = {
-            names.events_stream(self._deployment, order.team): order.position for order in followed
-        }
-        block = BLOCK_MS if self._orders.empty() else 1
+        open_ones = [order for order in followed if not self._inbox.is_full(order.team)]
+        large = [order for order in open_ones if order.team in self._counts]
+        small = [order for order in open_ones if order.team not in self._counts]
+        if not small and not large:
+            self._stopping.wait(FULL_S)
+        is_waiting = len(small) == len(followed) and self._orders.empty()
+        measuring = clock.monotonic() >= self._measure_at
         with client.pipeline(transaction=False) as pipe:
-            pipe.xread(streams, count=COUNT, block=block)
+            for order in large:
+                pipe.xread(self._streams([order]), count=self._counts[order.team])
+            if small:
+                pipe.xread(self._streams(small), count=COUNT, block=BLOCK_MS if is_waiting else SHORT_BLOCK_MS)
             for order in followed:
                 pipe.get(names.epoch_key(self._deployment, order.team))
-            measuring = clock.monotonic() >= self._measure_at
             for order in followed if measuring else ():
                 pipe.xlen(names.events_stream(self._deployment, order.team))
             answers = pipe.execute()
-        lengths = {}
+        reads = len(large) + bool(small)
+        epochs = answers[reads : reads + len(followed)]
+        lengths: list[int | None] = [None] * len(followed)
         if measuring:
             self._measure_at = clock.monotonic() + MEASURE_S
-            lengths = dict(zip((order.team for order in followed), answers[1 + len(followed) :], strict=True))
-        found = {name.decode(): entries for name, entries in _pairs(answers[0])}
-        drained = []
-        for order, epoch in zip(followed, answers[1 : 1 + len(followed)], strict=True):
+            lengths = answers[reads + len(followed) :]
+        found = {name.decode(): entries for answer in answers[:reads] for name, entries in _pairs(answer)}
+        read = {order.team for order in open_ones}
+        for order, epoch, length in zip(followed, epochs, lengths, strict=True):
             if epoch is None or epoch.decode(errors="replace") != order.epoch:
                 del self._followed[order.team]
-                self._inbox.put(StreamLost(order.team, order.generation), self._stopping)
-                continue
-            entries = found.get(names.events_stream(self._deployment, order.team), ())
-            if len(entries) < COUNT:
-                drained.append(order.team)
-            if entries:
-                self._followed[order.team] = msgspec.structs.replace(order, position=entries[-1][0].decode())
-        kept = {names.events_stream(self._deployment, team): team for team in self._followed}
-        batch = tuple(
-            Entry(kept[name], entry_id.decode(), fields.get(STREAM_FIELD, b""))
-            for name, entries in found.items()
-            if name in kept
-            for entry_id, fields in entries
-        )
-        self._inbox.put(Batch(self._url, batch, tuple(drained), followed[0].generation, lengths), self._stopping)
+                self._inbox.put(StreamLost(order.team, order.generation))
+            elif order.team in read:
+                self._bring(order, found.get(names.events_stream(self._deployment, order.team), []), length)
+
+    def _streams(self, orders: list[Follow]) -> dict[Any, Any]:
+        return {names.events_stream(self._deployment, order.team): order.position for order in orders}
+
+    def _bring(self, order: Follow, entries: list[tuple[bytes, dict[bytes, bytes]]], length: int | None) -> None:
+        """Hands over what was read of a stream, and settles how much of it is read next time."""
+        batch = tuple(Entry(order.team, name.decode(), fields.get(STREAM_FIELD, b"")) for name, fields in entries)
+        is_drained = len(entries) < self._counts.get(order.team, COUNT)
+        if entries:
+            self._followed[order.team] = msgspec.structs.replace(order, position=batch[-1].id)
+            size = sum(len(value) for _, fields in entries for value in fields.values())
+            count = READ_BYTES * len(entries) // max(size, 1)
+            if count < COUNT:
+                self._counts[order.team] = max(1, count)
+            else:
+                self._counts.pop(order.team, None)
+        self._inbox.put(Batch(order.team, batch, is_drained, order.generation, length))
 
 
 def _pairs(answer: object) -> list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]:

@@ -45,7 +45,7 @@ class Care:
         for message in messages:
             if isinstance(message, Batch) and len(message.entries) > 1:
                 self._waiting.extend(
-                    msgspec.structs.replace(message, entries=(entry,), drained=()) for entry in message.entries
+                    msgspec.structs.replace(message, entries=(entry,), is_drained=False) for entry in message.entries
                 )
                 self._waiting.append(msgspec.structs.replace(message, entries=()))
             else:

@@ -16,6 +16,7 @@ from hedgerow_scheduler.admission.admit import Admission
 from hedgerow_scheduler.dispatch.orders import Publication
 from hedgerow_scheduler.ingest.fold import Fold
 from hedgerow_scheduler.ingest.inbox import Batch, ClaimAnswer, Inbox, Message, StreamLost
+from hedgerow_scheduler.ingest.pace import pauses
 from hedgerow_scheduler.ingest.reader import Follow
 from hedgerow_scheduler.lifecycle.changes import Changes, Effects
 from hedgerow_scheduler.metadata.inputs import Stored
@@ -81,6 +82,7 @@ class Loop:
         self._metrics, self._generation, self._care, self._new_id = metrics, generation, care, new_id
         self._pictures = Pictures(metrics)
         care.begin_term()
+        inbox.begin_term(generation)
         start_timeout = timedelta(seconds=timings.start_timeout_s)
         self._dispatcher = Dispatcher(settings.name, settings.storage, start_timeout, new_id)
         platform = PlatformLimits(settings.teams, {pool.name: pool for pool in settings.pools})
@@ -168,10 +170,10 @@ class Loop:
         return 0.0 if self._more or self._care.is_holding() else self._until_due()
 
     def _until_due(self) -> float:
-        timer = self._next_timer()
-        if timer is None:
-            return IDLE_S
-        return min(IDLE_S, max(SHORTEST_REST_S, (timer - self._now_estimate()).total_seconds()))
+        timer, held_s = self._next_timer(), self._inbox.held_s()
+        timer_s = None if timer is None else (timer - self._now_estimate()).total_seconds()
+        waits = [max(SHORTEST_REST_S, wait) for wait in (timer_s, held_s) if wait is not None]
+        return min([IDLE_S, *waits])
 
     def _next_timer(self) -> datetime | None:
         """When a retry, a limit's next token or the end of an override is due."""
@@ -187,31 +189,30 @@ class Loop:
 
     def _take(self, message: Message) -> None:
         if isinstance(message, Batch):
-            if message.generation != self._generation:
-                return
+            team = message.team
             for entry in message.entries:
                 if self._care.suspects(entry):
                     self.fold.pass_over(entry, "folding it ended the scheduler's term")
                 else:
                     self.fold.entry(entry, self.now)
-                self._cursors[entry.team] = (entry.id, self._cursors[entry.team][1])
-                self.snapshot.changes.cursors[entry.team] = self._cursors[entry.team]
-            for team, length in message.lengths.items():
-                self._metrics.stream(team, self._lag(message, team), length)
-            for team in message.drained:
+            if message.entries:
+                self._cursors[team] = (message.entries[-1].id, self._cursors[team][1])
+                self.snapshot.changes.cursors[team] = self._cursors[team]
+            if message.length is not None:
+                self._metrics.stream(team, self._lag(message), message.length)
+            if message.is_drained:
                 self._contacts.setdefault(team, Contact(self.now, self.now)).read_to_end(self.now)
         elif isinstance(message, StreamLost):
-            if message.generation == self._generation:
-                self._stream_lost(message.team)
+            self._stream_lost(message.team)
         elif isinstance(message, ClaimAnswer):
             if message.failed:
                 claim_unanswered(self.snapshot, message.attempt_id)
             else:
                 claim_answered(self.snapshot, message.attempt_id, message.holder, self.now, self.lease)
 
-    def _lag(self, batch: Batch, team: str) -> float:
-        """The age of the oldest entry of a team in a batch, by the broker's clock against PostgreSQL's."""
-        stamps = [int(entry.id.partition("-")[0]) for entry in batch.entries if entry.team == team]
+    def _lag(self, batch: Batch) -> float:
+        """The age of the oldest entry of a batch, by the broker's clock against PostgreSQL's."""
+        stamps = [int(entry.id.partition("-")[0]) for entry in batch.entries]
         return self.now.timestamp() - min(stamps) / 1000 if stamps else 0.0
 
     def _stream_lost(self, team: str) -> None:
@@ -276,6 +277,8 @@ class Loop:
             events[team] += count
         self.busy = frozenset(team for team, count in events.items() if count >= BUSY_EVENTS)
         self.gather_s = max(0.0, APART_S - lasted_s) if self.busy else 0.0
+        for team, wait_s in pauses(self.fold.counted).items():
+            self._inbox.hold(team, wait_s)
         self.fold.counted.clear()
         if self.now - self._due.measured >= LOOK:
             self._due.measured = self.now
