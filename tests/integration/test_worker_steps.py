@@ -234,6 +234,15 @@ def test_what_a_step_prints_is_followed_live_and_kept(scheduler: FakeScheduler, 
     assert scheduler.await_end(scheduler.run(manifest, "noop").attempt_id).log == ""
 
 
+def test_a_log_that_storage_does_not_take_is_counted_and_costs_the_step_nothing(
+    scheduler: FakeScheduler, manifest: str, location: Path
+) -> None:
+    (location / "storage").mkdir(exist_ok=True)
+    (location / "storage" / "_logs").write_text("in the way")
+    order = scheduler.run(manifest, "print")
+    assert scheduler.await_event("attempt_succeeded", order.attempt_id).log == "dropped:storage:2:23"
+
+
 def test_a_fresh_runner_is_used_for_a_process_of_its_own(scheduler: FakeScheduler, manifest: str) -> None:
     for _ in range(3):
         order = scheduler.run(manifest, "noop", isolation="process")

@@ -17,6 +17,7 @@ from hedgerow import clock
 from hedgerow.errors import Problem
 from hedgerow.protocol import events
 from hedgerow.protocol.envelope import Envelope
+from hedgerow.protocol.logs import decode_gap
 from hedgerow.protocol.runner import Execute, Withdraw, Withdrawn
 from hedgerow_workers.attempts import Attempt, Stop
 from hedgerow_workers.logs import LogStore
@@ -32,6 +33,7 @@ MIN_NAP_S = 0.0003
 LastEvent: TypeAlias = events.AttemptSucceeded | events.AttemptFailed | events.AttemptSkipped
 RunnerEvent: TypeAlias = events.AssetMaterialized | events.CheckEvaluated | LastEvent
 TERMINAL = ("attempt_succeeded", "attempt_failed", "attempt_skipped")
+GAPS_OF_RUNNERS = ("unwritten", "unopened")
 
 _body_decoders: dict[str, msgspec.json.Decoder[RunnerEvent]] = {
     kind: msgspec.json.Decoder(events.KINDS[kind]) for kind in ("asset_materialized", "check_evaluated", *TERMINAL)
@@ -123,7 +125,8 @@ class Conversation:
         if envelope.kind not in TERMINAL:
             self._report.add(attempt, event)
             return
-        self._report.end(attempt, cast(LastEvent, event), self._keep_log(attempt))
+        last = cast(LastEvent, event)
+        self._report.end(attempt, last, self._keep_log(attempt, last.log))
         self._sent.popleft()
         self._over.append(attempt.order.computation)
         if self._sent:
@@ -282,20 +285,19 @@ class Conversation:
         error = msgspec.structs.replace(why, traceback=tail or None)
         self._report.fail(attempt, "runner_lost", error, log=url)
 
-    def _keep_log(self, attempt: Attempt) -> str:
-        """The URL of the attempt's log, empty when there is none or storage does not take it in time."""
-        try:
-            if os.stat(attempt.log_path).st_size == 0:
-                return ""
-        except OSError:
+    def _keep_log(self, attempt: Attempt, told: str = "") -> str:
+        """Where the attempt's log is, or the gap in its place; empty when there is none. `told` is what the runner says of it."""
+        gap = decode_gap(told) if told else None
+        if gap is not None and gap.why not in GAPS_OF_RUNNERS:
+            gap = None
+        spool = Path(attempt.log_path)
+        if gap is None and _is_empty(spool):
             return ""
         self._report.flush()  # an upload may take seconds
-        spool = Path(attempt.log_path)
-        url = self._setting.logs.keep(attempt.order, spool)
-        if url is None:
+        kept = self._setting.logs.keep(attempt.order, spool, gap)
+        if not kept.spool_free:
             self._runner.leave_spool(spool)
-            return ""
-        return url
+        return kept.log
 
 
 def report_stop(report: Report, attempt: Attempt, log: str = "") -> None:
@@ -309,6 +311,13 @@ def report_stop(report: Report, attempt: Attempt, log: str = "") -> None:
 def not_begun(grace_s: float) -> Stop:
     """Why a claimed attempt ends that no runner has begun when the worker leaves."""
     return Stop("interrupted", "HR-X104", "The worker left before the step began.", grace_s)
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        return os.stat(path).st_size == 0
+    except OSError:
+        return True
 
 
 def _read(envelope: Envelope, attempt: Attempt) -> RunnerEvent:

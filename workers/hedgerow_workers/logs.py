@@ -1,4 +1,4 @@
-"""What attempts print: followed live on the broker while they run, kept in storage when they end."""
+"""What attempts printed is kept in storage when they end; what can't be is counted and told."""
 
 from __future__ import annotations
 
@@ -6,63 +6,71 @@ import logging
 import os
 import shutil
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
-import redis
-
-from hedgerow import clock
-from hedgerow.protocol import names
-from hedgerow.protocol.events import LOG_OFFSET_FIELD, STREAM_FIELD
+from hedgerow.protocol.logs import Gap, Why
 from hedgerow.protocol.orders import StepOrder
 from hedgerow.storage.files import local_path
-from hedgerow_workers.attempts import Attempts
-from hedgerow_workers.broker import BrokerErrors
 
-FOLLOW_AFTER_S = 0.3
-PERIOD_S = 0.25
-CHUNK_BYTES = 16 * 1024
-MAX_ENTRIES = 1000
-EXPIRE_S = 3600
 # A finished step waits so long for the upload of its log.
 UPLOAD_S = 10.0
 # With so many uploads that have outlasted it, logs are dropped at once: each holds a thread and a file.
 MAX_LATE = 16
+COUNT_BYTES = 1024 * 1024
+
+# Is told why so many lines are dropped.
+Dropped: TypeAlias = Callable[[Why, int], None]
 
 log = logging.getLogger("hedgerow.worker")
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What became of a log: its URL, or the gap in its place, or nothing when nothing was printed. `spool_free`: it can be used again."""
+
+    log: str
+    spool_free: bool = True
+
+
 @dataclass(slots=True)
 class _Upload:
-    """One upload of a log: its URL once it has ended, and whether nobody waits for it any more."""
+    """One upload of a log: what is missing in it already, whether it has ended, and how; and whether nobody waits for it any more."""
 
-    url: str | None = None
+    gap: Gap | None
+    ended: bool = False
+    done: bool = False
     late: bool = False
 
 
 class LogStore:
     """The place of durable logs: `{storage}/_logs/{team}/{run}/{attempt}.log`."""
 
-    def __init__(self, storage: str) -> None:
+    def __init__(self, storage: str, dropped: Dropped = lambda _why, _lines: None) -> None:
         self._storage = storage.rstrip("/")
         path = local_path(self._storage)
         self._local = Path(path) if path is not None else None
+        self._dropped = dropped
         self._lock = threading.Lock()
         self._late = 0
 
-    def keep(self, order: StepOrder, spool: Path) -> str | None:
-        """Moves the output of an attempt to storage and empties the spool; returns its URL, empty when nothing was printed.
+    def keep(self, order: StepOrder, spool: Path, gap: Gap | None = None) -> Kept:
+        """Moves the output of an attempt to storage and empties the spool. `gap` is what the runner could not write to it.
 
-        A storage that fails costs the log, never the outcome: it is then empty too. None when the upload takes longer than
-        `UPLOAD_S`: then the spool must not be used again, and is removed when the upload ends.
+        A storage that fails costs the log, never the outcome: what is then missing is told in its place. When the upload takes
+        longer than `UPLOAD_S`, the spool must not be used again, and is removed when the upload ends.
         """
+        if gap is not None:
+            self._dropped("unwritten", gap.lines)
         try:
-            if spool.stat().st_size == 0:
-                return ""
+            empty = spool.stat().st_size == 0
         except OSError:
-            return ""
-        upload = _Upload()
+            empty = True
+        if empty:
+            return Kept(gap.encode() if gap is not None else "")
+        upload = _Upload(gap)
         thread = threading.Thread(target=self._upload, args=(upload, order, spool), name="log upload", daemon=True)
         try:
             if self._late >= MAX_LATE:
@@ -70,111 +78,85 @@ class LogStore:
             thread.start()
         except RuntimeError as error:
             log.warning("the log of attempt %s can't be kept: %s", order.attempt_id, error)
-            os.truncate(spool, 0)
-            return ""
+            return self._drop(spool, gap)
         thread.join(UPLOAD_S)
         with self._lock:
-            if upload.url is None:
+            if not upload.ended:
                 upload.late = True
                 self._late += 1
                 log.warning("the log of attempt %s is not waited for: storage is slow", order.attempt_id)
-                return None
+                return Kept(self._url(order), spool_free=False)
+        if not upload.done:
+            return self._drop(spool, gap)
         os.truncate(spool, 0)
-        return upload.url
+        return Kept(self._url(order))
+
+    def _drop(self, spool: Path, gap: Gap | None) -> Kept:
+        lines, size = count_lines(spool)
+        self._dropped("storage", lines)
+        os.truncate(spool, 0)
+        if gap is not None:
+            lines, size = lines + gap.lines, size + gap.size_bytes
+        return Kept(Gap("storage", lines, size).encode())
 
     def _upload(self, upload: _Upload, order: StepOrder, spool: Path) -> None:
-        url = ""
         try:
-            url = self._copy(order, spool)
+            upload.done = self._copy(order, spool, upload.gap)
         finally:
             with self._lock:
-                upload.url = url
+                upload.ended = True
                 if upload.late:
                     self._late -= 1
+                    if not upload.done:
+                        self._dropped("storage", count_lines(spool)[0])
                     spool.unlink(missing_ok=True)
 
-    def _copy(self, order: StepOrder, spool: Path) -> str:
-        name = f"_logs/{order.team}/{order.run_id}/{order.attempt_id}.log"
-        url = f"{self._storage}/{name}"
+    def _url(self, order: StepOrder) -> str:
+        return f"{self._storage}/{_name(order)}"
+
+    def _copy(self, order: StepOrder, spool: Path, gap: Gap | None) -> bool:
+        url = self._url(order)
+        end = gap.marker if gap is not None else b""
         try:
             if self._local is not None:
-                target = self._local / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                # Copied, not renamed: the runner may keep the file open for its next attempt.
-                shutil.copyfile(spool, target)
+                _copy_to_file(spool, self._local / _name(order), end)
             else:
                 import fsspec
 
                 with fsspec.open(url, "wb") as remote, spool.open("rb") as file:
                     shutil.copyfileobj(file, remote)
+                    remote.write(end)
         except Exception as error:
             log.warning("the log of attempt %s can't be kept at %s: %s", order.attempt_id, url, error)
-            return ""
-        return url
+            return False
+        return True
 
 
-@dataclass(slots=True)
-class _Followed:
-    path: Path
-    offset: int = 0
-
-
-class LogFollower:
-    """Sends what running attempts print to capped streams, for people who watch. A broker that is away loses lines, not steps."""
-
-    def __init__(self, client: redis.Redis, deployment: str, team: str, attempts: Attempts) -> None:
-        self._client = client
-        self._deployment = deployment
-        self._team = team
-        self._attempts = attempts
-        self._followed: dict[str, _Followed] = {}
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="logs", daemon=True)
-
-    def start(self) -> None:
-        """Begins to follow."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """Ends."""
-        self._stopped.set()
-
-    def _run(self) -> None:
-        while not self._stopped.wait(PERIOD_S):
-            try:
-                self._tick(clock.monotonic())
-            except BrokerErrors as error:
-                log.debug("live logs could not be sent: %s", error)
-
-    def _tick(self, now: float) -> None:
-        running = {
-            attempt.order.attempt_id: attempt
-            for attempt in self._attempts.running()
-            if attempt.started_at is not None and now - attempt.started_at > FOLLOW_AFTER_S and attempt.log_path
-        }
-        for gone in self._followed.keys() - running.keys():
-            del self._followed[gone]
-        for attempt_id, attempt in running.items():
-            followed = self._followed.setdefault(attempt_id, _Followed(Path(attempt.log_path)))
-            text = _new_lines(followed)
-            # The spool is used again by the next attempt: what was read counts only if this one still runs.
-            if text and self._attempts.get(attempt_id) is attempt:
-                stream = names.log_stream(self._deployment, self._team, attempt_id)
-                pipeline = self._client.pipeline(transaction=False)
-                entry: dict[Any, Any] = {STREAM_FIELD: text, LOG_OFFSET_FIELD: str(followed.offset).encode()}
-                pipeline.xadd(stream, entry, maxlen=MAX_ENTRIES, approximate=True)
-                pipeline.expire(stream, EXPIRE_S)
-                pipeline.execute()
-                followed.offset += len(text)
-
-
-def _new_lines(followed: _Followed) -> bytes:
-    """The whole lines that came since the last time, or a full chunk of a line that does not end."""
+def count_lines(path: Path, begin: int = 0, end: int | None = None) -> tuple[int, int]:
+    """The lines and bytes of a file from byte `begin` to `end`; of what can be read."""
+    lines = size = 0
     try:
-        with followed.path.open("rb") as file:
-            file.seek(followed.offset)
-            data = file.read(CHUNK_BYTES)
+        with path.open("rb") as file:
+            file.seek(begin)
+            while data := file.read(COUNT_BYTES if end is None else min(COUNT_BYTES, end - begin - size)):
+                lines += data.count(b"\n")
+                size += len(data)
     except OSError:
-        return b""
-    end = data.rfind(b"\n") + 1
-    return data[:end] if end else data if len(data) == CHUNK_BYTES else b""
+        pass
+    return lines, size
+
+
+def _name(order: StepOrder) -> str:
+    return f"_logs/{order.team}/{order.run_id}/{order.attempt_id}.log"
+
+
+def _copy_to_file(spool: Path, target: Path, end: bytes) -> None:
+    """Copies, as the runner may keep the spool open for its next attempt; a copy that fails leaves nothing."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with spool.open("rb") as source, target.open("wb") as copy:
+            shutil.copyfileobj(source, copy)
+            copy.write(end)
+    except OSError:
+        target.unlink(missing_ok=True)
+        raise

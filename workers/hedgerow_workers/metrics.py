@@ -13,9 +13,13 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from hedgerow.protocol.logs import Why
+
 PREFIX = "hedgerow_"
 # Why a runner that works is replaced between two steps: it has done its number of them, or has grown near the memory limit.
 REPLACED_FOR = ("recycled", "memory")
+# Why a worker drops lines of logs: of the live tail, which is not all that is kept, and of what is kept.
+LINES_DROPPED_FOR: tuple[Why, ...] = ("rate", "broker", "unwritten", "storage")
 
 
 class Observed(Protocol):
@@ -49,6 +53,8 @@ class Metrics:
         self.runner_exits = 0
         self.runner_replacements = dict.fromkeys(REPLACED_FOR, 0)
         self.watchdog_restarts = 0
+        self.log_lines_dropped = dict.fromkeys(LINES_DROPPED_FOR, 0)
+        self._lock = threading.Lock()
         self._server: ThreadingHTTPServer | None = None
 
     def runner_exited(self) -> None:
@@ -58,6 +64,11 @@ class Metrics:
     def runner_replaced(self, why: str) -> None:
         """Counts a runner that gave way to a fresh one between two steps."""
         self.runner_replacements[why] += 1
+
+    def lines_dropped(self, why: Why, lines: int) -> None:
+        """Counts lines of logs that are missing somewhere."""
+        with self._lock:
+            self.log_lines_dropped[why] += lines
 
     def observe(self, worker: Observed) -> None:
         """From now on `/metrics` tells of this worker too."""
@@ -136,6 +147,14 @@ class _Live:
         for reason, count in self._counts.runner_replacements.items():
             replacements.add_metric((reason,), count)
         yield replacements
+        lines = CounterMetricFamily(
+            f"{PREFIX}worker_log_lines_dropped",
+            "Lines of logs dropped: from the live tail (`rate`, `broker`), or for good (`unwritten`, `storage`).",
+            labels=("reason",),
+        )
+        for why, count in self._counts.log_lines_dropped.items():
+            lines.add_metric((why,), count)
+        yield lines
         yield CounterMetricFamily(
             f"{PREFIX}worker_watchdog_restarts",
             "Times that the watchdog ended the worker.",

@@ -26,7 +26,8 @@ from hedgerow_workers.control import ControlReader
 from hedgerow_workers.heartbeat import Heartbeat, host, memory_bytes
 from hedgerow_workers.journals import JournalFolder
 from hedgerow_workers.loading import failure, read_manifest
-from hedgerow_workers.logs import LogFollower, LogStore
+from hedgerow_workers.log_tail import LogFollower
+from hedgerow_workers.logs import LogStore
 from hedgerow_workers.memory import MemoryWatch
 from hedgerow_workers.metrics import Metrics
 from hedgerow_workers.outbox import Outbox, encode
@@ -179,7 +180,7 @@ class Service:
             self.runners,
             self.outbox,
             self.attempts,
-            LogStore(settings.storage),
+            LogStore(settings.storage, self.metrics.lines_dropped),
             lambda: not (self._draining or self._disk_full),
             self.metrics.runner_exited,
             settings.kill_grace_s,
@@ -187,7 +188,9 @@ class Service:
         assert self._publication is not None
         self._publication.announce(settings.team, settings.location)
         self.heartbeat.beat()
-        self.follower = LogFollower(connect(settings.broker), settings.deployment, settings.team, self.attempts)
+        self.follower = LogFollower(
+            connect(settings.broker), settings.deployment, settings.team, self.attempts, self.metrics.lines_dropped
+        )
         self.follower.start()
         self.watchdog = Watchdog(settings, self._celery, lambda: self.heartbeat.contact_at, self._watchdog_bites)
         self.watchdog.start()

@@ -18,7 +18,6 @@ from hedgerow.protocol.references import Reference
 MAX_EVENT_BYTES = 256 * 1024
 MAX_METADATA_BYTES = 64 * 1024
 STREAM_FIELD = b"b"
-LOG_OFFSET_FIELD = b"o"  # on entries of a log stream: where in the whole log, in bytes, the text of field `b` begins
 
 
 class AttemptStarted(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -61,7 +60,10 @@ class CheckEvaluated(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class AttemptSucceeded(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The user's code returned and everything was written. `log` is the URL of the durable log, empty when nothing was printed."""
+    """The user's code returned and everything was written.
+
+    `log` is the URL of the durable log, empty when nothing was printed, a gap (`logs.Gap.encode`) when none of it could be kept.
+    """
 
     attempt_id: str
     token: str = ""

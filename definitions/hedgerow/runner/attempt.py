@@ -85,7 +85,9 @@ class Executor:
             except BaseException as error:  # SystemExit and KeyboardInterrupt of the team's code end the step, not us
                 end = self._failure(order, error)
             # The log must be whole before the worker learns of the end and takes it away.
-            self._capture.end()
+            gap = self._capture.end()
+            if gap is not None:
+                end = msgspec.structs.replace(end, log=gap.encode())
             self._report_end(end, (clock.monotonic() - started) * 1000)
 
     def _attempt(self, message: Execute, scratch: storage.Scratch) -> End:

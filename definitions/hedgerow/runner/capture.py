@@ -9,8 +9,54 @@ import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
+from hedgerow.protocol.logs import Gap
+
 _OUT, _ERR = 1, 2
 _BY_LINE = 1  # _IOLBF of stdio.h
+_PIPE_BYTES = 64 * 1024
+
+
+class Missing:
+    """What the log file of a step did not take. A line says so in the log as soon as there is room for one again."""
+
+    def __init__(self) -> None:
+        self._lines = self._bytes = 0
+        self._torn = False
+
+    def write(self, data: bytes) -> None:
+        """Writes whole lines where standard output goes, or counts them."""
+        rest = data
+        try:
+            self.tell()
+            while rest:
+                rest = rest[os.write(_OUT, rest) :]
+        except OSError:
+            self.count(rest)
+            self._torn = self._torn or len(rest) < len(data)
+
+    def count(self, data: bytes) -> None:
+        """These bytes are missing."""
+        self._lines += data.count(b"\n")
+        self._bytes += len(data)
+
+    def tell(self) -> None:
+        """Writes the line, if there is anything to say. OSError when there still is no room."""
+        if self._bytes:
+            os.write(_OUT, (b"\n" if self._torn else b"") + self._gap().marker)
+            self._lines = self._bytes = 0
+            self._torn = False
+
+    def take(self) -> Gap | None:
+        """What is still not told, and begins anew."""
+        if not self._bytes:
+            return None
+        gap = self._gap()
+        self._lines = self._bytes = 0
+        self._torn = False
+        return gap
+
+    def _gap(self) -> Gap:
+        return Gap("unwritten", self._lines, self._bytes)
 
 
 class Capture:
@@ -24,6 +70,8 @@ class Capture:
         self._saved = (_reserve(_OUT), _reserve(_ERR))
         self._nowhere = os.open(os.devnull, os.O_WRONLY)
         self._streams = (_stream(_OUT), _stream(_ERR))
+        self.missing = Missing()
+        self._unopened = False
         sys.stdout, sys.stderr = self._streams
         _buffer_c_output_by_line()
 
@@ -34,6 +82,8 @@ class Capture:
     def begin(self, path: str) -> None:
         """From now on output is appended to the file at `path`; it goes nowhere if that is empty or can't be opened."""
         log = _open(path) if path else -1
+        self._unopened = bool(path) and log < 0
+        self.missing.take()
         source = self._nowhere if log < 0 else log
         os.dup2(source, _OUT)
         os.dup2(source, _ERR)
@@ -43,19 +93,60 @@ class Capture:
         self._streams = (_stream(_OUT) if out.closed else out, _stream(_ERR) if err.closed else err)
         sys.stdout, sys.stderr = self._streams
 
-    def end(self) -> None:
-        """Write what is still buffered to the log and give the descriptors back."""
+    def end(self) -> Gap | None:
+        """Write what is still buffered to the log and give the descriptors back; returns what is missing in the log and not told there."""
+        full: list[TextIO] = []
         for stream in {id(each): each for each in (*self._streams, sys.stdout, sys.stderr)}.values():
             try:
                 stream.flush()
-            except (ValueError, OSError, AttributeError):
-                pass  # closed, replaced or full: the step's outcome does not depend on it
+            except (ValueError, AttributeError):
+                pass  # closed or replaced
+            except OSError:
+                full.append(stream)  # the step's outcome does not depend on it
+        try:
+            if full:
+                self._let_go(full)
+            self.missing.tell()
+        except OSError:
+            pass
         os.dup2(self._saved[0], _OUT)
         os.dup2(self._saved[1], _ERR)
+        return Gap("unopened") if self._unopened else self.missing.take()
+
+    def _let_go(self, streams: list[TextIO]) -> None:
+        """Counts what these streams hold and can't write: kept, it would be printed by the next step."""
+        for descriptor in (_OUT, _ERR):
+            try:
+                os.fstat(descriptor)
+            except OSError:
+                os.dup2(self._nowhere, descriptor)  # closed by the team's code: what we open must not take its place
+        read, write = os.pipe()
+        saved = [(os.dup(descriptor), descriptor) for descriptor in (_OUT, _ERR)]
+        try:
+            os.set_blocking(read, False)
+            os.set_blocking(write, False)
+            for _, descriptor in saved:
+                os.dup2(write, descriptor)
+            for stream in streams:
+                try:
+                    stream.flush()
+                except (OSError, ValueError):
+                    pass  # more than a pipe holds: then a stream of the team's own
+            self.missing.count(os.read(read, _PIPE_BYTES))
+        finally:
+            for copy, descriptor in saved:
+                os.dup2(copy, descriptor)
+                os.close(copy)
+            os.close(read)
+            os.close(write)
 
 
 class LogHandler(logging.Handler):
     """Writes records as `2026-01-01T00:00:00.000Z INFO message` where standard output goes."""
+
+    def __init__(self, missing: Missing, level: int = logging.NOTSET) -> None:
+        super().__init__(level)
+        self._missing = missing
 
     def format(self, record: logging.LogRecord) -> str:
         """The line (or lines, with a traceback) of a record."""
@@ -63,20 +154,20 @@ class LogHandler(logging.Handler):
         return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z {record.levelname} {super().format(record)}"
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record; one that can't be formatted is reported by `logging` as usual."""
+        """Write a record, or count it; one that can't be formatted is reported by `logging` as usual."""
         try:
-            os.write(_OUT, (self.format(record) + "\n").encode("utf-8", "backslashreplace"))
+            self._missing.write((self.format(record) + "\n").encode("utf-8", "backslashreplace"))
         except Exception:
             self.handleError(record)
 
 
-def step_logger() -> logging.Logger:
+def step_logger(missing: Missing) -> logging.Logger:
     """The logger behind `ctx.log`: everything from INFO on, independent of how the team configures logging.
 
     Warnings of the team's other loggers come out in the same form unless the team configures handlers of its own.
     """
-    handler = LogHandler()
-    last_resort = LogHandler(logging.WARNING)
+    handler = LogHandler(missing)
+    last_resort = LogHandler(missing, logging.WARNING)
     logging.lastResort = last_resort
     logger = logging.Logger("hedgerow.step", logging.INFO)
     logger.addHandler(handler)

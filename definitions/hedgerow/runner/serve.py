@@ -149,7 +149,8 @@ class Runner:
         location, body = loaded
         digest = model.manifest_hash(body)
         self._capture.keep_streams()
-        self._executor = Executor(location, digest, _root(message.path), self._events, self._capture, step_logger())
+        log = step_logger(self._capture.missing)
+        self._executor = Executor(location, digest, _root(message.path), self._events, self._capture, log)
         self._send("loaded", Loaded(digest, body.decode()))
 
     def _send(self, kind: str, body: object) -> None:

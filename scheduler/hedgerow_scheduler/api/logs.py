@@ -14,7 +14,8 @@ from redis.retry import Retry
 
 from hedgerow.errors import HedgerowError
 from hedgerow.protocol import names
-from hedgerow.protocol.events import LOG_OFFSET_FIELD, STREAM_FIELD
+from hedgerow.protocol.logs import Gap, TailEntry, decode_gap, decode_tail_entry
+from hedgerow_scheduler.api.log_text import Shown, ended, nothing, show
 from hedgerow_scheduler.metadata.read_runs import Attempt
 
 BROKER_TIMEOUT_S = 1.0
@@ -26,8 +27,9 @@ log = logging.getLogger("hedgerow.api")
 class AttemptLog(msgspec.Struct, frozen=True, kw_only=True):
     """Part of the log of one attempt, from byte `offset` to `next_offset`; ask for the rest from `next_offset` on.
 
-    `source` says where it was found. In a live tail the beginning may be gone: `offset` is then larger than what was asked for.
-    `more` says that there is more than this answer holds; `note` says why there is nothing.
+    `source` says where it was found. In a live tail lines may be missing, at the beginning too: `offset` is then larger than what
+    was asked for. A line in `text` stands where they are missing and says why; `dropped_lines` and `dropped_bytes` count them, as far
+    as they can be. `more` says that there is more than this answer holds; `note` says why there is nothing.
     """
 
     step: int
@@ -38,6 +40,8 @@ class AttemptLog(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     offset: int = 0
     next_offset: int = 0
+    dropped_lines: int = 0
+    dropped_bytes: int = 0
     more: bool = False
     note: str = ""
 
@@ -56,13 +60,19 @@ class Logs:
         """Up to about `limit` bytes of an attempt's log from byte `offset` on."""
         note = ""
         source: Literal["storage", "live", "none"] = "storage"
-        begin, data, more = offset, b"", False
+        shown, more = nothing(offset), False
         try:
-            if attempt.log:
-                data, more = self._stored(attempt, offset, limit)
-            else:
-                begin, data, more = self._live(attempt, offset, limit)
-                source = "live" if data or attempt.state == "running" else "none"
+            gap = decode_gap(attempt.log)
+            if attempt.log and gap is None:
+                try:
+                    shown, more = self._stored(attempt, offset, limit)
+                except FileNotFoundError:
+                    gap = Gap("late")
+            elif attempt.state == "lost":
+                gap = Gap("lost")
+            if gap is not None or not attempt.log:
+                shown = self._live(attempt, offset, limit, gap)
+                source = "live" if shown.text or attempt.state == "running" else "none"
                 note = "" if source == "live" else "Nothing was printed."
         except (OSError, ValueError, HedgerowError, redis.RedisError) as error:
             log.warning("the log of attempt %s can't be read: %s", attempt.id, error)
@@ -73,14 +83,16 @@ class Logs:
             attempt_id=attempt.id,
             state=attempt.state,
             source=source,
-            text=data.decode("utf-8", "replace"),
-            offset=begin,
-            next_offset=begin + len(data),
+            text=shown.text.decode("utf-8", "replace"),
+            offset=shown.begin,
+            next_offset=shown.end,
+            dropped_lines=sum(each.lines for each in shown.gaps),
+            dropped_bytes=sum(each.size_bytes for each in shown.gaps),
             more=more,
             note=note,
         )
 
-    def _stored(self, attempt: Attempt, offset: int, limit: int) -> tuple[bytes, bool]:
+    def _stored(self, attempt: Attempt, offset: int, limit: int) -> tuple[Shown, bool]:
         # The URL was reported by the team's worker: what lies elsewhere than that team's logs is none of its business.
         home = f"{self._storage}/_logs/{attempt.team}/"
         if not attempt.log.startswith(home) or ".." in attempt.log.removeprefix(home).split("/"):
@@ -95,36 +107,36 @@ class Logs:
 
             filesystem, remote = fsspec.core.url_to_fs(attempt.log)
             data = filesystem.cat_file(remote, start=offset, end=offset + limit + 1)
-        if len(data) <= limit:
-            return data, False
-        data = data[:limit]
-        return data[: data.rfind(b"\n") + 1] or data, True  # whole lines, so that no character is cut in two
+        more = len(data) > limit
+        if more:
+            data = data[:limit]
+            data = data[: data.rfind(b"\n") + 1] or data  # whole lines, so that no character is cut in two
+        return Shown(data, offset, offset + len(data), None, ()), more
 
-    def _live(self, attempt: Attempt, offset: int, limit: int) -> tuple[int, bytes, bool]:
+    def _live(self, attempt: Attempt, offset: int, limit: int, gap: Gap | None) -> Shown:
+        """The live tail; with a gap where a log ought to be, the rest of which is missing."""
+        try:
+            shown = self._tail(attempt, offset, limit)
+        except redis.RedisError:
+            if gap is None:
+                raise
+            shown = nothing(offset)
+        return shown if gap is None else ended(shown, gap)
+
+    def _tail(self, attempt: Attempt, offset: int, limit: int) -> Shown:
         stream = names.log_stream(self._deployment, attempt.team, attempt.id)
         client = self._broker(attempt.team)
-        pieces: list[tuple[int, bytes]] = []
+        found: list[TailEntry] = []
         last, size = "+", 0
         while True:
             entries: Any = client.xrevrange(stream, max=last, count=ENTRIES_AT_ONCE)
-            for entry_id, fields in entries:
-                at, text = int(fields.get(LOG_OFFSET_FIELD, 0)), fields.get(STREAM_FIELD, b"")
-                if at + len(text) <= offset:
-                    entries = []
-                    break
-                pieces.append((at, text))
-                size += len(text)
-                last = "(" + entry_id.decode()
-            if len(entries) < ENTRIES_AT_ONCE or size > limit:
-                break
-        # The newest is what people watch for: what is too much is left out at the beginning.
-        pieces.reverse()
-        while size > limit and len(pieces) > 1:
-            size -= len(pieces.pop(0)[1])
-        if not pieces:
-            return offset, b"", False
-        begin = max(offset, pieces[0][0])
-        return begin, b"".join(text[max(0, offset - at) :] for at, text in pieces), False
+            found += [decode_tail_entry(fields) for _, fields in entries]
+            size = sum(len(each.text) for each in found)
+            whole = len(entries) < ENTRIES_AT_ONCE or found[-1].offset <= offset
+            if whole or size > limit:
+                # The newest is what people watch for: what is too much is left out at the beginning.
+                return show(reversed(found), offset, limit, whole=whole)
+            last = "(" + entries[-1][0].decode()
 
     def _broker(self, team: str) -> redis.Redis:
         url = self._broker_of(team)

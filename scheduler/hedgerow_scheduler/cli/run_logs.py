@@ -30,16 +30,17 @@ def logs(options: argparse.Namespace, output: Output) -> int:
     if options.follow:
         return _follow_logs(client, run["id"], number, options.attempt, output)
     notes: dict[str, None] = {}
-    shown = False
+    shown: tuple[int, int] | None = None
     for log in _all_logs(client, path, number, options.attempt):
         if log["text"]:
-            _print_log(output, log, head=log["offset"] == 0)
-            shown = True
+            key = (log["step"], log["attempt"])
+            _print_log(output, log, head=key != shown)
+            shown = key
         elif log["note"]:
             notes[log["note"]] = None
-    for note in notes if not shown else ():
+    for note in notes if shown is None else ():
         output.note(clean(note), "dim")
-    if not shown and not notes:
+    if shown is None and not notes:
         output.note("No attempt has printed anything yet.", "dim")
     return OK
 

@@ -95,7 +95,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One try of a step; `number` counts from 1 within the step."""
+    """One try of a step; `number` counts from 1 within the step. `log` is the URL of what it printed, or says what was dropped."""
 
     id: str
     step_number: int

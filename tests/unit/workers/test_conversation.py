@@ -20,6 +20,7 @@ from hedgerow import clock
 from hedgerow.protocol import events
 from hedgerow.protocol import runner as protocol
 from hedgerow.protocol.envelope import decode_envelope
+from hedgerow.protocol.logs import decode_gap
 from hedgerow.protocol.orders import StepOrder
 from hedgerow_workers.attempts import Attempt, Attempts, Stop
 from hedgerow_workers.broker import Line, connect
@@ -36,6 +37,7 @@ pytestmark = pytest.mark.processes
 
 NOBODY = "redis://127.0.0.1:1/0"
 CODE = """
+    import resource
     import time
     import hedgerow as hr
 
@@ -44,6 +46,11 @@ CODE = """
         with open(ctx.run_tags["file"], "a") as file:
             file.write(ctx.run_id + "\\n")
         time.sleep(float(ctx.run_tags.get("sleep", "0")))
+
+    @hr.asset
+    def speechless(ctx: hr.Context) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+        ctx.log.info("no room for this")
 """
 
 
@@ -161,6 +168,15 @@ def test_attempts_sent_ahead_run_in_turn_and_are_reported_one_by_one(kind: str, 
     assert [slot.outcome(attempt) for attempt in given] == ["succeeded"] * 8
     of = [body.attempt_id for _, body in slot.told()]
     assert of == sorted(of)
+
+
+def test_lines_that_a_runner_could_not_write_are_reported_in_the_place_of_a_log(real: Slot) -> None:
+    real.give("speechless")
+    assert real.hold()
+    (end,) = [body for kind, body in real.told() if kind == "attempt_succeeded"]
+    gap = decode_gap(end.log)
+    assert gap is not None
+    assert (gap.why, gap.lines) == ("unwritten", 1)
 
 
 def test_a_runner_that_dies_takes_only_the_attempt_with_it_that_it_was_in(fake: Slot) -> None:

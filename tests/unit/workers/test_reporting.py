@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -17,12 +16,10 @@ from hedgerow.errors import Problem
 from hedgerow.protocol import events
 from hedgerow.protocol.envelope import decode_envelope
 from hedgerow.protocol.orders import StepOrder
-from hedgerow_workers import logs
 from hedgerow_workers.attempts import Attempt, Attempts
 from hedgerow_workers.broker import Line, connect
 from hedgerow_workers.journal import Journal
 from hedgerow_workers.journals import JournalFolder
-from hedgerow_workers.logs import LogStore
 from hedgerow_workers.outbox import EventTooLargeError, Outbox, Shipment, encode
 from hedgerow_workers.report import HOLD_S, Report
 
@@ -124,65 +121,6 @@ def test_a_huge_error_is_cut_so_that_it_can_be_told(outbox: Outbox, report: Repo
 def test_events_over_the_cap_are_refused() -> None:
     with pytest.raises(EventTooLargeError, match="KiB"):
         encode(events.AttemptSkipped("attempt", "x" * events.MAX_EVENT_BYTES))
-
-
-def test_a_log_is_kept_under_its_attempt_and_the_spool_is_empty_afterwards(tmp_path: Path) -> None:
-    spool = tmp_path / "spool.log"
-    store = LogStore(f"file://{tmp_path}/storage")
-    assert store.keep(ORDER, spool) == ""
-    spool.write_text("hello\n")
-    url = store.keep(ORDER, spool)
-
-    assert url == f"file://{tmp_path}/storage/_logs/sales/run/attempt.log"
-    assert (tmp_path / "storage" / "_logs" / "sales" / "run" / "attempt.log").read_text() == "hello\n"
-    assert spool.stat().st_size == 0
-    assert store.keep(ORDER, spool) == ""
-
-
-def test_a_storage_that_fails_costs_the_log_and_nothing_else(tmp_path: Path) -> None:
-    (tmp_path / "storage").write_text("a file, not a directory")
-    spool = tmp_path / "spool.log"
-    spool.write_text("hello\n")
-    assert LogStore(str(tmp_path / "storage")).keep(ORDER, spool) == ""
-
-
-def test_logs_go_to_storage_that_is_not_local(tmp_path: Path) -> None:
-    import fsspec
-
-    spool = tmp_path / "spool.log"
-    spool.write_text("hello\n")
-    url = LogStore("memory://bucket").keep(ORDER, spool)
-    with fsspec.open(url, "rb") as file:
-        assert file.read() == b"hello\n"
-
-
-def test_a_storage_that_hangs_is_not_waited_for_and_keeps_its_spool_until_it_answers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    answers = threading.Event()
-
-    class Hanging(LogStore):
-        def _copy(self, order: StepOrder, spool: Path) -> str:
-            answers.wait(10)
-            return super()._copy(order, spool)
-
-    monkeypatch.setattr(logs, "UPLOAD_S", 0.05)
-    monkeypatch.setattr(logs, "MAX_LATE", 1)
-    spool, other = tmp_path / "spool.log", tmp_path / "other.log"
-    store = Hanging(str(tmp_path / "a%20b"))
-    for each in (spool, other):
-        each.write_text("hello\n")
-    assert store.keep(ORDER, spool) is None
-    assert spool.read_text() == "hello\n"
-    assert store.keep(ORDER, other) == ""  # one too many: not even tried
-    assert other.read_text() == ""
-
-    answers.set()
-    deadline = time.monotonic() + 5
-    while spool.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not spool.exists()
-    assert (tmp_path / "a%20b" / "_logs" / "sales" / "run" / "attempt.log").read_text() == "hello\n"
 
 
 def test_events_nobody_acknowledges_are_sent_again_ever_more_rarely_until_someone_does(tmp_path: Path) -> None:

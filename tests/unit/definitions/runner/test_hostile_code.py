@@ -175,6 +175,61 @@ def test_a_log_that_can_not_be_opened_costs_the_log_and_nothing_else(loaded: Any
         runner.log = log
         assert isinstance(runner.execute("quiet")[-1], AttemptSucceeded)
     assert (tmp_path / "new" / "folder" / "x.log").read_text() == "still here\n"
+    assert runner.execute("quiet")[-1].log == "dropped:unopened:0:0"
+
+
+FULL = """
+import io, resource, sys
+
+@hr.asset
+def logs(ctx: hr.Context) -> None:
+    ctx.log.info("no room")
+    ctx.log.info("still none")
+
+@hr.asset
+def prints() -> None:
+    for _ in range(3):
+        try:
+            print("never to be seen")
+        except OSError:
+            pass
+
+@hr.asset
+def recovers(ctx: hr.Context) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    print("before")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))
+    ctx.log.info("cut in the middle")
+    ctx.log.info("not written at all")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    ctx.log.info("after")
+"""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full on this system")
+def test_lines_that_a_full_disk_does_not_take_are_counted_and_told(loaded: Any) -> None:
+    runner = loaded(FULL + QUIET)
+    plain, runner.log = runner.log, Path("/dev/full")
+    logs = runner.execute("logs")[-1]
+    assert isinstance(logs, AttemptSucceeded)
+    assert logs.log.startswith("dropped:unwritten:2:")
+    prints = runner.execute("prints")[-1]
+    assert isinstance(prints, AttemptSucceeded)
+    assert prints.log == "dropped:unwritten:3:51"
+
+    runner.log = plain
+    assert runner.execute("quiet")[-1].log == ""
+    assert runner.logged() == "still here\n"  # what an earlier step could not print is not printed by this one
+    assert runner.boot_log.read_text() == ""
+
+
+def test_when_there_is_room_again_the_log_itself_says_what_is_missing(loaded: Any) -> None:
+    runner = loaded(FULL)
+    assert runner.execute("recovers")[-1].log == ""
+    before, torn, marker, after = runner.logged().splitlines()
+    assert (before, marker) == ("before", "… 2 lines dropped here: the log file did not take them")
+    assert len(before) + 1 + len(torn) == 20
+    assert after.endswith("INFO after")
 
 
 def test_a_process_that_ends_itself_is_seen_as_the_end_of_the_pipe(loaded: Any) -> None:
