@@ -56,7 +56,8 @@ def reap(
                 snapshot.revoke(attempt)  # only once all was read that its worker may have said
         elif attempt.lease_until is not None and now > attempt.lease_until:
             contact = contacts.get(attempt.step.team)
-            if contact is not None and contact.allows_expiry(now, lease):
+            # All that its worker said before the lease was over must have been read, however long a flood of its team's takes to read.
+            if contact is not None and contact.until >= attempt.lease_until and contact.allows_expiry(now, lease):
                 lose(snapshot, attempt, now)
                 continue
         told = attempt.told_to_cancel_at

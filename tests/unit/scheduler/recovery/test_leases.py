@@ -67,6 +67,16 @@ def test_a_lease_ends_only_while_the_stream_was_read_for_a_whole_lease_and_is_re
     assert (states(run) == ["retry_wait"]) == expires
 
 
+@pytest.mark.parametrize(("read_after_s", "expires"), [(-0.1, False), (0, True), (0.1, True)])
+def test_a_lease_ends_only_when_all_was_read_that_came_before_its_end(read_after_s: float, expires: bool) -> None:
+    world, run, attempt = running()
+    world.after(seconds=21)
+    assert attempt.lease_until is not None
+    until = attempt.lease_until + timedelta(seconds=read_after_s)
+    reaped(world, {"sales": Contact(NOW - timedelta(hours=1), until)})
+    assert (states(run) == ["retry_wait"]) == expires
+
+
 def test_a_lease_never_ends_while_the_teams_stream_was_never_read() -> None:
     world, run, _ = running()
     world.after(hours=1)
