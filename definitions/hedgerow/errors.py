@@ -123,6 +123,7 @@ CODES: dict[str, str] = {
     "HR-D105": "The name of a partition dimension breaks the grammar of names.",
     "HR-D106": "The arguments of a partition mapping make no sense.",
     "HR-D107": "A partition mapping does not fit the partitions on its two sides.",
+    "HR-D108": "A cron expression does not have five fields, or means no time at all.",
     # Q: requests
     "HR-Q001": "A selection names an asset or job that does not exist.",
     "HR-Q002": "A selection leaves nothing to materialize.",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo, available_timezones
 
 from hedgerow.errors import DefinitionError, Problem
 from hedgerow.identifiers import is_name, is_partition_key
 from hedgerow.partitions.calendar import span_of, spans_from
 from hedgerow.partitions.model import Cadence, StaticPartitions, TimePartitions
-from hedgerow.suggestion import did_you_mean
+from hedgerow.timezones import timezone_problems
 
 _EXAMPLES = {"hour": "2024-01-31T05", "day": "2024-01-31", "week": "2024-01-29 (a Monday)", "month": "2024-01"}
 When = str | date
@@ -76,9 +75,8 @@ def static(*keys: str | Iterable[str], dim: str = "key") -> StaticPartitions:
 
 def _time(cadence: Cadence, start: When, end: When | None, tz: str, dim: str) -> TimePartitions:
     problems = _dim_problems(dim)
-    if not _is_timezone(tz):
-        remedy = did_you_mean(str(tz), sorted(available_timezones()), "names are those of the IANA database, such as")
-        raise DefinitionError([*problems, Problem("HR-D103", f"There is no time zone {tz!r}.", remedy)])
+    if unknown := timezone_problems(tz):
+        raise DefinitionError([*problems, *unknown])
     edges = [
         _edge(cadence, tz, name, when, problems) for name, when in (("start", start), ("end", end)) if when is not None
     ]
@@ -140,11 +138,3 @@ def _dim_problems(dim: str) -> list[Problem]:
         return []
     remedy = "A name starts with a small letter and goes on with small letters, digits, _ or -, at most 63 in all."
     return [Problem("HR-D105", f"{dim!r} can't be the name of a dimension.", remedy)]
-
-
-def _is_timezone(tz: str) -> bool:
-    try:
-        ZoneInfo(tz)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return False
-    return True
