@@ -9,9 +9,10 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CYCLES ?= 20
-MINUTES ?= 60
+MINUTES ?=
 SEED ?= 1
 KINDS ?=
+FAULTS ?= yes
 PACKAGES := definitions/hedgerow workers/hedgerow_workers scheduler/hedgerow_scheduler
 # Alembic runs its migration scripts in an environment of its own; they can't be imported for doctests.
 PYTEST := $(BIN)/python -m pytest --doctest-modules --ignore-glob='*/metadata/migrations/*'
@@ -37,14 +38,14 @@ acceptance: $(STAMP)  ## Run what takes minutes: fair shares, rates and deploys 
 
 # With the servers of Debian instead of the embedded ones (apt-get install redis-server postgresql):
 # make chaos REDIS_SERVER=/usr/bin/redis-server POSTGRES_BIN=/usr/lib/postgresql/15/bin
-chaos: $(STAMP)  ## Kill, freeze and cut off real processes: make chaos CYCLES=20 SEED=1 KINDS=worker_killed,valkey_flushed
-	PYTHONPATH=tests $(BIN)/python -m chaos --cycles $(CYCLES) --seed $(SEED) --kinds "$(KINDS)"
+chaos: $(STAMP)  ## Kill, freeze and cut off real processes: make chaos CYCLES=20 (or MINUTES=60) SEED=1 KINDS=worker_killed,valkey_flushed
+	PYTHONPATH=tests $(BIN)/python -m chaos --cycles $(CYCLES) $(if $(MINUTES),--minutes $(MINUTES)) --seed $(SEED) --kinds "$(KINDS)"
 
 chaos-celery: $(STAMP)  ## The same faults on plain Celery, to compare.
 	PYTHONPATH=tests $(BIN)/python -m chaos.plain --cycles $(CYCLES) --seed $(SEED) --kinds "$(KINDS)"
 
-soak: $(STAMP)  ## The same for as long as you like: make soak MINUTES=60 SEED=1
-	PYTHONPATH=tests $(BIN)/python -m chaos --minutes $(MINUTES) --seed $(SEED) --kinds "$(KINDS)"
+soak: $(STAMP)  ## Full load for long, and see that nothing grows: make soak MINUTES=30 SEED=1 FAULTS=no
+	PYTHONPATH=tests $(BIN)/python -m chaos.soak --minutes $(or $(MINUTES),30) --seed $(SEED) $(if $(filter no,$(FAULTS)),--no-faults)
 
 simulate: $(STAMP)  ## Live through SEEDS worlds in which all kinds of things fail, and see that planted defects are noticed.
 	$(BIN)/python tests/simulation/simulate.py --seeds $(SEEDS)

@@ -39,7 +39,7 @@ Draw = Callable[[Stage, Random], Blow]
 
 def worker_killed(stage: Stage, random: Random) -> Blow:
     """kill -9 of a worker that is at work; it is started again a moment later."""
-    return _ended("worker_killed", _busy(stage, random), random.uniform(1, 4), signal.SIGKILL, stage)
+    return ended("worker_killed", _busy(stage, random), random.uniform(1, 4), signal.SIGKILL, stage)
 
 
 def worker_drained(stage: Stage, random: Random) -> Blow:
@@ -107,7 +107,7 @@ def worker_isolated(stage: Stage, random: Random) -> Blow:
 
 def leader_killed(stage: Stage, random: Random) -> Blow:
     """kill -9 of the leader; it comes back as the standby."""
-    return _ended("leader_killed", stage.leader(), random.uniform(5, 8), signal.SIGKILL, stage)
+    return ended("leader_killed", stage.leader(), random.uniform(5, 8), signal.SIGKILL, stage)
 
 
 def leader_frozen(stage: Stage, random: Random) -> Blow:
@@ -243,7 +243,9 @@ def _busy(stage: Stage, random: Random, *, patient: bool = False) -> Part:
     return found
 
 
-def _ended(kind: str, part: Part, hold_s: float, number: signal.Signals, stage: Stage) -> Blow:
+def ended(kind: str, part: Part, hold_s: float, number: signal.Signals, stage: Stage) -> Blow:
+    """A signal that ends a part, which is started again `hold_s` later."""
+
     def strike() -> list[int]:
         part.restarts = False
         pid = part.pid

@@ -24,7 +24,7 @@ from chaos import servers, sink
 from chaos.cycles import Cycles
 from chaos.history import Execution
 from chaos.proxy import Proxy
-from chaos.stage import WORKERS, Part, Stage, stage
+from chaos.stage import WORKERS, Part, Stage, stage_of
 from hedgerow_scheduler.embedded.children import Child, Launch
 from hedgerow_scheduler.embedded.homes import open_home
 
@@ -138,7 +138,7 @@ def main() -> int:
     parser.add_argument("--kinds", default="")
     options = parser.parse_args()
     kinds = [kind for kind in options.kinds.split(",") if kind] or list(KINDS)
-    with stage(make=PlainStage) as place:
+    with stage_of(PlainStage) as place:
         print(f"seed {options.seed}; plain Celery; everything is in {place.root}", flush=True)
         launcher = Launcher(place.urls["valkey"], Random(options.seed + 1))
         launcher.start()

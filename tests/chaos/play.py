@@ -62,7 +62,7 @@ class Play:
             verdict.violations.insert(0, Violation("lost", f"nothing went on within {RESUME_S:.0f} s"))
         self.summary = self._summed_up(history, verdict)
         for violation in verdict.violations[:SHOWN]:
-            _show(violation, history)
+            show(violation, history)
         if verdict.violations:
             print(f"SEED {self._seed}: {len(verdict.violations)} violations; logs in {self._stage.root}", flush=True)
         return not verdict.violations
@@ -114,7 +114,7 @@ class Play:
         }
 
 
-def _show(violation: Violation, history: History) -> None:
+def show(violation: Violation, history: History) -> None:
     """Prints a violation with everything that is known of its step."""
     print(f"\nVIOLATED {violation.kind}: {violation.what}", flush=True)
     if violation.step is None:

@@ -10,10 +10,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import psycopg
@@ -33,16 +33,18 @@ SCHEDULERS = ("scheduler-1", "scheduler-2")
 WORKERS = {"north-1": "north", "north-2": "north", "south-1": "south"}
 DEPLOYMENT = "chaos"
 START_TRIES = 5
+Made = TypeVar("Made", bound="Stage")
 
 
 @dataclass
 class Part:
-    """One process of the platform with the proxies through which it reaches the servers."""
+    """One process of the platform with the proxies through which it reaches the servers; none where it reaches them directly."""
 
     name: str
     launch: Launch
     broker: Proxy
     database: Proxy | None = None
+    role: str = "worker"
     child: Child | None = None
     restarts: bool = True
     unplanned: list[int] = field(default_factory=list)
@@ -68,26 +70,36 @@ class Stage:
 
     def start(self) -> None:
         """Starts servers, schedulers and workers, and waits until every worker is known to the scheduler."""
+        self._start_servers()
+        places = workload.write(self.root, self.sink.path)
+        self._add_schedulers()
+        self._add_workers({name: places[team] for name, team in WORKERS.items()})
+        self._start_parts()
+
+    def _start_servers(self) -> None:
         home = self.root / ".hedgerow"
         open_home(home)
         for name, (launch, url) in servers.prepare(home, self._environ).items():
             self.urls[name] = url
             self.servers[name] = self._serving(launch)
         migrate.upgrade(self.urls["postgres"])
-        places = workload.write(self.root, self.sink.path)
         (self.root / "logs").mkdir()
+
+    def _add_schedulers(self) -> None:
         for name in SCHEDULERS:
-            command = ["-m", "hedgerow_scheduler.service.main", "--root", str(self.root)]
-            self._add(name, command, database=True)
-        for name, team in WORKERS.items():
-            self._add(name, ["-m", "hedgerow.console", "worker", str(places[team])], database=False)
+            self._add(name, ["-m", "hedgerow_scheduler.service.main", "--root", str(self.root)], "scheduler")
+
+    def _add_workers(self, places: Mapping[str, Path]) -> None:
+        for name, place in places.items():
+            self._add(name, ["-m", "hedgerow.console", "worker", str(place)], "worker")
+
+    def _start_parts(self) -> None:
         for part in self.parts.values():
             part.child = Child(part.launch)
-        eventually(
-            lambda: self.ask("SELECT count(*) FROM workers WHERE state = 'ready'") == [(len(WORKERS),)], within=120
-        )
+        expected = [(len(self.workers()),)]
+        eventually(lambda: self.ask("SELECT count(*) FROM workers WHERE state = 'ready'") == expected, within=120)
 
-    def _add(self, name: str, command: list[str], *, database: bool) -> None:
+    def _add(self, name: str, command: list[str], role: str) -> None:
         broker = Proxy(self._network, self._port("valkey"))
         environ = {
             **self._environ,
@@ -98,13 +110,22 @@ class Stage:
             "PYTHONUNBUFFERED": "1",
         }
         proxy = None
-        if database:
-            proxy = Proxy(self._network, self._port("postgres"))
-            environ["HEDGEROW_DATABASE"] = self._through(proxy, "postgres")
+        if role != "worker":
+            proxy, environ["HEDGEROW_DATABASE"] = self._to_database()
         launch = Launch(
-            name, [sys.executable, *command], self.root / "logs" / f"{name}.log", environ, ready=lambda _: True
+            name,
+            [sys.executable, *command],
+            self.root / "logs" / f"{name}.log",
+            environ,
+            ready=lambda _: True,
+            directory=self.root,
         )
-        self.parts[name] = Part(name, launch, broker, proxy)
+        self.parts[name] = Part(name, launch, broker, proxy, role)
+
+    def _to_database(self) -> tuple[Proxy | None, str]:
+        """The proxy before PostgreSQL for one more part, and the URL that the part gets."""
+        proxy = Proxy(self._network, self._port("postgres"))
+        return proxy, self._through(proxy, "postgres")
 
     def _port(self, server: str) -> int:
         return int(urlsplit(self.urls[server]).port or 0)
@@ -122,11 +143,11 @@ class Stage:
 
     def workers(self) -> list[Part]:
         """The workers that run."""
-        return [part for name, part in self.parts.items() if name in WORKERS and part.pid]
+        return [part for part in self.parts.values() if part.role == "worker" and part.pid]
 
     def schedulers(self) -> list[Part]:
         """The schedulers that run."""
-        return [part for name, part in self.parts.items() if name in SCHEDULERS and part.pid]
+        return [part for part in self.parts.values() if part.role == "scheduler" and part.pid]
 
     def leader(self) -> Part:
         """The scheduler that leads."""
@@ -214,9 +235,12 @@ class Stage:
 
 
 @contextmanager
-def stage(
-    environ: Mapping[str, str] | None = None, *, keep: Callable[[], bool] = lambda: False, make: type[Stage] = Stage
-) -> Iterator[Stage]:
+def stage_of(
+    make: Callable[[Path, Network, Mapping[str, str]], Made],
+    environ: Mapping[str, str] | None = None,
+    *,
+    keep: Callable[[], bool] = lambda: False,
+) -> Iterator[Made]:
     """A stage in a new directory, which is removed at the end unless `keep` says otherwise; `make` is which one."""
     root = Path(tempfile.mkdtemp(prefix="hedgerow-chaos-"))
     root.chmod(0o711)
@@ -231,3 +255,10 @@ def stage(
             if not keep():
                 forget_elsewhere(root / ".hedgerow" / "postgres")
                 shutil.rmtree(root, ignore_errors=True)
+
+
+def stage(
+    environ: Mapping[str, str] | None = None, *, keep: Callable[[], bool] = lambda: False
+) -> AbstractContextManager[Stage]:
+    """The usual stage, see `stage_of`."""
+    return stage_of(Stage, environ, keep=keep)
