@@ -23,6 +23,7 @@ from hedgerow.manifest.model import decode as decode_manifest
 from hedgerow.protocol import events as ev
 from hedgerow.protocol.envelope import Envelope, decode_envelope
 from hedgerow_scheduler.ingest.bounds import body_defect, envelope_defect, manifest_defect, taken_apart
+from hedgerow_scheduler.ingest.misfits import MisfitError, StaleEventError
 from hedgerow_scheduler.ingest.outcomes import Outcomes
 from hedgerow_scheduler.lifecycle.changes import AcceptedEvent, LocationChange, NewManifest, Quarantined
 from hedgerow_scheduler.lifecycle.model import Attempt, Worker
@@ -33,6 +34,8 @@ from hedgerow_scheduler.planning.snapshot import Snapshot
 
 MAX_TOLD = 100  # of what is wrong with a manifest
 MAX_OPEN_MANIFESTS = 4  # of a team, of which some chunks have not come yet
+MAX_WORKERS = 2_000  # of a team: each costs every cycle a look
+LOOK_AGAIN = timedelta(seconds=1)
 MAX_KEPT_BYTES = 64 * 1024  # of what is put aside
 MAX_REASON = 500
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -52,18 +55,6 @@ class Entry(msgspec.Struct, frozen=True):
     body: bytes
 
 
-class StaleEventError(Exception):
-    """An event is about an attempt that is not its sender's, or not any more: counted by this reason, and without effect."""
-
-
-class MisfitError(Exception):
-    """An event turns out to make no sense only once it is carried out; `data` is what of it to keep."""
-
-    def __init__(self, reason: str, data: bytes) -> None:
-        super().__init__(reason)
-        self.data = data
-
-
 class Fold:
     """Folds entries into a snapshot. `counted` counts (team, ingested | duplicate | quarantined | gap | stale:{reason}) since it was last taken."""
 
@@ -76,6 +67,7 @@ class Fold:
         self._asked: dict[tuple[str, str], datetime] = {}
         self._forgot_at = NEVER
         self._refused: set[str] = set()
+        self._crowded_until: dict[str, datetime] = {}
         self._bodies: dict[type, Callable[[str, Envelope, Any, datetime], None]] = {
             ev.AttemptStarted: self._started,
             ev.AssetMaterialized: self._materialized,
@@ -152,7 +144,7 @@ class Fold:
         except StaleEventError as stale:
             self.counted[team, f"stale:{stale}"] += 1
         except MisfitError as misfit:
-            self.put_aside(entry, str(misfit), misfit.data)
+            self.put_aside(entry, str(misfit), data if misfit.data is None else misfit.data)
         else:
             self.counted[team, "ingested"] += 1
 
@@ -345,8 +337,18 @@ class Fold:
 
     def _heartbeat(self, team: str, envelope: Envelope, body: ev.WorkerHeartbeat, now: datetime) -> None:
         snapshot, key = self.snapshot, (team, envelope.worker)
+        for held in body.holds:
+            attempt = snapshot.attempts.get(held.attempt_id)
+            if attempt is None or attempt.step.team != team or attempt.step.attempt_id != attempt.id:
+                continue
+            if attempt.state is AttemptState.DISPATCHED and held.token:
+                bind(snapshot, attempt, envelope.worker, held.token, now, self.lease)
+            elif attempt.state is AttemptState.RUNNING and attempt.token == held.token:
+                attempt.lease_until = now + self.lease
         worker = snapshot.workers.get(key)
         if worker is None:
+            if self._is_crowded(team, now):
+                raise MisfitError(f"the team has {MAX_WORKERS:,} workers already")
             worker = Worker(team, envelope.worker, body.location, body.manifest, body.queues, 0, 0, "", now, now)
             snapshot.workers[key] = worker
         worker.slots, worker.busy, worker.state, worker.last_seen = body.slots, body.busy, body.state, now
@@ -358,14 +360,15 @@ class Fold:
         if body.manifest and body.manifest not in snapshot.accepted:
             patience = ASK_AGAIN_IF_REFUSED if body.manifest in self._refused else ASK_AGAIN
             self._ask_for(team, body.manifest, now, patience)
-        for held in body.holds:
-            attempt = snapshot.attempts.get(held.attempt_id)
-            if attempt is None or attempt.step.team != team or attempt.step.attempt_id != attempt.id:
-                continue
-            if attempt.state is AttemptState.DISPATCHED and held.token:
-                bind(snapshot, attempt, envelope.worker, held.token, now, self.lease)
-            elif attempt.state is AttemptState.RUNNING and attempt.token == held.token:
-                attempt.lease_until = now + self.lease
+
+    def _is_crowded(self, team: str, now: datetime) -> bool:
+        """Whether a team has as many workers as are counted with; looked at again after a second."""
+        if now < self._crowded_until.get(team, NEVER):
+            return True
+        if sum(of == team for of, _ in self.snapshot.workers) < MAX_WORKERS:
+            return False
+        self._crowded_until[team] = now + LOOK_AGAIN
+        return True
 
     def _stopped(self, team: str, envelope: Envelope, body: ev.WorkerStopped, now: datetime) -> None:
         if self.snapshot.workers.pop((team, envelope.worker), None) is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from support.folding import counted, dispatched
 from support.scheduling import (
+    LEASE,
     envelope,
     states,
     success,
@@ -12,6 +13,7 @@ from support.scheduling import (
 )
 
 from hedgerow.protocol import events as ev
+from hedgerow_scheduler.ingest import fold
 from hedgerow_scheduler.lifecycle.states import AttemptState, RunState
 from hedgerow_scheduler.recovery.leases import lose
 
@@ -203,6 +205,29 @@ def test_a_heartbeat_names_no_more_queues_and_slots_than_a_worker_has() -> None:
     assert counted(world, "quarantined") == 2
     world.beat("sales", "w2", slots=10_000, queues=queues[1:])
     assert ("sales", "w2") in world.snapshot.workers
+
+
+def test_a_team_has_no_more_workers_than_are_counted_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fold, "MAX_WORKERS", 3)
+    world, (attempt,) = dispatched()
+    for name in ("w2", "w3", "w4", "w5"):
+        world.beat("sales", name)
+    world.beat("other", "w8")
+    world.beat("sales", "w3", slots=7)
+    assert {worker for team, worker in world.snapshot.workers if team == "sales"} == {"w1", "w2", "w3"}
+    assert world.snapshot.workers["sales", "w3"].slots == 7
+    assert [aside.reason for aside in world.recorded()[0].quarantined] == ["the team has 3 workers already"] * 2
+    world.after(seconds=5)
+    world.begin(attempt, worker="w9")
+    world.after(seconds=5)
+    world.beat(
+        "sales", "w9", holds=(ev.Held(attempt.id, token_of(attempt, "w9")),)
+    )  # what it runs is renewed all the same
+    assert attempt.lease_until == world.now + LEASE
+    world.send("sales", ev.WorkerStopped(), worker="w2")
+    world.after(seconds=1)
+    world.beat("sales", "w4")
+    assert ("sales", "w4") in world.snapshot.workers
 
 
 def test_a_workers_queues_stay_one_object_while_they_stay_the_same() -> None:
