@@ -118,9 +118,27 @@ class Checks:
                     raise Violation(f"an order of attempt {message.task_id} goes out, which is not recorded")
         elif isinstance(task, Acknowledge):
             for key, sequence in task.sequences.items():
-                recorded = self.db.sequences.get(key, {"acked": 0})["acked"]
+                recorded = self._recorded(*key)
                 if sequence > recorded:
                     raise Violation(f"event {sequence} of {key} is acknowledged, and {recorded} are recorded")
+
+    # -- what workers keep ------------------------------------------------------------------------------------------------
+
+    def given_up(self, team: str, worker: str, upto: int) -> None:
+        """Events of a worker up to this number lie on no disk any longer."""
+        recorded = self._recorded(team, worker)
+        if upto > recorded:
+            raise Violation(f"event {upto} of {worker} is given up on its disk, and {recorded} are recorded")
+
+    def kept(self, team: str, left: dict[str, int]) -> None:
+        """Everything has come to rest, and so far go the events on a team's disk, by worker."""
+        for worker, last in left.items():
+            recorded = self._recorded(team, worker)
+            if last > recorded:
+                raise Violation(f"event {last} of {worker} is left on its disk, and {recorded} are recorded")
+
+    def _recorded(self, team: str, worker: str) -> int:
+        return int(self.db.sequences.get((team, worker), {"acked": 0})["acked"])
 
     # -- at the end --------------------------------------------------------------------------------------------------------
 

@@ -22,9 +22,13 @@ class _Kept:
 
 
 class SimDisk:
-    """`full`: nothing more can be written (ENOSPC). `broken`: neither reading nor writing works (EIO). A machine's workers share it."""
+    """`full`: nothing more can be written (ENOSPC). `broken`: neither reading nor writing works (EIO). A machine's workers share it.
 
-    def __init__(self, rng: Random) -> None:
+    `given_up(worker, upto)` is told when events of a worker up to this number are no longer kept.
+    """
+
+    def __init__(self, rng: Random, given_up: Callable[[str, int], None] = lambda _worker, _upto: None) -> None:
+        self.given_up = given_up
         self.full = False
         self.broken = False
         self.rng = rng
@@ -132,6 +136,7 @@ class SimJournal:
         """Gives up events once they are many."""
         count = upto + 1 - self._kept.first
         if count >= RECYCLED_EVENTS and not self._journals.disk.broken:
+            self._journals.disk.given_up(self._worker, upto)
             self._kept.first += count
             del self._kept.events[:count]
 
@@ -139,4 +144,5 @@ class SimJournal:
         """Lets go of it."""
         self._kept.owner = None
         if delete:
+            self._journals.disk.given_up(self._worker, self.last)
             self._journals.disk.kept.pop(self._worker, None)

@@ -62,6 +62,7 @@ _FOLD, _LEASES, _CLAIMS = (
 )
 _TAKEOVER, _DISPATCHING = "hedgerow_scheduler.service.takeover", "hedgerow_scheduler.service.dispatching"
 _LOOP, _RECORDING = "hedgerow_scheduler.service.loop", "hedgerow_scheduler.metadata.recording"
+_OUTBOX = "hedgerow_workers.outbox"
 
 MUTANTS = (
     Mutant("the epoch is not checked", "simulation.store", "if self._db.epoch != self.epoch:", "if False:"),
@@ -98,5 +99,8 @@ MUTANTS = (
     Mutant("workers go on without contact", "hedgerow_workers.heartbeat", 'if attempt.order.on_lost_contact == "stop":', "if False:", rare=True),
     Mutant("the same output is made twice at once", _DISPATCHING, "snapshot.lock(step, attempt.id)", "pass"),
     Mutant("what is acknowledged is not recorded", _RECORDING, "writes.rows(sql.UPSERT_SEQUENCES, sequences, now=now)", "pass"),
+    Mutant("what is sent is given up", _OUTBOX, "self.journal.forget(self.acked)", "self.journal.forget(self.sent)"),
+    Mutant("what is not acknowledged is not sent again", _OUTBOX, "            self.rewind(self.acked)", "            pass"),
+    Mutant("what dead workers left is not taken over", _OUTBOX, "in self._journals.orphans(known):", "in ():"),
     Mutant("levels of buckets are not recorded", _RECORDING, "writes.rows(sql.UPSERT_BUCKETS, changes.buckets)", "pass"),
 )  # fmt: skip

@@ -188,6 +188,12 @@ class SimWorker:
             self._mark_unwatched()
 
     @property
+    def is_idle(self) -> bool:
+        """Whether it holds no attempt, and no event that is not acknowledged."""
+        outbox = self._outbox
+        return outbox is None or not (outbox.pending or self.attempts.holds(outbox.sent))
+
+    @property
     def is_unwatched(self) -> bool:
         """Whether no one would stop what must not run on without contact."""
         return self.frozen or self.clock.seconds < self._unwatched_until
@@ -264,6 +270,7 @@ class SimWorker:
             self._held["outbox"] = now + (self.slowness - 1) * _SLOW_S
         if self._outbox.delivered or now >= self._flushed_at:
             self._outbox.let_go()
+            self._journals.release()  # those that it had adopted, too
             self.alive = False
         return due
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from itertools import count
 from random import Random
 
@@ -24,6 +25,7 @@ CYCLES = 200
 MOST_CYCLES = 1500
 MIN_STEPS = 20
 MIN_FAULTS = 3
+LAST_STRIDE_S = 4.0
 SLOTS = 3
 
 _metrics: list[Unmeasured] = []
@@ -39,7 +41,7 @@ class World:
         self.database = Database(self.clock.now, self._database_boundary)
         self.database.teams = list(CODE)
         self.checks = Checks(self.database, self.log)
-        self.disks = {team: SimDisk(Random(seed + 2)) for team in CODE}
+        self.disks = {team: SimDisk(Random(seed + 2), partial(self.checks.given_up, team)) for team in CODE}
         self.workers: list[SimWorker] = []
         self._ids = count(1)
         self.schedulers = [self._scheduler(name) for name in ("one", "two")]
@@ -66,11 +68,16 @@ class World:
                 self.faults.happen()
                 self._cycle(self.rng.choice((0.02, 0.1, 0.3, 0.5, 1.0)))
             self.faults.heal()
-            while not self._is_at_rest():
+            while self.cycles < MOST_CYCLES and not self._is_at_rest():
                 self._cycle(self.rng.choice((0.5, 2.0, 4.0)))
-                if self.cycles > MOST_CYCLES:
-                    break
             self.checks.final(self.clock.seconds)
+            while self.cycles < MOST_CYCLES and not self._is_delivered():
+                self._cycle(LAST_STRIDE_S)
+            for team, disk in self.disks.items():
+                self.checks.kept(team, disk.left())
+            for worker in self.workers:
+                if not worker.is_idle:
+                    raise Violation(f"worker {worker.id} still holds attempts or events")
 
     # -- one cycle -------------------------------------------------------------------------------------------------------
 
@@ -153,6 +160,12 @@ class World:
 
     def _is_at_rest(self) -> bool:
         return all(row["state"] not in ("requested", "running") for row in self.database.runs.values())
+
+    def _is_delivered(self) -> bool:
+        """Whether no worker has anything to tell, and what dead ones left was adopted and is gone."""
+        return all(worker.is_idle for worker in self.workers) and all(
+            set(disk.left()) <= {worker.id for worker in self.workers} for disk in self.disks.values()
+        )
 
     def _scheduler(self, name: str) -> SimScheduler:
         if not _metrics:
