@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
 from chaos.faults import KINDS, Blow
 from chaos.history import Fault
+from chaos.recovery import BOUNDS_S
 from chaos.stage import Stage
 
 SETTLE_S = 2.0
 TWO_AT_ONCE = 0.3  # the share of cycles with two faults together
+EARLY = 12  # cycles, within which each kind that is measured by itself has come alone
 
 
 class Cycles:
@@ -34,7 +36,7 @@ class Cycles:
         until = time.monotonic() + seconds
         if self._resumes(time.time()) is None:
             return False
-        for kinds in self._drawn():
+        for kinds in drawn(self._kinds, self._random, EARLY if seconds else min(EARLY, cycles)):
             if not (time.monotonic() < until if seconds else self.played < cycles):
                 break
             self.played += 1
@@ -50,18 +52,6 @@ class Cycles:
         while (left := until - time.monotonic()) > 0:
             time.sleep(min(0.1, left))
             self._stage.revive()
-
-    def _drawn(self) -> Iterator[list[str]]:
-        """The kinds of each cycle: every kind comes once before any comes again, now and then two together, never two of one server:
-        who is dead can't be told to be full.
-        """
-        bag: list[str] = []
-        while True:
-            if len(bag) < 2:
-                bag = self._random.sample(self._kinds, len(self._kinds)) + bag
-            first = bag.pop()
-            together = self._random.random() < TWO_AT_ONCE and bag and _server_of(bag[-1]) != _server_of(first)
-            yield sorted([first, bag.pop()] if together else [first])
 
     def _cycle(self, kinds: list[str]) -> list[Fault]:
         self.pause(self._random.uniform(0.5, SETTLE_S))
@@ -82,6 +72,28 @@ class Cycles:
         after = f"went on after {resumed - faults[-1].healed:.1f} s" if resumed else "STANDS STILL"
         print(f"cycle {self.played:>3}: {told}; {after}", flush=True)
         return faults
+
+
+def drawn(kinds: Sequence[str], random: Random, early: int) -> Iterator[list[str]]:
+    """The kinds of each cycle: every kind comes once before any comes again, now and then two together, never two of one server:
+    who is dead can't be told to be full. A kind with a bound of its own (`BOUNDS_S`) first comes alone, for another fault would
+    tell upon what is measured, and within the first `early` cycles; if those are too few, the last of them in any case.
+    """
+    alone = [kind for kind in BOUNDS_S if kind in kinds]
+    bag = random.sample(kinds, len(kinds))
+    for kind in alone:
+        bag.remove(kind)
+        bag.insert(len(bag) - random.randint(0, min(len(bag), early - 1)), kind)
+    while True:
+        if len(bag) < 2:
+            bag = random.sample(kinds, len(kinds)) + bag
+        first = bag.pop()
+        together = random.random() < TWO_AT_ONCE and bag and _server_of(bag[-1]) != _server_of(first)
+        if together and not {first, bag[-1]} & set(alone):
+            yield sorted([first, bag.pop()])
+        else:
+            alone = [kind for kind in alone if kind != first]
+            yield [first]
 
 
 def _server_of(kind: str) -> str:

@@ -17,6 +17,7 @@ from chaos.stage import SCHEDULERS, WORKERS, Part, Stage
 from chaos.workload import PATIENT
 
 LEASE_S = 20.0
+TRIP_S = 0.1  # to the database and back, for a launch that is to be hit in the middle: it takes about eight
 BUSY_S = 0.3  # how long a step must have been at work to be worth a kill
 
 
@@ -115,6 +116,30 @@ def leader_frozen(stage: Stage, random: Random) -> Blow:
     return _frozen("leader_frozen", stage.leader(), random.uniform(4, 9), whole=False)
 
 
+# -- the API -------------------------------------------------------------------------------------------------------------
+
+
+def api_killed(stage: Stage, random: Random) -> Blow:
+    """kill -9 of a process of the API in the middle of a launch, which a slow way to the database makes last."""
+    part = stage.parts[random.choice(stage.launcher.names)]
+    into_s, hold_s = random.uniform(0.0, 8 * TRIP_S), random.uniform(1, 4)
+
+    def strike() -> list[int]:
+        part.restarts = False
+        pid = part.pid
+        assert part.database is not None
+        assert part.child is not None
+        part.database.slow(TRIP_S, (DOWN,))
+        eventually(lambda: part.name in stage.launcher.asked, within=60, every=0.01, what="a run is being launched")
+        time.sleep(into_s)
+        os.kill(pid, signal.SIGKILL)
+        part.child.wait(10)
+        part.database.heal()
+        return [pid]
+
+    return Blow("api_killed", part.name, hold_s, strike, lambda: stage.start_part(part))
+
+
 # -- the broker ----------------------------------------------------------------------------------------------------------
 
 
@@ -208,7 +233,16 @@ KINDS: dict[str, Draw] = {
     draw.__name__: draw
     for draw in (
         *(worker_killed, runner_killed, worker_frozen, worker_frozen_long, machine_frozen, worker_drained),
-        *(worker_isolated, leader_killed, leader_frozen, valkey_killed, valkey_flushed, valkey_read_only, valkey_full),
+        *(
+            worker_isolated,
+            leader_killed,
+            leader_frozen,
+            api_killed,
+            valkey_killed,
+            valkey_flushed,
+            valkey_read_only,
+            valkey_full,
+        ),
         *(valkey_no_connections, valkey_cut, valkey_slow, valkey_hole, postgres_killed, postgres_restarted),
         *(postgres_cut, postgres_slow, postgres_hole),
     )

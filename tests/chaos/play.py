@@ -11,6 +11,7 @@ from chaos.checker import Verdict, Violation, check
 from chaos.cycles import Cycles
 from chaos.feeder import Feeder
 from chaos.history import Fault, History
+from chaos.launching import launched_twice
 from chaos.record import read_history
 from chaos.recovery import BOUNDS_S, is_owed, recovery_times
 from chaos.stage import Stage
@@ -42,7 +43,7 @@ class Play:
     def __init__(self, stage: Stage, kinds: list[str], seed: int, live: int) -> None:
         self._stage, self._seed = stage, seed
         self._random = Random(seed)
-        self._feeder = Feeder(stage.urls["postgres"], Random(seed + 1), live)
+        self._feeder = Feeder(stage.launcher, stage.urls["postgres"], Random(seed + 1), live)
         self._cycles = Cycles(stage, kinds, self._random, self._resumes)
         self.summary: dict[str, Any] = {}
 
@@ -55,9 +56,12 @@ class Play:
             self._feeder.stop()
         self._let_all_end()
         self._feeder.close()
+        launcher = self._stage.launcher
+        launcher.close()
         executions, faults = self._stage.sink.executions(), self._cycles.faults
         history = read_history(self._stage.urls["postgres"], self._feeder.launched, executions, faults, EXPECTED)
         verdict = check(history)
+        verdict.violations.extend(launched_twice(launcher.wrong, self._feeder.launched, history.runs))
         if not went_on:
             verdict.violations.insert(0, Violation("lost", f"nothing went on within {RESUME_S:.0f} s"))
         self.summary = self._summed_up(history, verdict)
@@ -104,7 +108,8 @@ class Play:
             "runs": len(history.launched),
             "steps": len(history.steps),
             "attempts": len(history.attempts),
-            **{kind: verdict.count(kind) for kind in WRONG},
+            **{kind: verdict.count(kind) for kind in (*WRONG, "launched_twice")},
+            "launches": dict(self._stage.launcher.answers),
             "concurrent_excused": len(verdict.excused),
             "excused": [[each.cause, each.asset, round(each.overlap_s, 2)] for each in verdict.excused],
             "unplanned_exits": {part.name: part.unplanned for part in self._stage.parts.values() if part.unplanned},

@@ -1,4 +1,4 @@
-"""The platform under chaos: its servers, two schedulers and the teams' workers as real processes, with a proxy before each server."""
+"""The platform under chaos: its servers, two schedulers, two processes of the API and the teams' workers, with a proxy before each server."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ import redis
 from support.processes import descendants, eventually
 
 from chaos import servers, workload
+from chaos.launching import Launcher
 from chaos.proxy import Network, Proxy
 from chaos.sink import Sink
+from hedgerow_scheduler.embedded import ports
 from hedgerow_scheduler.embedded.accounts import forget_elsewhere
 from hedgerow_scheduler.embedded.children import Child, Launch
 from hedgerow_scheduler.embedded.homes import open_home
@@ -30,6 +32,7 @@ from hedgerow_scheduler.embedded.servers import await_ready
 from hedgerow_scheduler.metadata import migrate
 
 SCHEDULERS = ("scheduler-1", "scheduler-2")
+APIS = ("api-1", "api-2")
 WORKERS = {"north-1": "north", "north-2": "north", "south-1": "south"}
 DEPLOYMENT = "chaos"
 START_TRIES = 5
@@ -56,7 +59,12 @@ class Part:
 
 
 class Stage:
-    """Everything that runs. `start` a stage, harm its parts, `revive` what ended; all of it is gone when the block of `stage()` ends."""
+    """Everything that runs. `start` a stage, harm its parts, `revive` what ended; all of it is gone when the block of `stage()` ends.
+
+    `launcher` is how runs are launched through its API.
+    """
+
+    launcher: Launcher
 
     def __init__(self, root: Path, network: Network, environ: Mapping[str, str]) -> None:
         self.root = root
@@ -69,12 +77,14 @@ class Stage:
     # -- starting ----------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Starts servers, schedulers and workers, and waits until every worker is known to the scheduler."""
+        """Starts everything, and waits until every worker is known to the scheduler, and every asset to the API."""
         self._start_servers()
         places = workload.write(self.root, self.sink.path)
         self._add_schedulers()
         self._add_workers({name: places[team] for name, team in WORKERS.items()})
+        self.launcher = Launcher(self._add_apis())
         self._start_parts()
+        eventually(lambda: self.launcher.are_known(workload.ASSETS), within=60, what="the API knows the assets")
 
     def _start_servers(self) -> None:
         home = self.root / ".hedgerow"
@@ -92,6 +102,15 @@ class Stage:
     def _add_workers(self, places: Mapping[str, Path]) -> None:
         for name, place in places.items():
             self._add(name, ["-m", "hedgerow.console", "worker", str(place)], "worker")
+
+    def _add_apis(self) -> dict[str, str]:
+        """The addresses of the API's processes."""
+        found = {}
+        for name in APIS:
+            port = ports.choose(self.root / ".hedgerow", name)
+            self._add(name, ["-m", "hedgerow.console", "api", "--port", str(port)], "api")
+            found[name] = f"http://{ports.LOOPBACK}:{port}/api/v1"
+        return found
 
     def _start_parts(self) -> None:
         for part in self.parts.values():

@@ -134,6 +134,7 @@ MAIN = frozenset(
 )
 DOOMED = frozenset({"south_doomed", "south_after"})
 PATIENT = frozenset({"north_patient", "south_patient"})
+ASSETS = MAIN | DOOMED | PATIENT
 
 EXPECTED = Expectation(
     ends={"south_doomed": "failed", "south_after": "upstream_failed"},

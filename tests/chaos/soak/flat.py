@@ -32,13 +32,13 @@ class Bound:
     fills: bool = False
 
 
-# (role, figure); the allowances are a few pages of an allocator, a connection that is opened anew, a runner in reserve.
+# By (role, figure). The allowances are some pages of an allocator, a connection that is opened anew, a runner in reserve.
 PROCESS = {"rss_mb": Bound(8.0), "fds": Bound(4.0), "threads": Bound(2.0)}
 JUDGED: Mapping[Key, Bound] = {
     **{(role, figure): bound for role in ("leader", "standby", "worker", "runner", "api") for figure, bound in PROCESS.items()},
     **{(role, "processes"): Bound(2.0) for role in ("leader", "standby", "worker", "runner", "api")},
     ("postgres", "pss_mb"): Bound(16.0),
-    ("postgres", "fds"): Bound(64.0),  # a session has each file of a table open that it has read
+    ("postgres", "fds"): Bound(1000.0),  # PostgreSQL keeps files of tables open, up to 1,000 in a process (max_files_per_process)
     ("postgres", "connections"): Bound(2.0),
     ("valkey", "rss_mb"): Bound(16.0, fills=True),
     ("valkey", "fds"): Bound(4.0),
