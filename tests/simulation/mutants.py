@@ -84,8 +84,8 @@ MUTANTS = (
     Mutant(
         "leases end at once after an outage",
         _LEASES,
-        "return now - self.until <= SILENCE and now - self.since >= lease",
-        "return True",
+        " and contact.until >= attempt.lease_until and contact.allows_expiry(now, lease):",
+        ":",
         rare=True,
     ),
     Mutant("no lease ever ends", _LEASES, "lose(snapshot, attempt, now)\n                continue", "continue"),
