@@ -59,7 +59,7 @@ def write(root: Path) -> None:
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Town]:
-    with town(write) as found:
+    with town(write, {"HEDGEROW_LEASE_S": "20"}) as found:
         yield found
 
 

@@ -112,14 +112,14 @@ class Town:
 
 
 @contextmanager
-def town(write: Callable[[Path], None]) -> Iterator[Town]:
-    """A platform on a new directory in which `write` has put the teams; nothing is left at the end."""
+def town(write: Callable[[Path], None], environ: Mapping[str, str] | None = None) -> Iterator[Town]:
+    """A platform on a new directory in which `write` has put the teams; nothing is left at the end. `environ`: settings of its own."""
     root = Path(tempfile.mkdtemp(prefix="hedgerow-town-"))
     root.chmod(0o711)
     try:
         write(root)
         # A port of its own: towns of several test runs may start at the same moment.
-        with Platform(root, {**os.environ, **QUICK}, port=free_port()) as platform:
+        with Platform(root, {**os.environ, **QUICK, **(environ or {})}, port=free_port()) as platform:
             platform.wait_ready()
             yield Town(platform)
     finally:
