@@ -69,6 +69,7 @@ class Snapshot:
         self.effects = Effects()
         self._timers: list[tuple[datetime, int, Step]] = []
         self._tie = count()
+        self._over: deque[Run] = deque()
 
     # -- limits ------------------------------------------------------------------------------------------------------
 
@@ -156,6 +157,11 @@ class Snapshot:
         for step in run.steps:
             if step.attempt_id is not None:
                 self.forget_attempt(step.attempt_id)
+        self._over.append(run)
+        # Runs and steps refer to each other: unparted, they pile up until Python's next full collection, a million steps away.
+        while (over := self._over[0]).id not in self.changes.runs:  # it is recorded, as this one is not
+            self._over.popleft()
+            over.steps = over.steps if self.runs.get(over.id) is over else []
 
     # -- steps -------------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from support.scheduling import NOW, World, asset, live, manifest, multi, planned
 
 from hedgerow.manifest.model import Retry
 from hedgerow.protocol import events as ev
-from hedgerow_scheduler.lifecycle.model import Run
+from hedgerow_scheduler.lifecycle.model import Run, Step
 from hedgerow_scheduler.lifecycle.states import ENDED, AttemptState, RunState, StepState
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
@@ -62,6 +63,34 @@ def test_a_chain_goes_on_link_by_link_until_the_run_has_succeeded() -> None:
     assert states(run) == ["succeeded"] * 3
     assert run.state is RunState.SUCCEEDED
     assert (world.snapshot.runs, live(world.snapshot), held(world), world.snapshot.locks) == ({}, [], {}, {})
+
+
+def ended(world: World) -> Run:
+    """A run of one step, brought to its end."""
+    run = world.start("z")
+    world.snapshot.move(run.steps[0], S.SUCCEEDED, world.now)
+    return run
+
+
+def test_runs_that_are_over_and_recorded_give_their_memory_back_without_a_search_for_cycles() -> None:
+    world = World(CHAIN)
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(isinstance(each, Step) for each in gc.get_objects())
+        for _ in range(20):
+            ended(world)
+            world.recorded()
+        assert sum(isinstance(each, Step) for each in gc.get_objects()) - before <= 1
+    finally:
+        gc.enable()
+
+
+def test_a_run_that_is_over_and_not_yet_recorded_keeps_its_steps() -> None:
+    world = World(CHAIN)
+    runs = [ended(world), ended(world)]
+    assert [states(run) for run in runs] == [["succeeded"]] * 2
+    assert world.recorded()[0].planned_runs == runs
 
 
 def test_a_step_waits_for_all_of_its_upstream() -> None:
