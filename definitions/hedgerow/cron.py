@@ -73,11 +73,10 @@ def next_tick(of: Cron, after: datetime) -> datetime:
 def last_tick(of: Cron, until: datetime) -> datetime:
     """The last instant that is not after `until`, UTC."""
     zone, until = ZoneInfo(of.tz), until.astimezone(UTC)
-    wall = next(CronSim(of.expression, _wall(until, zone) + MINUTE, reverse=True))
+    minute = _wall(until, zone).replace(second=0, microsecond=0)
+    wall = next(CronSim(of.expression, minute + MINUTE, reverse=True))
     if _is_calm(until, zone) and _is_calm(_instant(wall, zone), zone):
-        tick = _instant(wall, zone)
-        if tick <= until:
-            return tick
+        return _instant(wall, zone)
     start, end = wall - NEAR, _wall(until, zone) + NEAR
     while not (found := [tick for tick in _instants(of, zone, start, end) if tick <= until]):
         start = next(CronSim(of.expression, start, reverse=True)) - MINUTE

@@ -13,14 +13,15 @@ from hedgerow_scheduler.ingest.fold import Entry
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Entries of a team's stream, read in one go. `is_drained`: the stream was read to its end; `length`: how many entries it
-    holds, now and then.
+    """Entries of a team's stream, read in one go at `read_at` (`clock.monotonic`). `is_drained`: the stream was read to its end;
+    `length`: how many entries it holds, now and then.
     """
 
     team: str
     entries: tuple[Entry, ...]
     is_drained: bool
     generation: int
+    read_at: float
     length: int | None = None
 
 
@@ -61,7 +62,9 @@ class _Lane:
         last = self.messages[-1] if self.messages else None
         if not _is_news(message) and isinstance(message, Batch) and isinstance(last, Batch):
             length = last.length if message.length is None else message.length
-            self.messages[-1] = msgspec.structs.replace(last, is_drained=message.is_drained, length=length)
+            self.messages[-1] = msgspec.structs.replace(
+                last, is_drained=message.is_drained, length=length, read_at=message.read_at
+            )
             return
         self.messages.append(message)
         self.news += _is_news(message)
@@ -71,17 +74,18 @@ class _Lane:
         """The oldest messages up to `budget` bytes; of a larger batch the first entries, but at least one."""
         taken: list[Batch | StreamLost] = []
         while self.messages and budget > 0:
-            message = self.messages.popleft()
+            message, rest = self.messages.popleft(), None
             if isinstance(message, Batch) and _size(message) > budget and len(message.entries) > 1:
                 message, rest = _split(message, budget)
-                if rest is not None:
-                    self.messages.appendleft(rest)
-                    budget = 0
             taken.append(message)
             size = _size(message)
             self.size -= size
             budget -= size
-        self.news = sum(map(_is_news, self.messages))
+            if rest is None:
+                self.news -= _is_news(message)
+            else:  # the rest is what the news is now
+                self.messages.appendleft(rest)
+                break
         return taken
 
 
@@ -175,5 +179,5 @@ def _split(batch: Batch, budget: int) -> tuple[Batch, Batch | None]:
         cut += 1
     if cut == len(batch.entries):
         return batch, None
-    first = Batch(batch.team, batch.entries[:cut], False, batch.generation)
+    first = Batch(batch.team, batch.entries[:cut], False, batch.generation, batch.read_at)
     return first, msgspec.structs.replace(batch, entries=batch.entries[cut:])

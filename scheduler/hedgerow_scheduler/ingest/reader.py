@@ -166,7 +166,7 @@ class StreamReader:
                 self._counts[order.team] = max(1, count)
             else:
                 self._counts.pop(order.team, None)
-        self._inbox.put(Batch(order.team, batch, is_drained, order.generation, length))
+        self._inbox.put(Batch(order.team, batch, is_drained, order.generation, clock.monotonic(), length))
 
 
 def _pairs(answer: object) -> list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]:

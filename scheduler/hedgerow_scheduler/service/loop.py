@@ -200,8 +200,9 @@ class Loop:
                 self.snapshot.changes.cursors[team] = self._cursors[team]
             if message.length is not None:
                 self._metrics.stream(team, self._lag(message), message.length)
-            if message.is_drained:
-                self._contacts.setdefault(team, Contact(self.now, self.now)).read_to_end(self.now)
+            if message.is_drained:  # when it was read, not when its turn came: what was written since is not known yet
+                read = self.now - timedelta(seconds=max(0.0, clock.monotonic() - message.read_at))
+                self._contacts.setdefault(team, Contact(read, read)).read_to_end(read)
         elif isinstance(message, StreamLost):
             self._stream_lost(message.team)
         elif isinstance(message, ClaimAnswer):

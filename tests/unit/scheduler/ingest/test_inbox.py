@@ -25,7 +25,13 @@ TERM = 1
 
 
 def batch(team: str, *numbers: int, size: int = 2, generation: int = TERM) -> Batch:
-    return Batch(team, tuple(Entry(team, f"{number}-0", b"x" * size) for number in numbers), True, generation)
+    return Batch(
+        team,
+        tuple(Entry(team, f"{number}-0", b"x" * size) for number in numbers),
+        True,
+        generation,
+        read_at=float(max(numbers, default=0)),
+    )
 
 
 def inbox_with(*messages: Message) -> Inbox:
@@ -89,6 +95,11 @@ def test_what_is_left_of_a_batch_was_not_read_to_the_end() -> None:
     assert [message.is_drained for message in first + second if isinstance(message, Batch)] == [False, True]
 
 
+def test_the_end_was_reached_when_it_was_last_read() -> None:
+    inbox = inbox_with(batch("sales", 1), Batch("sales", (), True, TERM, read_at=9.0))
+    assert [message.read_at for message in inbox.take() if isinstance(message, Batch)] == [9.0]
+
+
 def test_nothing_is_taken_of_a_held_team_and_others_are_not_held() -> None:
     inbox = inbox_with(batch("evil", 1), batch("good", 1))
     inbox.hold("evil", LONG_S)
@@ -144,7 +155,7 @@ def test_everything_comes_out_once_in_the_order_of_its_team(reads: list[tuple[st
             number += 1
             found.append(Entry(team, f"{number}-0", b"x" * size))
         sent.setdefault(team, []).extend(entry.id for entry in found)
-        inbox.put(Batch(team, tuple(found), True, TERM))
+        inbox.put(Batch(team, tuple(found), True, TERM, float(number)))
     out: dict[str, list[str]] = {team: [] for team in sent}
     last: dict[str, bool] = {}
     while taken := inbox.take():

@@ -8,7 +8,7 @@ from hedgerow_scheduler.service.care import Care
 
 
 def batch(*numbers: int) -> Batch:
-    return Batch("sales", tuple(Entry("sales", f"{number}-0", b"[]") for number in numbers), True, 1)
+    return Batch("sales", tuple(Entry("sales", f"{number}-0", b"[]") for number in numbers), True, 1, 0.0)
 
 
 def entries(messages: list[Message]) -> list[str]:
