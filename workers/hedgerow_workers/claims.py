@@ -13,9 +13,9 @@ from hedgerow_workers.broker import Asks, BrokerErrors, Command
 
 TRIES = 3
 # A claim outlives its order by this much: whoever gets the order later finds it expired, and before that finds it claimed,
-# whatever the clocks of machines are; and a scheduler that was away that long still sees that the attempt was taken.
-# As long as the scheduler keeps its own claims, those that revoke.
-MARGIN_MS = 24 * 3_600_000
+# where clocks of machines differ by no more. The broker holds one for each attempt of that time: at a thousand steps a second
+# a day of them would be 86 million. As long as the scheduler keeps its own claims, those that revoke.
+MARGIN_MS = 15 * 60_000
 UNLIMITED_MS = MARGIN_MS
 
 log = logging.getLogger("hedgerow.worker")

@@ -22,7 +22,7 @@ from hedgerow_scheduler.ingest.inbox import ClaimAnswer, Inbox
 from hedgerow_scheduler.ingest.reader import connect
 
 REVOKED = "revoked"
-CLAIM_LIFE_MS = 24 * 3600 * 1000
+CLAIM_LIFE_MS = 15 * 60 * 1000
 CONTROL_KEPT = 1000
 GATHER_ACKS_S = 0.05
 log = logging.getLogger("hedgerow.writer")
