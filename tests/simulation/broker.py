@@ -26,7 +26,7 @@ from simulation.valkey import Command, EntryId, Snapshot, Valkey
 Fault: TypeAlias = Literal["away", "black_hole", "flaky", "full", "read_only", "no_perm"]
 
 _GROWS = frozenset({"XADD", "SET", "HSET", "LPUSH"})
-_WRITES = _GROWS | {"XTRIM", "BLMPOP"}
+_WRITES = _GROWS | {"XTRIM", "BLMPOP", "DEL"}
 
 
 class SimBroker:
@@ -177,6 +177,9 @@ class Link:
     def get(self, name: str) -> bytes | None:
         return self._one(("GET", name))
 
+    def delete(self, name: str) -> int:
+        return self._one(("DEL", name))
+
     def set(self, name: str, value: str, px: int | None = None, nx: bool = False, get: bool = False) -> Any:
         return self._one(_set(name, value, px, nx, get))
 
@@ -259,6 +262,7 @@ _PIPELINED: dict[str, Callable[..., Command]] = {
     "set": _set,
     "hset": _hset,
     "get": lambda name: ("GET", name),
+    "time": lambda: ("TIME",),
     "hget": lambda name, key: ("HGET", name, key),
     "xlen": lambda name: ("XLEN", name),
     "xtrim": lambda name, minid, approximate=False: ("XTRIM", name, minid),

@@ -61,6 +61,7 @@ class Valkey:
         self._commands: dict[str, Callable[..., object]] = {
             "XADD": self._xadd, "XREAD": self._xread, "XLEN": self._xlen, "XTRIM": self._xtrim, "SET": self._set,
             "GET": self._get, "HGET": self._hget, "HSET": self._hset, "LPUSH": self._lpush, "BLMPOP": self._blmpop,
+            "DEL": self._del, "TIME": self._time,
         }  # fmt: skip
 
     def carry_out(self, command: Command) -> object:
@@ -149,6 +150,15 @@ class Valkey:
         queue = self.held.queues.setdefault(key, deque())
         queue.extendleft(map(_bytes, messages))
         return len(queue)
+
+    def _del(self, key: str) -> int:
+        """DEL of a stream."""
+        return int(self.held.streams.pop(key, None) is not None)
+
+    def _time(self) -> tuple[int, int]:
+        """Seconds and microseconds, as a client has them."""
+        seconds, ms = divmod(self._clock.now_ms(), 1000)
+        return seconds, ms * 1000
 
     def _blmpop(self, count: str, *keys: str) -> tuple[bytes, list[bytes]] | None:
         """BLMPOP … RIGHT COUNT: what is there, without waiting."""

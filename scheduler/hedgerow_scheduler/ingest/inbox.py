@@ -26,10 +26,13 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class StreamLost(msgspec.Struct, frozen=True):
-    """The broker lost what it knew of a team: its epoch is not the one that the leader wrote."""
+    """A team's stream can't be followed any further: the broker lost it, for its epoch is not the one that the leader wrote, or the
+    team has spoilt it with entries whose ids are far `ahead` of the broker's clock.
+    """
 
     team: str
     generation: int
+    ahead: tuple[Entry, ...] = ()
 
 
 class ClaimAnswer(msgspec.Struct, frozen=True):
@@ -127,7 +130,8 @@ class Inbox:
     def hold(self, team: str, wait_s: float) -> None:
         """Takes nothing of a team for so long."""
         with self._arrived:
-            self._lanes.setdefault(team, _Lane()).held_until = clock.monotonic() + wait_s
+            lane = self._lanes.setdefault(team, _Lane())
+            lane.held_until = max(lane.held_until, clock.monotonic() + wait_s)
 
     def gather(self, busy: frozenset[str], wait_s: float) -> None:
         """Lets entries of `busy` teams come together for so long; those of any other team end it at once."""

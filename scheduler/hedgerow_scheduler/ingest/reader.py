@@ -26,17 +26,21 @@ FULL_S = 0.01
 COUNT = 100
 READ_BYTES = 512 * 1024
 MEASURE_S = 5.0
+AHEAD_S = 3600  # of the broker's clock: ids that are later are no clock's, but their sender's
 log = logging.getLogger("hedgerow.reader")
 
 
 class Follow(msgspec.Struct, frozen=True):
-    """Follow a team's stream from `position`. A `fresh` epoch is written to the broker first, otherwise it must be there."""
+    """Follow a team's stream from `position`. A `fresh` epoch is written to the broker first, otherwise it must be there. `anew`:
+    what the stream holds is deleted first, and with it the last id, after which all others come.
+    """
 
     team: str
     position: str
     epoch: str
     fresh: bool
     generation: int
+    anew: bool = False
 
 
 def connect(url: str, socket_timeout: float) -> redis.Redis:
@@ -110,6 +114,8 @@ class StreamReader:
                 return
             if order.fresh:
                 try:
+                    if order.anew:
+                        client.delete(names.events_stream(self._deployment, order.team))
                     client.set(names.epoch_key(self._deployment, order.team), order.epoch)
                 except (redis.RedisError, OSError):
                     self._orders.put(order)
@@ -131,17 +137,19 @@ class StreamReader:
                 pipe.xread(self._streams([order]), count=self._counts[order.team])
             if small:
                 pipe.xread(self._streams(small), count=COUNT, block=BLOCK_MS if is_waiting else SHORT_BLOCK_MS)
+            pipe.time()
             for order in followed:
                 pipe.get(names.epoch_key(self._deployment, order.team))
             for order in followed if measuring else ():
                 pipe.xlen(names.events_stream(self._deployment, order.team))
             answers = pipe.execute()
         reads = len(large) + bool(small)
-        epochs = answers[reads : reads + len(followed)]
+        seconds, _ = answers[reads]
+        epochs = answers[reads + 1 : reads + 1 + len(followed)]
         lengths: list[int | None] = [None] * len(followed)
         if measuring:
             self._measure_at = clock.monotonic() + MEASURE_S
-            lengths = answers[reads + len(followed) :]
+            lengths = answers[reads + 1 + len(followed) :]
         found = {name.decode(): entries for answer in answers[:reads] for name, entries in _pairs(answer)}
         read = {order.team for order in open_ones}
         for order, epoch, length in zip(followed, epochs, lengths, strict=True):
@@ -149,14 +157,22 @@ class StreamReader:
                 del self._followed[order.team]
                 self._inbox.put(StreamLost(order.team, order.generation))
             elif order.team in read:
-                self._bring(order, found.get(names.events_stream(self._deployment, order.team), []), length)
+                entries = found.get(names.events_stream(self._deployment, order.team), [])
+                self._bring(order, entries, (seconds + AHEAD_S) * 1000, length)
 
     def _streams(self, orders: list[Follow]) -> dict[Any, Any]:
         return {names.events_stream(self._deployment, order.team): order.position for order in orders}
 
-    def _bring(self, order: Follow, entries: list[tuple[bytes, dict[bytes, bytes]]], length: int | None) -> None:
-        """Hands over what was read of a stream, and settles how much of it is read next time."""
+    def _bring(
+        self, order: Follow, entries: list[tuple[bytes, dict[bytes, bytes]]], latest_ms: int, length: int | None
+    ) -> None:
+        """Hands over what was read of a stream, and settles how much of it is read next time. Ids later than `latest_ms` end it."""
         batch = tuple(Entry(order.team, name.decode(), fields.get(STREAM_FIELD, b"")) for name, fields in entries)
+        if ahead := tuple(entry for entry in batch if int(entry.id.partition("-")[0]) > latest_ms):
+            del self._followed[order.team]
+            self._inbox.put(Batch(order.team, batch[: -len(ahead)], False, order.generation, clock.monotonic(), length))
+            self._inbox.put(StreamLost(order.team, order.generation, ahead))
+            return
         is_drained = len(entries) < self._counts.get(order.team, COUNT)
         if entries:
             self._followed[order.team] = msgspec.structs.replace(order, position=batch[-1].id)

@@ -45,6 +45,7 @@ SHORTEST_REST_S = 0.001
 BUSY_EVENTS = 24
 BUSY_STEPS = 16
 APART_S = 0.01
+ANEW_APART_S = 1.0  # between two new beginnings of a team's stream
 log = logging.getLogger("hedgerow.scheduler")
 
 
@@ -95,6 +96,7 @@ class Loop:
         self.admission = Admission(self.lease, settings.dispatch.max_batch)
         self._contacts: dict[str, Contact] = {}
         self._teams: set[str] = set()
+        self._to_follow: list[Follow] = []
         past = self.now - timedelta(hours=1)
         self._due = _Due(self.now, past, past, self.now, past)
         self._more = False
@@ -204,7 +206,9 @@ class Loop:
                 read = self.now - timedelta(seconds=max(0.0, clock.monotonic() - message.read_at))
                 self._contacts.setdefault(team, Contact(read, read)).read_to_end(read)
         elif isinstance(message, StreamLost):
-            self._stream_lost(message.team)
+            for entry in message.ahead:
+                self.fold.put_aside(entry, "its id is over an hour ahead of the broker's clock: the stream begins anew")
+            self._stream_lost(message.team, spoilt=bool(message.ahead))
         elif isinstance(message, ClaimAnswer):
             if message.failed:
                 claim_unanswered(self.snapshot, message.attempt_id)
@@ -216,23 +220,29 @@ class Loop:
         stamps = [int(entry.id.partition("-")[0]) for entry in batch.entries]
         return self.now.timestamp() - min(stamps) / 1000 if stamps else 0.0
 
-    def _stream_lost(self, team: str) -> None:
-        """The broker forgot: a new epoch begins, everything unacknowledged is asked for again, nothing expires for a while."""
-        log.warning("the broker of team %s lost data: a new epoch begins", team)
-        self._metrics.count("broker_losses", (team,))
+    def _stream_lost(self, team: str, spoilt: bool) -> None:
+        """The broker forgot, or the team has spoilt its stream, which then begins anew: a new epoch begins, everything
+        unacknowledged is asked for again, nothing expires for a while.
+        """
+        if spoilt:
+            log.warning("team %s wrote an entry with an id of its own, far ahead: its stream begins anew", team)
+            self._inbox.hold(team, ANEW_APART_S)
+        else:
+            log.warning("the broker of team %s lost data: a new epoch begins", team)
+            self._metrics.count("broker_losses", (team,))
         self._contacts.setdefault(team, Contact(self.now, self.now)).broken(self.now)
         broker_lost_data(self.snapshot, team, self.now, self.lease)
-        self._begin_epoch(team)
+        self._begin_epoch(team, anew=spoilt)
         for (of, worker), acked in self.snapshot.sequences.items():
             if of == team and (team, worker) in self.snapshot.workers:
                 self.snapshot.effects.acks[of, worker] = acked
                 self.snapshot.effects.resend[of, worker] = acked
 
-    def _begin_epoch(self, team: str) -> None:
+    def _begin_epoch(self, team: str, anew: bool = False) -> None:
         epoch = self._new_id()
         self._cursors[team] = ("0-0", epoch)
         self.snapshot.changes.cursors[team] = self._cursors[team]
-        self._brokers.follow(Follow(team, "0-0", epoch, True, self._generation))
+        self._to_follow.append(Follow(team, "0-0", epoch, True, self._generation, anew))
 
     # -- requests ----------------------------------------------------------------------------------------------------
 
@@ -247,7 +257,7 @@ class Loop:
             if known is None or not known[1]:
                 self._begin_epoch(team)
             else:
-                self._brokers.follow(Follow(team, known[0], known[1], False, self._generation))
+                self._to_follow.append(Follow(team, known[0], known[1], False, self._generation))
         overrides = transaction.overrides()
         if overrides != self.snapshot.rules.overrides:
             limiting.use_overrides(self.snapshot, overrides, self.now)
@@ -259,6 +269,9 @@ class Loop:
 
     def _carry_out(self, publications: list[Publication]) -> None:
         effects, self.snapshot.effects = self.snapshot.effects, Effects()
+        orders, self._to_follow = self._to_follow, []
+        for order in orders:
+            self._brokers.follow(order)
         self._brokers.carry_out(effects, publications)
         self._metrics.take(effects.measures)
         if self.now - self._due.trimmed >= TRIM:
