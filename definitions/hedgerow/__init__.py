@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from hedgerow.result import Result as Result
     from hedgerow.result import skip as skip
     from hedgerow.retry import Retry as Retry
+    from hedgerow.schedules import schedule as schedule
     from hedgerow.testing.in_process import materialize as materialize
 
 # No public name equals a module's: importing the module would otherwise replace the name.
@@ -68,6 +69,7 @@ _HOMES = {
     "Result": "hedgerow.result",
     "skip": "hedgerow.result",
     "Retry": "hedgerow.retry",
+    "schedule": "hedgerow.schedules",
     "materialize": "hedgerow.testing.in_process",
 }
 

@@ -25,6 +25,7 @@ from hedgerow.parameters import Parameters
 from hedgerow.partitions import Partitions, validate_mapping
 from hedgerow.pools import shown
 from hedgerow.resource import Resource
+from hedgerow.schedules import lower_schedule
 from hedgerow.settings.location import LOCATION_FILE
 from hedgerow.site import Site
 
@@ -55,6 +56,7 @@ class Bound:
     assets: dict[str, model.Asset] = field(default_factory=dict)
     pools: dict[str, model.Pool] = field(default_factory=dict)
     jobs: dict[str, model.Job] = field(default_factory=dict)
+    schedules: dict[str, model.Schedule] = field(default_factory=dict)
     resources: dict[type, Resource] = field(default_factory=dict)
     ios: dict[str, IO] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -69,6 +71,7 @@ def own_problems(declared: Declarations) -> list[Problem]:
         *(problem for check in declared.checks for problem in check.problems),
         *(problem for pool in declared.pools for problem in pool.problems),
         *(problem for job in declared.jobs for problem in job.problems),
+        *(problem for schedule in declared.schedules for problem in schedule.problems),
     ]
 
 
@@ -97,6 +100,7 @@ class _Binder:
         self._ios()
         self._pools()
         self._jobs()
+        self._schedules()
         owners = self._keys()
         for definition in owners:
             self._computation(definition)
@@ -160,6 +164,16 @@ class _Binder:
                 self.sources.of(job.site, job.name),
                 job.max_concurrent,
             )
+
+    def _schedules(self) -> None:
+        for definition in self.declared.schedules:
+            variable, source = self.declared.names.get(id(definition), ""), self.sources.of(definition.site, "")
+            schedule, problems = lower_schedule(definition, variable, source, self.bound.jobs)
+            self.bound.problems += problems
+            if schedule.name in self.bound.schedules:
+                message = f"Schedule {schedule.name!r} is declared twice."
+                self.refuse("HR-D018", message, 'Give each a name of its own: name="...".', definition.site)
+            self.bound.schedules[schedule.name] = schedule
 
     def _keys(self) -> list[AssetDefinition[..., Any]]:
         """Give each key to the first that declares it; the definitions whose keys are all theirs."""

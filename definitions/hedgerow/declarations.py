@@ -15,6 +15,7 @@ from hedgerow.io import IO
 from hedgerow.jobs import JobDefinition
 from hedgerow.pools import PoolDefinition
 from hedgerow.resource import Resource
+from hedgerow.schedules import ScheduleDefinition
 from hedgerow.site import Site
 
 
@@ -27,6 +28,7 @@ class Declarations:
     checks: list[CheckDefinition[..., Any]] = field(default_factory=list)
     pools: list[PoolDefinition] = field(default_factory=list)
     jobs: list[JobDefinition] = field(default_factory=list)
+    schedules: list[ScheduleDefinition] = field(default_factory=list)
     resources: list[Resource] = field(default_factory=list)
     ios: list[IO] = field(default_factory=list)
     names: dict[int, str] = field(default_factory=dict)
@@ -51,6 +53,7 @@ class Declarations:
             (CheckDefinition, self.checks),
             (PoolDefinition, self.pools),
             (JobDefinition, self.jobs),
+            (ScheduleDefinition, self.schedules),
             (Resource, self.resources),
             (IO, self.ios),
         ):

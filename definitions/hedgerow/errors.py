@@ -107,7 +107,7 @@ CODES: dict[str, str] = {
     "HR-D015": "There are several instances of a resource that a function asks for.",
     "HR-D016": "The annotation of a parameter can't be evaluated.",
     "HR-D017": "An io is unknown, or two have the same name.",
-    "HR-D018": "A pool or job is declared twice.",
+    "HR-D018": "A pool, job or schedule is declared twice.",
     "HR-D019": "A step asks for a queue that hedgerow.toml does not have.",
     "HR-D020": "An asset's function is a generator.",
     "HR-D021": "An upstream is declared twice, or in two ways.",
@@ -115,6 +115,7 @@ CODES: dict[str, str] = {
     "HR-D023": "A key limit counts by something that the steps of its asset do not have.",
     "HR-D024": "A key limit is declared twice, or in two ways.",
     "HR-D025": "A code location declares more than one may.",
+    "HR-D026": "A schedule is of an asset or job that does not exist.",
     # D1xx: partitions and mappings
     "HR-D101": "Two dimensions of a product of partitions have the same name.",
     "HR-D102": "The keys of static partitions are missing, malformed or repeated.",

@@ -141,6 +141,23 @@ manifests = st.builds(
         ),
         max_size=2,
     ).map(tuple),
+    schedules=st.lists(
+        st.builds(
+            model.Schedule,
+            name=names,
+            selection=texts,
+            cron=texts,
+            tz=texts,
+            partitions=st.sampled_from(["latest", None]),
+            catch_up=st.sampled_from(["skip", "last", "all"]),
+            config=objects,
+            tags=text_maps,
+            description=texts,
+            enabled=st.booleans(),
+            source=sources,
+        ),
+        max_size=2,
+    ).map(tuple),
     environment=st.builds(model.Environment, python=texts, packages=text_maps, commit=texts),
 )
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sized
 
+import msgspec
+
 from hedgerow.errors import Problem
-from hedgerow.manifest.model import Computation, Manifest, Source
+from hedgerow.manifest.model import Computation, Manifest, Schedule, Source
 from hedgerow.sizes import size_text
 
 MAX_MANIFEST_BYTES = 16 * 2**20
 MAX_ASSETS = 10_000
 MAX_QUEUES = 1_000
 MAX_POOLS = 1_000
+MAX_SCHEDULES = 1_000
+MAX_RUN_TAGS = 50  # of a schedule: each of its runs carries them
+MAX_TAG_TEXT = 255
+MAX_SCHEDULE_BYTES = 80 * 2**10
 MAX_AT_ONCE = 1_000_000  # slots of a pool, steps of a queue or run: beyond it, no limit is meant
 # Of one step:
 MAX_STEP_ASSETS = 1_000
@@ -44,8 +50,23 @@ def _excess(manifest: Manifest, size_bytes: int) -> Iterator[Problem]:
     yield from _too_many(here, manifest.queues, "queues", MAX_QUEUES, fewer)
     by_key = "Limit by key instead: limits=[hr.limit(per=...)]."
     yield from _too_many(here, manifest.pools, "pools", MAX_POOLS, by_key)
+    together = "Let one schedule of a job stand for those that come due together."
+    yield from _too_many(here, manifest.schedules, "schedules", MAX_SCHEDULES, together)
+    for schedule in manifest.schedules:
+        yield from _schedule_excess(schedule)
     for computation in manifest.computations:
         yield from _step_excess(computation)
+
+
+def _schedule_excess(schedule: Schedule) -> Iterator[Problem]:
+    it, source = f"Schedule '{schedule.name[:80]}'", schedule.source
+    yield from _too_many(it, schedule.tags, "tags", MAX_RUN_TAGS, "Each of its runs carries them: keep fewer.", source)
+    if any(not 0 < len(text) <= MAX_TAG_TEXT for tag in schedule.tags.items() for text in tag):
+        remedy = f"Names and values of tags have 1 to {MAX_TAG_TEXT} characters."
+        yield _problem(it, "has a tag that is too long or empty", remedy, source)
+    if (size := len(msgspec.json.encode(schedule))) > MAX_SCHEDULE_BYTES:
+        says = f"takes {size_text(size)}; it may take {size_text(MAX_SCHEDULE_BYTES)}"
+        yield _problem(it, says, "Shorten its description and config.", source)
 
 
 def _step_excess(made: Computation) -> Iterator[Problem]:

@@ -24,5 +24,6 @@ def build_manifest(
         pools=tuple(pool for _, pool in sorted(bound.pools.items())),
         queues=tuple(sorted(queues, key=lambda queue: queue.name)),
         jobs=tuple(job for _, job in sorted(bound.jobs.items())),
+        schedules=tuple(schedule for _, schedule in sorted(bound.schedules.items())),
         environment=environment,
     )

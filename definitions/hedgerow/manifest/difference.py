@@ -19,12 +19,15 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Difference(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Asset keys, sorted; `packages` holds the names of installed packages whose version differs."""
+    """Asset keys, sorted; `packages` holds the names of installed packages whose version differs, `schedules` those of schedules
+    that were added, removed or changed.
+    """
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     changed: tuple[Change, ...] = ()
     packages: tuple[str, ...] = ()
+    schedules: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return self != Difference()
@@ -48,6 +51,7 @@ def compare(old: Manifest, new: Manifest) -> Difference:
         removed=tuple(sorted(before.keys() - after.keys())),
         changed=tuple(change for change in changes if change.code or change.fields),
         packages=_differing(old.environment.packages, new.environment.packages),
+        schedules=_differing(_schedules(old), _schedules(new)),
     )
 
 
@@ -65,6 +69,10 @@ def _by_key(manifest: Manifest) -> dict[str, dict[str, Any]]:
         facts["checks"] = checks.get(asset.key, [])
         found[asset.key] = facts
     return found
+
+
+def _schedules(manifest: Manifest) -> dict[str, Any]:
+    return {one.name: _facts(one, "source") for one in manifest.schedules}
 
 
 def _facts(struct: msgspec.Struct, *without: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The manifest: all that a team's code declares, as frozen data that can be hashed, sent and read without running that code.
 
-Ordering rule for a stable hash: assets, computations, checks, pools and jobs are sorted by key or name; string sets are
+Ordering rule for a stable hash: assets, computations, checks, pools, jobs and schedules are sorted by key or name; string sets are
 sorted tuples; maps are encoded with sorted keys. `encode` gives the canonical JSON; `manifest_hash` its SHA-256.
 """
 
@@ -169,6 +169,26 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     max_concurrent: int | None = None
 
 
+class Schedule(msgspec.Struct, frozen=True, omit_defaults=True):
+    """When a selection is launched: `cron` (see hedgerow.cron) on the clocks of `tz`.
+
+    `partitions` "latest": of partitioned assets the last window that is complete at the tick; None: nothing partitioned. `catch_up`
+    says which of the ticks that were missed are launched afterwards. `config` is a run's, by asset key.
+    """
+
+    name: str
+    selection: str
+    cron: str
+    tz: str = "UTC"
+    partitions: Literal["latest"] | None = "latest"
+    catch_up: Literal["skip", "last", "all"] = "last"
+    config: dict[str, Any] = {}
+    tags: dict[str, str] = {}
+    description: str = ""
+    enabled: bool = True
+    source: Source | None = None
+
+
 class Environment(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the code was loaded with: the interpreter's version, the installed packages' versions, the git commit ("" if unknown, suffix
     `+` if changed), and a digest of the team's own source, so that other code is always another manifest.
@@ -191,6 +211,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     pools: tuple[Pool, ...] = ()
     queues: tuple[Queue, ...] = ()
     jobs: tuple[Job, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
     environment: Environment = Environment()
     version: int = MANIFEST_VERSION
 

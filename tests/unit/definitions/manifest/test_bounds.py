@@ -12,13 +12,14 @@ from hedgerow.manifest.bounds import (
     MAX_MANIFEST_BYTES,
     MAX_POOLS,
     MAX_QUEUES,
+    MAX_SCHEDULES,
     MAX_STEP_ASSETS,
     MAX_STEP_DEPENDENCIES,
     MAX_STEP_LIMITS,
     MAX_STEP_POOLS,
     excess,
 )
-from hedgerow.manifest.model import Asset, KeyLimit, Manifest, Pool, PoolUse, Queue, Source
+from hedgerow.manifest.model import Asset, KeyLimit, Manifest, Pool, PoolUse, Queue, Schedule, Source
 
 
 def named(count: int) -> tuple[str, ...]:
@@ -31,6 +32,7 @@ def declares(what: str, count: int) -> Manifest:
     location: dict[str, Any] = {
         "queues": {"queues": tuple(map(Queue, named(count)))},
         "pools": {"pools": tuple(map(Pool, named(count)))},
+        "schedules": {"schedules": tuple(Schedule(name, "*", "0 6 * * *") for name in named(count))},
     }
     if what == "assets":
         return manifest("sales", *map(Asset, named(count)))
@@ -52,6 +54,7 @@ def declares(what: str, count: int) -> Manifest:
         ("assets", MAX_ASSETS, "Location 'sales' has 10,001 assets; it may have 10,000."),
         ("queues", MAX_QUEUES, "Location 'sales' has 1,001 queues; it may have 1,000."),
         ("pools", MAX_POOLS, "Location 'sales' has 1,001 pools; it may have 1,000."),
+        ("schedules", MAX_SCHEDULES, "Location 'sales' has 1,001 schedules; it may have 1,000."),
         ("step assets", MAX_STEP_ASSETS, "Asset 'n0' has 1,001 assets in one step; it may have 1,000."),
         ("step dependencies", MAX_STEP_DEPENDENCIES, "Asset 'x' has 1,001 dependencies; it may have 1,000."),
         ("step pools", MAX_STEP_POOLS, "Asset 'x' has 33 pools; it may have 32."),
