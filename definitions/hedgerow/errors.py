@@ -141,6 +141,7 @@ CODES: dict[str, str] = {
     "HR-Q013": "A manifest holds a name that breaks the grammar of names; it was refused whole.",
     "HR-Q014": "A request could not be planned because of a defect of the platform.",
     "HR-Q015": "A manifest contradicts itself; it was refused whole.",
+    "HR-Q016": "A manifest declares a schedule that another location of the team has; it was refused whole.",
     "HR-Q020": "A step was cancelled before it started.",
     "HR-Q021": "A step did not run because an upstream step failed.",
     "HR-Q022": "The asset's code skipped the step.",

@@ -46,6 +46,16 @@ def count(partitions: Partitions, now: datetime) -> int:
     return _count_time(partitions, now)
 
 
+def latest(partitions: Partitions, now: datetime) -> tuple[str, ...]:
+    """The keys of the last window that is complete at `now`, with every key of the other dimensions; none when none is."""
+    if isinstance(partitions, StaticPartitions):
+        return partitions.keys
+    if isinstance(partitions, TimePartitions):
+        last = last_complete(partitions, now)
+        return (last.key,) if last is not None else ()
+    return tuple(DIMENSION_SEPARATOR.join(parts) for parts in product(*(latest(dim, now) for dim in partitions.dims)))
+
+
 def contains(partitions: Partitions, key: str, now: datetime) -> bool:
     """Whether the partition `key` exists at `now`."""
     if isinstance(partitions, StaticPartitions):

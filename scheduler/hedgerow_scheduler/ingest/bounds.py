@@ -8,10 +8,12 @@ from datetime import datetime
 
 import msgspec
 
+from hedgerow.cron import cron
+from hedgerow.errors import DefinitionError
 from hedgerow.identifiers import is_name, is_partition_key
 from hedgerow.manifest.bounds import MAX_AT_ONCE, MAX_QUEUES
 from hedgerow.manifest.keys import is_per
-from hedgerow.manifest.model import Computation, Manifest, Pool, Queue
+from hedgerow.manifest.model import Computation, Manifest, Pool, Queue, Schedule
 from hedgerow.partitions.algebra import bounds, count
 from hedgerow.partitions.model import Partitions, StaticPartitions, TimePartitions, dimensions
 from hedgerow.partitions.resolution import validate_mapping
@@ -117,6 +119,13 @@ def manifest_defect(manifest: Manifest, now: datetime) -> str | None:
     for job in manifest.jobs:
         if job.max_concurrent is not None and not 1 <= job.max_concurrent <= MAX_AT_ONCE:
             return f"max_concurrent of job {job.name[:80]!r} is out of bounds"
+    if len({schedule.name for schedule in manifest.schedules}) != len(manifest.schedules):
+        return "two schedules have the same name"
+    for schedule in manifest.schedules:
+        if not _can_tick(schedule):
+            return f"the times of schedule {schedule.name[:80]!r} are none"
+        if depth(msgspec.json.encode(schedule.config)) > MAX_DEPTH:
+            return f"the config of schedule {schedule.name[:80]!r} is nested too deeply"
     slots = {pool.name: pool.slots for pool in manifest.pools if pool.slots is not None}
     for computation in manifest.computations:
         if not computation.assets or computation.name != computation.assets[0]:
@@ -144,6 +153,16 @@ def manifest_defect(manifest: Manifest, now: datetime) -> str | None:
             if upstream is not None and validate_mapping(dep.mapping, computation.partitions, upstream.partitions):
                 return f"'{computation.name}' can't read the partitions of '{dep.key}' by its mapping"
     return None
+
+
+def _can_tick(schedule: Schedule) -> bool:
+    if len(schedule.cron) > MAX_ID or len(schedule.tz) > MAX_ID:
+        return False
+    try:
+        cron(schedule.cron, schedule.tz)
+    except DefinitionError:
+        return False
+    return True
 
 
 def _can_be_counted(limit: Queue | Pool) -> bool:

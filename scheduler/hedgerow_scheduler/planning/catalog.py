@@ -159,6 +159,7 @@ def refusals(catalog: Catalog, candidate: Manifest, owners: Mapping[str, tuple[s
                     asset.source.line if asset.source else None,
                 )
             )
+    problems += _taken_schedules(catalog, candidate)
     if problems:
         return tuple(problems)
     cycle = find_cycle(catalog.replacing(PublishedManifest("", candidate)))
@@ -173,11 +174,30 @@ def refusals(catalog: Catalog, candidate: Manifest, owners: Mapping[str, tuple[s
     return tuple(problems)
 
 
+def _taken_schedules(catalog: Catalog, candidate: Manifest) -> Iterable[Problem]:
+    """Schedules that another location of the team declares: `team/name` is what people call them, and what pauses hold."""
+    others = {
+        schedule.name: location
+        for (team, location), published in catalog.published.items()
+        if team == candidate.team and location != candidate.location
+        for schedule in published.manifest.schedules
+    }
+    for schedule in candidate.schedules:
+        if schedule.name in others:
+            yield Problem(
+                "HR-Q016",
+                f"Schedule '{schedule.name}' is declared by location '{others[schedule.name]}' of team '{candidate.team}' already.",
+                'Give one of them another name: name="...".',
+                schedule.source.file if schedule.source else None,
+                schedule.source.line if schedule.source else None,
+            )
+
+
 def _bad_names(manifest: Manifest) -> Iterable[Problem]:
     """Names that a well-behaved worker never sends: they become parts of paths, keys and queues, so none may pass unseen."""
     names = [manifest.location, *(queue.name for queue in manifest.queues), *(pool.name for pool in manifest.pools)]
     names += [computation.queue for computation in manifest.computations] + [job.name for job in manifest.jobs]
-    names += [check.name for check in manifest.checks]
+    names += [check.name for check in manifest.checks] + [schedule.name for schedule in manifest.schedules]
     keys = [asset.key for asset in manifest.assets] + [computation.name for computation in manifest.computations]
     keys += [key for computation in manifest.computations for key in computation.assets]
     bad = [name for name in names if not is_name(name)] + [key for key in keys if not is_asset_key(key)]

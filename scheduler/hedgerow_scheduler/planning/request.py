@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 
 import msgspec
 
@@ -20,7 +21,8 @@ class PartitionRange(msgspec.Struct, frozen=True):
 
 
 class RunRequest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A selection of assets and, for the partitioned ones, which partitions: keys, a range, or all of them.
+    """A selection of assets and, for the partitioned ones, which partitions: keys, a range, all of them, or the latest at an
+    instant (`latest_at`): the last window that was complete then, and all keys of the other dimensions.
 
     `config` gives the configuration of computations by the key of one of their assets. `max_concurrent` is how many steps of
     the run may run at once; None leaves that to the job (see `run_cap`).
@@ -32,6 +34,7 @@ class RunRequest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown
     all_partitions: bool = False
     config: dict[str, Any] = {}
     max_concurrent: int | None = None
+    latest_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
 def check_cap(request: RunRequest) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
@@ -168,13 +169,16 @@ def _partition_keys(
 ) -> dict[str, tuple[str | None, ...]]:
     """Which partitions of each computation the request asks for; (None,) where there are none to choose."""
     partitioned = [computation for computation in computations if computation.partitions is not None]
-    ways = [bool(request.partitions), request.partition_range is not None, request.all_partitions]
+    latest = request.latest_at
+    ways = [bool(request.partitions), request.partition_range is not None, request.all_partitions, latest is not None]
     if sum(ways) > 1:
         raise RequestError.of(
             "HR-Q105",
             "Partitions are chosen in more than one way.",
-            "Give keys, a range or all partitions, only one of these.",
+            "Give keys, a range, all partitions or the latest, only one of these.",
         )
+    if latest is not None:
+        return _latest_keys(computations, min(latest, now))
     asked = any(ways)
     if asked and not partitioned and not request.all_partitions:
         raise RequestError.of(
@@ -193,6 +197,26 @@ def _partition_keys(
                     "Give --partition KEY, --range FIRST..LAST or --all-partitions.",
                 )
             keys[computation.name] = choice.keys_of(computation.partitions)
+    return keys
+
+
+def _latest_keys(computations: Sequence[Computation], at: datetime) -> dict[str, tuple[str | None, ...]]:
+    """The latest partitions of each computation; none of one that has no complete window yet, unless nothing else is left."""
+    keys: dict[str, tuple[str | None, ...]] = {}
+    for computation in computations:
+        partitions = computation.partitions
+        if partitions is None:
+            keys[computation.name] = (None,)
+            continue
+        _check_total(math.prod(len(dim.keys) for dim in dimensions(partitions) if isinstance(dim, StaticPartitions)))
+        keys[computation.name] = algebra.latest(partitions, at)
+    if not any(keys.values()):
+        first = next(one for one in computations if one.partitions is not None)
+        raise RequestError.of(
+            "HR-Q101",
+            f"Asset '{first.assets[0]}' has no complete partition at {at:%Y-%m-%d %H:%M} UTC.",
+            "Nothing to do: its first window is not over yet.",
+        )
     return keys
 
 

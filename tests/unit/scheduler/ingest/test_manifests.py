@@ -379,3 +379,24 @@ def test_a_manifest_that_is_in_force_already_leaves_the_catalog_as_it_is() -> No
     for number in range(3):
         announce(world, OLD, worker=f"w{number}")
     assert world.snapshot.catalog is before
+
+
+@pytest.mark.parametrize(
+    ("schedules", "told"),
+    [
+        ([("a", "@daily", "UTC")], "the times of schedule 'a'"),
+        ([("a", "0 0 30 2 *", "UTC")], "the times of schedule 'a'"),
+        ([("a", "0 2 * * *", "../../etc/passwd")], "the times of schedule 'a'"),
+        ([("a", "0 2 * * *", "x" * 100_000)], "the times of schedule 'a'"),
+        ([("a", "0," * 50_000 + "0 2 * * *", "UTC")], "the times of schedule 'a'"),
+        ([("a", "0 2 * * *", "UTC"), ("a", "0 3 * * *", "UTC")], "two schedules"),
+        ([("a", "0 2 * * *", "Europe/Oslo"), ("b", "0 3 * * *", "UTC")], None),
+    ],
+)
+def test_a_schedule_that_can_not_tick_is_seen_whatever_a_stranger_says_of_it(
+    schedules: list[tuple[str, str, str]], told: str | None
+) -> None:
+    declared = tuple(model.Schedule(name, "*", cron, tz) for name, cron, tz in schedules)
+    defect = manifest_defect(manifest("sales", schedules=declared), NOW)
+    assert (told is None) == (defect is None)
+    assert told is None or told in (defect or "")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.scheduling import asset, catalog_of, external, manifest, multi, published
 
-from hedgerow.manifest.model import Check, Dependency, Job, Pool, Queue
+from hedgerow.manifest.model import Check, Dependency, Job, Pool, Queue, Schedule
 from hedgerow.partitions.model import ByDim, TimePartitions, Window
 from hedgerow_scheduler.planning.catalog import Catalog, find_cycle, refusals
 
@@ -103,6 +103,21 @@ def test_a_key_of_another_team_is_refused_and_its_owner_is_named() -> None:
 def test_a_key_stays_its_first_owners_after_that_one_removed_it() -> None:
     problems = refusals(catalog_of(), manifest("sales", asset("orders")), {"orders": ("raw", "raw")})
     assert [problem.code for problem in problems] == ["HR-Q010"]
+
+
+def test_a_schedule_of_another_location_of_the_team_is_refused_and_one_of_another_team_is_not() -> None:
+    nightly = (Schedule("nightly", "*", "0 2 * * *"),)
+    catalog = catalog_of(manifest("sales", asset("orders"), schedules=nightly))
+    (problem,) = refusals(catalog, Manifest("sales", "other", schedules=nightly), {})
+    assert problem.code == "HR-Q016"
+    assert "declared by location 'sales' of team 'sales'" in problem.message
+    assert refusals(catalog, Manifest("ml", "ml", schedules=nightly), {}) == ()
+    assert refusals(catalog, manifest("sales", schedules=nightly), {}) == ()
+
+
+def test_the_name_of_a_schedule_is_judged_like_every_other() -> None:
+    (problem,) = refusals(Catalog(), manifest("sales", schedules=(Schedule("../x", "*", "0 2 * * *"),)), {})
+    assert problem.code == "HR-Q013"
 
 
 def test_every_key_of_others_is_reported_not_only_the_first() -> None:
