@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.scheduling import asset, catalog_of, external, manifest, multi, published
 
-from hedgerow.manifest.model import Check, Dependency, Job, Pool, Queue, Schedule
+from hedgerow.manifest.model import Check, Dependency, Job, Manifest, Pool, Queue, Schedule
 from hedgerow.partitions.model import ByDim, TimePartitions, Window
 from hedgerow_scheduler.planning.catalog import Catalog, find_cycle, refusals
 
