@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 import hedgerow
 from hedgerow.errors import CODES
 from hedgerow.settings.location import LocationFile
-from hedgerow.settings.platform import Dispatch, PlatformFile, PlatformTable, TeamPolicy, Timings
+from hedgerow.settings.platform import Automation, Dispatch, PlatformFile, PlatformTable, TeamPolicy, Timings
 from hedgerow.settings.toml import describe
 from hedgerow_scheduler.api.metrics import Metrics as ApiMetrics
 from hedgerow_scheduler.api.reference import http_page
@@ -97,6 +97,7 @@ def settings_page() -> str:
         *(f"| `HEDGEROW_{name.upper()}` | `[platform] {name}` |" for name in PlatformTable.__struct_fields__),
         *(f"| `HEDGEROW_{name.upper()}` | `[timings] {name}` |" for name in Timings.__struct_fields__),
         *(f"| `HEDGEROW_{name.upper()}` | `[dispatch] {name}` |" for name in Dispatch.__struct_fields__),
+        *(f"| `HEDGEROW_AUTOMATION_{name.upper()}` | `[automation] {name}` |" for name in Automation.__struct_fields__),
         *(f"| `HEDGEROW_TEAMS_TEAM_{name.upper()}` | `[teams.TEAM] {name}` |" for name in TeamPolicy.__struct_fields__),
         "",
     ]

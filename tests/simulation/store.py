@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from hedgerow_scheduler.automation.pauses import Pause
 from hedgerow_scheduler.lifecycle.changes import Changes
 from hedgerow_scheduler.lifecycle.model import Attempt, Run, Worker
 from hedgerow_scheduler.metadata import recording, runs
@@ -76,6 +77,10 @@ class SimTransaction:
         now = self._db.now()
         found = sorted(self._db.overrides.items())
         return tuple(each for _, each in found if each.expires_at is None or each.expires_at > now)
+
+    def pauses(self) -> tuple[Pause, ...]:
+        """What operators hold back."""
+        return ()
 
     def requested_runs(self) -> list[runs.RequestedRun]:
         """Runs to plan."""

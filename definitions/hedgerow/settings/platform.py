@@ -68,6 +68,7 @@ Grace = Annotated[float, entry("How long a worker that was told to stop may fini
 MaxBatch = Annotated[
     int, entry("Orders of very short steps in one message at most; 1 sends each step alone.", 64, ge=1, le=1000)
 ]
+Enabled = Annotated[bool, entry("Whether schedules and conditions launch anything by themselves.", False)]
 
 
 class PlatformTable(msgspec.Struct, frozen=True):
@@ -111,6 +112,12 @@ class Dispatch(msgspec.Struct, frozen=True):
     max_batch: MaxBatch = 64
 
 
+class Automation(msgspec.Struct, frozen=True):
+    """What is launched by itself; `hedgerow dev` sets it to false unless it is started with `--automation`."""
+
+    enabled: Enabled = True
+
+
 class PlatformFile(msgspec.Struct, frozen=True):
     """platform.toml, one per deployment, owned by the platform's operators."""
 
@@ -119,6 +126,7 @@ class PlatformFile(msgspec.Struct, frozen=True):
     pools: dict[str, SharedPoolTable] = {}
     timings: Timings = Timings()
     dispatch: Dispatch = Dispatch()
+    automation: Automation = Automation()
 
 
 class PoolCap(msgspec.Struct, frozen=True):
@@ -144,6 +152,7 @@ class PlatformSettings(msgspec.Struct, frozen=True):
     timings: Timings
     caps: dict[str, PoolCap] = {}
     dispatch: Dispatch = Dispatch()
+    automation: Automation = Automation()
 
     @property
     def database(self) -> str:
@@ -223,6 +232,7 @@ def read_platform(root: Path | None, environ: Mapping[str, str]) -> PlatformSett
     table = _override(file.platform, "HEDGEROW_", environ, problems)
     timings = _override(file.timings, "HEDGEROW_", environ, problems)
     dispatch = _override(file.dispatch, "HEDGEROW_", environ, problems)
+    automation = _override(file.automation, "HEDGEROW_AUTOMATION_", environ, problems)
     teams = {
         team: _override(policy, f"HEDGEROW_TEAMS_{team.upper().replace('-', '_')}_", environ, problems)
         for team, policy in file.teams.items()
@@ -246,6 +256,7 @@ def read_platform(root: Path | None, environ: Mapping[str, str]) -> PlatformSett
         timings,
         caps,
         dispatch,
+        automation,
     )
 
 

@@ -32,6 +32,7 @@ class LaunchRun(RunRequest, frozen=True, omit_defaults=True, forbid_unknown_fiel
             self.all_partitions,
             self.config,
             self.max_concurrent,
+            self.latest_at,
         )
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from hedgerow.errors import Problem
 from hedgerow.manifest.model import Manifest
 from hedgerow.protocol.events import CheckEvaluated
+from hedgerow_scheduler.automation.schedules import Place, Standing
 from hedgerow_scheduler.lifecycle.model import Attempt, Materialization, Run, Step, Worker
+from hedgerow_scheduler.planning.request import RunRequest
 
 
 class AcceptedEvent(msgspec.Struct, frozen=True):
@@ -64,6 +66,33 @@ class CommandOutcome(msgspec.Struct, frozen=True):
     outcome: dict[str, Any]
 
 
+class NewRun(msgspec.Struct, frozen=True):
+    """A run that the scheduler launches itself, with what it asks for."""
+
+    run: Run
+    request: RunRequest
+
+
+class TickRecord(msgspec.Struct, frozen=True):
+    """What became of a tick: launched, skipped (with those before it, `ticks` in all) or failed."""
+
+    place: Place
+    tick: datetime
+    outcome: Literal["launched", "skipped", "failed"]
+    ticks: int = 1
+    run_id: str | None = None
+    reason: str = ""
+    error: Problem | None = None
+
+
+class ScheduleMove(msgspec.Struct, frozen=True):
+    """A schedule has dealt with its ticks from `before` until `last_tick`."""
+
+    place: Place
+    before: datetime
+    last_tick: datetime
+
+
 class BucketLevel(msgspec.Struct, frozen=True):
     """What is left in the token bucket of a limit as of `at`."""
 
@@ -94,6 +123,11 @@ class Changes(msgspec.Struct, eq=False):
     commands: list[CommandOutcome] = msgspec.field(default_factory=list)
     failed_requests: list[tuple[str, Problem]] = msgspec.field(default_factory=list)
     buckets: list[BucketLevel] = msgspec.field(default_factory=list)
+    new_runs: list[NewRun] = msgspec.field(default_factory=list)
+    schedules: list[Standing] = msgspec.field(default_factory=list)
+    gone_schedules: list[Place] = msgspec.field(default_factory=list)
+    schedule_moves: list[ScheduleMove] = msgspec.field(default_factory=list)
+    schedule_ticks: list[TickRecord] = msgspec.field(default_factory=list)
 
     def is_empty(self) -> bool:
         """Whether there is nothing to record."""

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 import psycopg
 from sqlalchemy import Connection, Engine, select
 
+from hedgerow_scheduler.automation.pauses import Pause
 from hedgerow_scheduler.lifecycle.changes import Changes
 from hedgerow_scheduler.lifecycle.model import Run, Worker
-from hedgerow_scheduler.metadata import catalogs, commands, inputs, leadership, limits, runs, teams
+from hedgerow_scheduler.metadata import catalogs, commands, inputs, leadership, limits, pauses, runs, schedules, teams
 from hedgerow_scheduler.metadata import tables as t
 from hedgerow_scheduler.metadata.leadership import Leadership
 from hedgerow_scheduler.metadata.recording import gather
@@ -50,6 +51,7 @@ class PostgresTransaction:
             attempts=runs.read_attempts(connection, by_id, start_timeout),
             holds=runs.read_holds(connection, by_id),
             cursors=read_cursors(connection),
+            schedules=schedules.read_schedules(connection),
         )
 
     def teams(self) -> list[str]:
@@ -59,6 +61,10 @@ class PostgresTransaction:
     def overrides(self) -> tuple[Override, ...]:
         """What operators have set."""
         return limits.read_overrides(self._connection)
+
+    def pauses(self) -> tuple[Pause, ...]:
+        """What operators hold back."""
+        return pauses.read_pauses(self._connection)
 
     def requested_runs(self) -> list[runs.RequestedRun]:
         """The oldest runs that are to be planned."""

@@ -14,6 +14,8 @@ from hedgerow_scheduler.metadata import rows
 from hedgerow_scheduler.metadata import statements as sql
 from hedgerow_scheduler.metadata.writes import Writes, json_text
 
+TICKS_KEPT = 100  # of each schedule
+
 
 def record(connection: Connection, changes: Changes, now: datetime) -> None:
     """Writes everything in `changes` and marks it as recorded. StaleWriteError when a guard did not hold: nothing may be committed then."""
@@ -26,6 +28,7 @@ def gather(writes: Writes, changes: Changes, now: datetime) -> None:
     """Adds everything in `changes` to `writes`, and marks it as recorded: if they fail, the snapshot is to be thrown away."""
     _definitions(writes, changes, now)
     _runs(writes, changes)
+    _schedules(writes, changes, now)
     _attempts(writes, changes)
     _outputs(writes, list(changes.outputs.values()), now)
     # Two verdicts of one check in one batch would meet in one statement: the last one counts.
@@ -60,7 +63,21 @@ def _definitions(writes: Writes, changes: Changes, now: datetime) -> None:
             writes.add(sql.LOCATION_FAILED, problems=json_text(change.problems), **place)
 
 
+def _schedules(writes: Writes, changes: Changes, now: datetime) -> None:
+    writes.rows(sql.DELETE_SCHEDULES, [rows.schedule(place) for place in changes.gone_schedules])
+    writes.rows(sql.UPSERT_SCHEDULES, changes.schedules)
+    moves = [rows.schedule_move(move) for move in changes.schedule_moves]
+    writes.rows(sql.MOVE_SCHEDULES, moves, guarded=True, what="schedules")
+    ticks = [rows.tick(record) for record in changes.schedule_ticks]
+    writes.rows(sql.INSERT_TICKS, ticks, now=now)
+    writes.rows(sql.TRIM_TICKS, [rows.schedule(record.place) for record in changes.schedule_ticks], kept=TICKS_KEPT)
+
+
 def _runs(writes: Writes, changes: Changes) -> None:
+    for new in changes.new_runs:
+        run = new.run
+        request, tags = json_text(new.request), json_text(run.tags)
+        writes.add(sql.INSERT_RUN, id=run.id, request=request, tags=tags, author=run.author, created_at=run.created_at)
     for run in changes.planned_runs:
         writes.add(
             sql.START_RUN, 1, "requested runs",

@@ -11,7 +11,15 @@ import msgspec
 from hedgerow.errors import Problem
 from hedgerow.manifest.model import Column
 from hedgerow.protocol.references import Reference
-from hedgerow_scheduler.lifecycle.changes import AcceptedEvent, CheckRecord, CommandOutcome, Quarantined
+from hedgerow_scheduler.automation.schedules import Place
+from hedgerow_scheduler.lifecycle.changes import (
+    AcceptedEvent,
+    CheckRecord,
+    CommandOutcome,
+    Quarantined,
+    ScheduleMove,
+    TickRecord,
+)
 from hedgerow_scheduler.lifecycle.model import Attempt, Materialization, Run, Step, Worker
 from hedgerow_scheduler.limits.limit import Holding
 
@@ -314,3 +322,50 @@ def worker(seen: Worker) -> WorkerRow:
 def command(applied: CommandOutcome) -> CommandRow:
     """A command's row."""
     return CommandRow(applied.id, applied.outcome)
+
+
+class ScheduleRow(msgspec.Struct, frozen=True):
+    """DELETE_SCHEDULES, TRIM_TICKS."""
+
+    team: str
+    location: str
+    name: str
+
+
+class MoveRow(msgspec.Struct, frozen=True):
+    """MOVE_SCHEDULES."""
+
+    team: str
+    location: str
+    name: str
+    before: datetime
+    last_tick: datetime
+
+
+class TickRow(msgspec.Struct, frozen=True):
+    """INSERT_TICKS."""
+
+    team: str
+    location: str
+    name: str
+    tick: datetime
+    ticks: int
+    outcome: str
+    run_id: str | None
+    reason: str
+    error: Problem | None
+
+
+def schedule(place: Place) -> ScheduleRow:
+    """Which schedule."""
+    return ScheduleRow(*place)
+
+
+def schedule_move(move: ScheduleMove) -> MoveRow:
+    """A schedule that went on."""
+    return MoveRow(*move.place, move.before, move.last_tick)
+
+
+def tick(record: TickRecord) -> TickRow:
+    """What became of a tick."""
+    return TickRow(*record.place, record.tick, record.ticks, record.outcome, record.run_id, record.reason, record.error)

@@ -27,6 +27,11 @@ VALUES (%(team)s, %(location)s, %(problems)s::jsonb, %(now)s)
 ON CONFLICT (team, location) DO UPDATE SET problems = excluded.problems, failed_at = excluded.failed_at
 """
 
+INSERT_RUN = """
+INSERT INTO runs (id, state, request, tags, author, created_at)
+VALUES (%(id)s, 'requested', %(request)s::jsonb, %(tags)s::jsonb, %(author)s, %(created_at)s)
+"""
+
 START_RUN = """
 UPDATE runs SET state = %(state)s, steps = %(steps)s, started_at = %(started_at)s, ended_at = %(ended_at)s,
     cap = %(cap)s
@@ -188,4 +193,45 @@ UPSERT_BUCKETS = """
 INSERT INTO token_buckets (kind, name, tokens, at)
 SELECT * FROM json_to_recordset(%(rows)s::json) AS u(kind text, name text, tokens float8, at timestamptz)
 ON CONFLICT (kind, name) DO UPDATE SET tokens = excluded.tokens, at = excluded.at
+"""
+
+UPSERT_SCHEDULES = """
+INSERT INTO schedules (team, location, name, cron, tz, last_tick)
+SELECT * FROM json_to_recordset(%(rows)s::json) AS u(team text, location text, name text, cron text, tz text, last_tick timestamptz)
+ON CONFLICT (team, location, name) DO UPDATE SET cron = excluded.cron, tz = excluded.tz, last_tick = excluded.last_tick
+"""
+
+DELETE_SCHEDULES = """
+WITH gone AS (
+  SELECT * FROM json_to_recordset(%(rows)s::json) AS u(team text, location text, name text)
+), forgotten AS (
+  DELETE FROM schedule_ticks AS k USING gone WHERE (k.team, k.location, k.name) = (gone.team, gone.location, gone.name)
+)
+DELETE FROM schedules AS s USING gone WHERE (s.team, s.location, s.name) = (gone.team, gone.location, gone.name)
+"""
+
+# Guarded by the tick that the leader knew as the last one: a tick that another leader dealt with is not dealt with again.
+MOVE_SCHEDULES = """
+UPDATE schedules AS s SET last_tick = u.last_tick
+FROM json_to_recordset(%(rows)s::json) AS u(
+    team text, location text, name text, before timestamptz, last_tick timestamptz
+  )
+WHERE (s.team, s.location, s.name) = (u.team, u.location, u.name) AND s.last_tick = u.before
+"""
+
+INSERT_TICKS = """
+INSERT INTO schedule_ticks (team, location, name, tick, ticks, outcome, run_id, reason, error, at)
+SELECT team, location, name, tick, ticks, outcome, run_id, reason, error, %(now)s
+FROM json_to_recordset(%(rows)s::json) AS u(
+    team text, location text, name text, tick timestamptz, ticks int, outcome text, run_id uuid, reason text, error jsonb
+  )
+"""
+
+TRIM_TICKS = """
+DELETE FROM schedule_ticks AS k
+USING (SELECT DISTINCT * FROM json_to_recordset(%(rows)s::json) AS r(team text, location text, name text)) AS u
+WHERE (k.team, k.location, k.name) = (u.team, u.location, u.name) AND k.id <= (
+    SELECT o.id FROM schedule_ticks AS o WHERE (o.team, o.location, o.name) = (u.team, u.location, u.name)
+    ORDER BY o.id DESC OFFSET %(kept)s LIMIT 1
+  )
 """

@@ -9,6 +9,8 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
+from hedgerow_scheduler.automation.pauses import Pause
+from hedgerow_scheduler.automation.schedules import Standing
 from hedgerow_scheduler.lifecycle.changes import Changes
 from hedgerow_scheduler.lifecycle.model import Attempt, Run, Worker
 from hedgerow_scheduler.limits.limit import LimitId
@@ -28,7 +30,7 @@ class State(msgspec.Struct, frozen=True):
     `levels` are token buckets with their time, `sequences` what is recorded of each worker, by (team, id); `broken` are the locations
     whose newest code can't be used; `last_ends` tells when the last attempt of a step that waits for a retry ended, by run and number;
     `attempts` are those of `runs` whose outcome may still come, `holds` what those that are out hold; `cursors` how far each team's
-    stream was folded: (position, epoch).
+    stream was folded: (position, epoch); `schedules` how far each schedule has come.
     """
 
     catalog: Catalog
@@ -45,6 +47,7 @@ class State(msgspec.Struct, frozen=True):
     attempts: Sequence[Attempt]
     holds: Mapping[str, Holds]
     cursors: dict[str, tuple[str, str]]
+    schedules: Sequence[Standing] = ()
 
 
 class Transaction(Protocol):
@@ -61,6 +64,9 @@ class Transaction(Protocol):
 
     def overrides(self) -> tuple[Override, ...]:
         """What operators have set, by kind, name and field."""
+
+    def pauses(self) -> tuple[Pause, ...]:
+        """What operators hold back of everything automatic."""
 
     def requested_runs(self) -> list[RequestedRun]:
         """The oldest runs that are to be planned."""

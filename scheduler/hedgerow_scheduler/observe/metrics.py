@@ -27,6 +27,7 @@ RETRY_REASONS = ("user_error", "worker_lost", "interrupted")
 REDISPATCH_REASONS = ("refused", "superseded")
 REJECTION_REASONS = ("late", "leaving", "other")
 EVENT_KINDS = ("ingested", "duplicate", "gap", "quarantined")
+TICK_OUTCOMES = ("launched", "skipped", "failed")
 STALE_REASONS = ("unknown_attempt", "other_team", "other_token", "superseded", "ended", "not_started", "other_asset")
 
 
@@ -96,6 +97,7 @@ class SchedulerMetrics:
             "broker_losses": counter("broker_losses_total", "Times a broker was found to have lost data.", "team"),
             "asset_materializations": counter("asset_materializations_total", "Outputs recorded.", "team", "outcome"),
             "asset_checks": counter("asset_checks_total", "Verdicts of checks.", "team", "outcome"),
+            "schedule_ticks": counter("schedule_ticks_total", "Ticks of schedules by what became of them.", "team", "outcome"),
         }  # fmt: skip
         self._histograms: dict[str, Histogram] = {
             "step_queue_wait": histogram("step_queue_wait_seconds", "From ready to running.", "team", "queue"),
@@ -118,6 +120,8 @@ class SchedulerMetrics:
             self._counters["asset_materializations"].labels(team, outcome)
         for outcome in ("passed", "failed"):
             self._counters["asset_checks"].labels(team, outcome)
+        for outcome in TICK_OUTCOMES:
+            self._counters["schedule_ticks"].labels(team, outcome)
         self._ingest_lag.labels(team)
         self._stream_length.labels(team)
         self.teams.add(team)

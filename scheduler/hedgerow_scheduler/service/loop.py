@@ -13,6 +13,7 @@ import msgspec
 from hedgerow import clock
 from hedgerow.settings.platform import PlatformSettings
 from hedgerow_scheduler.admission.admit import Admission
+from hedgerow_scheduler.automation.pauses import Pauses
 from hedgerow_scheduler.dispatch.orders import Publication
 from hedgerow_scheduler.ingest.fold import Fold
 from hedgerow_scheduler.ingest.inbox import Batch, ClaimAnswer, Inbox, Message, StreamLost
@@ -31,6 +32,7 @@ from hedgerow_scheduler.service.brokers import Brokers
 from hedgerow_scheduler.service.care import Care
 from hedgerow_scheduler.service.dispatching import Dispatcher
 from hedgerow_scheduler.service.requests import take_commands, take_requested_runs
+from hedgerow_scheduler.service.schedules import Schedules
 from hedgerow_scheduler.service.takeover import snapshot_of
 
 RENEW = timedelta(seconds=1)
@@ -92,6 +94,7 @@ class Loop:
             state = transaction.state(start_timeout)
             self.snapshot = snapshot_of(state, self.now, self.lease, platform)
             self._cursors = state.cursors
+        self._schedules = Schedules(self.snapshot, state.schedules, settings.automation.enabled, new_id)
         self.fold = Fold(self.snapshot, self.lease, noise)
         self.admission = Admission(self.lease, settings.dispatch.max_batch)
         self._contacts: dict[str, Contact] = {}
@@ -123,6 +126,7 @@ class Loop:
             folded = perf_counter()
             if woken or self._more or self.now - self._due.looked >= LOOK:
                 self._look(transaction)
+            self._schedules.launch(self.now, self._store.renew)
             self.snapshot.fire_timers(self.now)
             if gone := limiting.expire_overrides(self.snapshot, self.now):
                 transaction.remove_expired(gone)
@@ -178,9 +182,10 @@ class Loop:
         return min([IDLE_S, *waits])
 
     def _next_timer(self) -> datetime | None:
-        """When a retry, a limit's next token or the end of an override is due."""
+        """When a retry, a limit's next token, the end of an override or a schedule's tick is due."""
         snapshot = self.snapshot
-        dues = (snapshot.next_timer(), self._admit_at, snapshot.rules.next_expiry(self.now))
+        ticks = self._schedules.next_tick()
+        dues = (snapshot.next_timer(), self._admit_at, snapshot.rules.next_expiry(self.now), ticks)
         return min((due for due in dues if due is not None), default=None)
 
     def _swap_changes(self) -> Changes:
@@ -261,6 +266,7 @@ class Loop:
         overrides = transaction.overrides()
         if overrides != self.snapshot.rules.overrides:
             limiting.use_overrides(self.snapshot, overrides, self.now)
+        self._schedules.pauses = Pauses(transaction.pauses())
         more_runs = take_requested_runs(transaction, self.snapshot, self.now, self._store.renew)
         more_commands = take_commands(transaction, self.snapshot, self.now)
         self._more = more_runs or more_commands

@@ -47,7 +47,7 @@ def take_requested_runs(transaction: Transaction, snapshot: Snapshot, now: datet
             snapshot.changes.failed_requests.append((item.run.id, problem))
             continue
         item.run.cap = run_cap(item.request, snapshot.catalog.jobs)
-        item.run.steps = [_step(item.run, plan) for plan in planned]
+        item.run.steps = [step_of(item.run, plan) for plan in planned]
         steps += len(planned)
         snapshot.start_run(item.run, now)
         if item.run.cancel_requested:
@@ -55,7 +55,8 @@ def take_requested_runs(transaction: Transaction, snapshot: Snapshot, now: datet
     return len(requested) >= runs.REQUESTED_AT_ONCE
 
 
-def _step(run: Run, plan: PlannedStep) -> Step:
+def step_of(run: Run, plan: PlannedStep) -> Step:
+    """A planned step of a run that begins."""
     return Step(
         run, plan.number, plan.team, plan.location, plan.queue, plan.priority, plan.computation, plan.assets, plan.partition,
         plan.upstream, StepState.WAITING, StepState.WAITING,

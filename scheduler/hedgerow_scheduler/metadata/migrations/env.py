@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import create_engine, pool, text
 
-from hedgerow_scheduler.metadata.tables import metadata
+from hedgerow_scheduler.metadata.tables_automation import schedules
 
 MIGRATION_LOCK = 0x68656467  # "hedg"
 
@@ -14,7 +14,7 @@ def run() -> None:
     """Applies the migrations to the URL that the configuration carries."""
     engine = create_engine(context.config.attributes["url"], poolclass=pool.NullPool)
     with engine.connect() as connection:
-        context.configure(connection=connection, target_metadata=metadata, transaction_per_migration=False)
+        context.configure(connection=connection, target_metadata=schedules.metadata, transaction_per_migration=False)
         with context.begin_transaction():
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
             context.run_migrations()

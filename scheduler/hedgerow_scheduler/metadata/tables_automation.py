@@ -1,0 +1,57 @@
+"""The tables of what is launched by itself: schedules with their ticks, and the pauses that hold everything automatic back.
+
+The leader is the only writer of `schedules` and `schedule_ticks`, the API of `pauses`.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Identity, Index, Integer, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP, UUID
+
+from hedgerow_scheduler.metadata.tables import metadata
+
+_Time = TIMESTAMP(timezone=True)
+
+# Every declared schedule with its times. `last_tick` is the tick up to which everything was dealt with, null while it is off.
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("team", Text, primary_key=True),
+    Column("location", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("cron", Text, nullable=False),
+    Column("tz", Text, nullable=False),
+    Column("last_tick", _Time),
+)
+
+# What became of the last ticks of a schedule: `outcome` is launched (`run_id`), skipped (`reason`; `tick` is the last of `ticks`
+# that were passed over together) or failed (`error`, a Problem).
+schedule_ticks = Table(
+    "schedule_ticks",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("team", Text, nullable=False),
+    Column("location", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("tick", _Time, nullable=False),
+    Column("ticks", Integer, nullable=False, server_default="1"),
+    Column("outcome", Text, nullable=False),
+    Column("run_id", UUID(as_uuid=False)),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("error", JSONB),
+    Column("at", _Time, nullable=False),
+    Index("ix_schedule_ticks_schedule", "team", "location", "name", "id"),
+)
+
+# What is held back, by whom and why, for as long as the row is there and `until` has not come. `kind` is platform (with the name ''),
+# team, asset or schedule (with the name team/name).
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("author", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", _Time, nullable=False),
+    Column("until", _Time),
+)

@@ -1,0 +1,141 @@
+"""Launching what schedules ask for: each tick that has come due becomes a run, or is recorded with the reason why not."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+
+from hedgerow.cron import Cron
+from hedgerow.errors import HedgerowError, Problem
+from hedgerow.manifest.model import Schedule
+from hedgerow_scheduler.automation.agenda import Agenda
+from hedgerow_scheduler.automation.pauses import Pauses
+from hedgerow_scheduler.automation.schedules import (
+    Due,
+    Place,
+    Standing,
+    author_of,
+    due,
+    passed,
+    reconcile,
+    request_of,
+    tags_of,
+)
+from hedgerow_scheduler.lifecycle.changes import NewRun, ScheduleMove, TickRecord
+from hedgerow_scheduler.lifecycle.model import Run
+from hedgerow_scheduler.lifecycle.states import RunState
+from hedgerow_scheduler.planning.catalog import Catalog
+from hedgerow_scheduler.planning.request import run_cap
+from hedgerow_scheduler.planning.snapshot import Snapshot
+from hedgerow_scheduler.planning.steps import plan_steps
+from hedgerow_scheduler.service.requests import STEPS_PER_CYCLE, step_of
+
+PER_CYCLE = 20  # schedules of which a cycle deals with ticks
+MISSED = "the scheduler did not run in time"
+log = logging.getLogger("hedgerow.scheduler")
+
+
+class Schedules:
+    """The schedules of one term. What they decide goes into the snapshot's changes: runs and moves are recorded together."""
+
+    def __init__(
+        self, snapshot: Snapshot, standing: Iterable[Standing], enabled: bool, new_id: Callable[[], str]
+    ) -> None:
+        self._snapshot, self._enabled, self._new_id = snapshot, enabled, new_id
+        self._standing = {one.place: one for one in standing}
+        self._declared: Mapping[Place, Schedule] = {}
+        self._agenda = Agenda()
+        self._catalog: Catalog | None = None
+        self.pauses = Pauses()
+
+    def next_tick(self) -> datetime | None:
+        """When the next tick comes due."""
+        return self._agenda.next()
+
+    def launch(self, now: datetime, renew: Callable[[], None]) -> None:
+        """Deals with the ticks that have come due, of at most PER_CYCLE schedules and up to about STEPS_PER_CYCLE steps; the rest
+        stays due. `renew` keeps the lead before each run, for planning a large one takes seconds.
+        """
+        if self._snapshot.catalog is not self._catalog:
+            self._take_up(now)
+        steps = 0
+        for place in self._agenda.take(now, PER_CYCLE):
+            standing = self._standing[place]
+            assert standing.last_tick is not None  # it is on the agenda
+            last = standing.last_tick
+            if steps < STEPS_PER_CYCLE:
+                found = self._due(place, last, now)
+                for tick in found.launch:
+                    renew()
+                    steps += self._launch(place, tick, now)
+                last = found.last
+                self._move(standing, last)
+            self._agenda.put(place, Cron(standing.cron, standing.tz), last)
+
+    def _take_up(self, now: datetime) -> None:
+        """Other code has come into force."""
+        self._catalog = self._snapshot.catalog
+        self._declared = {
+            Place(team, location, schedule.name): schedule
+            for (team, location), published in self._catalog.published.items()
+            for schedule in published.manifest.schedules
+        }
+        changes = self._snapshot.changes
+        for fresh in reconcile(self._standing, self._declared, now, self._enabled):
+            self._standing[fresh.place] = fresh
+            changes.schedules.append(fresh)
+        for place in self._standing.keys() - self._declared.keys():
+            del self._standing[place]
+            changes.gone_schedules.append(place)
+        self._agenda = Agenda()
+        for place, standing in self._standing.items():
+            if standing.last_tick is not None:
+                self._agenda.put(place, Cron(standing.cron, standing.tz), standing.last_tick)
+
+    def _due(self, place: Place, last: datetime, now: datetime) -> Due:
+        """What has come due, with what is passed over noted."""
+        schedule = self._declared[place]
+        times = Cron(schedule.cron, schedule.tz)
+        pause = self.pauses.over_schedule(place.team, place.title, now)
+        found = due(times, schedule.catch_up, last, now) if pause is None else passed(times, last, now)
+        assert found is not None  # its next tick is not after now
+        if found.missed is not None:
+            reason = str(pause) if pause is not None else MISSED
+            if found.missed.count > 1:
+                reason = f"{reason} ({found.missed})"
+            self._note(TickRecord(place, found.missed.last, "skipped", found.missed.count, reason=reason))
+        return found
+
+    def _launch(self, place: Place, tick: datetime, now: datetime) -> int:
+        """Makes a tick's run; the number of its steps. One that can't be planned is recorded with what is wrong."""
+        schedule, catalog = self._declared[place], self._snapshot.catalog
+        request = request_of(place, schedule, tick, catalog.jobs)
+        tags = tags_of(place, schedule, tick, catalog.jobs)
+        try:
+            planned = plan_steps(catalog, request, now)
+        except HedgerowError as error:
+            self._note(TickRecord(place, tick, "failed", error=error.problems[0]))
+            return 0
+        except Exception as error:  # a defect: it must not keep the loop from everyone else's work
+            log.exception("schedule %s can't be launched", place.title)
+            problem = Problem("HR-Q014", f"Planning failed: {error!r}.", "Report it with the scheduler's log.")
+            self._note(TickRecord(place, tick, "failed", error=problem))
+            return 0
+        run = Run(self._new_id(), RunState.REQUESTED, now, request.config, tags, author_of(place))
+        run.cap = run_cap(request, catalog.jobs)
+        run.steps = [step_of(run, plan) for plan in planned]
+        self._snapshot.changes.new_runs.append(NewRun(run, request))
+        self._snapshot.start_run(run, now)
+        self._note(TickRecord(place, tick, "launched", run_id=run.id))
+        return len(planned)
+
+    def _move(self, standing: Standing, last: datetime) -> None:
+        place = standing.place
+        assert standing.last_tick is not None  # it is on the agenda
+        self._snapshot.changes.schedule_moves.append(ScheduleMove(place, standing.last_tick, last))
+        self._standing[place] = Standing(*place, standing.cron, standing.tz, last)
+
+    def _note(self, record: TickRecord) -> None:
+        self._snapshot.changes.schedule_ticks.append(record)
+        self._snapshot.measure("schedule_ticks", (record.place.team, record.outcome), record.ticks)
