@@ -135,6 +135,7 @@ CODES: dict[str, str] = {
     "HR-Q006": "A request comes to more steps, or dependencies between them, than one run takes.",
     "HR-Q007": "A run's config does not fit what the asset takes.",
     "HR-Q008": "The number of steps that a run may have at once is below 1.",
+    "HR-Q009": "What is stale was asked for of more partitions than are compared at once.",
     "HR-Q010": "A manifest declares a key that belongs to another team; it was refused whole.",
     "HR-Q011": "A manifest closes a cycle between assets; it was refused whole.",
     "HR-Q012": "The code that a waiting step needs is no longer declared.",

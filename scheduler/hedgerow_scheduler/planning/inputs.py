@@ -45,11 +45,11 @@ def wanted_inputs(
         keys = upstream_keys(dep.mapping, computation.partitions, asset.definition.partitions, partition, now)
         mapping = dep.mapping or default_mapping(computation.partitions, asset.definition.partitions)
         partitions, in_place = tuple(key or "" for key in keys), not asset.definition.immutable
-        found.append(Wanted(dep.key, asset.team, dep.optional, in_place, partitions, not _takes_what_there_is(mapping)))
+        found.append(Wanted(dep.key, asset.team, dep.optional, in_place, partitions, not takes_what_there_is(mapping)))
     return tuple(found)
 
 
-def _takes_what_there_is(mapping: PartitionMapping) -> bool:
+def takes_what_there_is(mapping: PartitionMapping) -> bool:
     """Whether a mapping means whatever partitions there are, rather than certain ones."""
     if isinstance(mapping, ByDim):
         return any(isinstance(each, All | Last) for _, each in mapping.pairs)
