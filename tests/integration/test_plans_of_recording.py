@@ -11,7 +11,9 @@ from hedgerow_scheduler.metadata import statements
 from hedgerow_scheduler.metadata.database import open_engine
 
 pytestmark = pytest.mark.servers
-UPDATING = ("UPDATE_STEPS", "UPDATE_ATTEMPTS", "UPDATE_RUNS", "MOVE_POINTERS", "DELETE_WORKERS", "APPLY_COMMANDS")
+UPDATING = (
+    "UPDATE_STEPS", "UPDATE_ATTEMPTS", "UPDATE_RUNS", "MOVE_POINTERS", "DELETE_WORKERS", "APPLY_COMMANDS", "INSERT_ATTEMPTS_AFTER",
+)  # fmt: skip
 
 
 @pytest.fixture

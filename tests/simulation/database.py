@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -64,6 +64,14 @@ class Database:
         self._rang = True
         number = len(self.commands) + 1
         self.commands[number] = {"id": number, "kind": kind, "body": body, "author": "ann", "outcome": None}
+
+    def versions(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """The data versions of what is current of (asset, partition) pairs."""
+        pointers = {pair: self.pointers[pair] for pair in pairs if pair in self.pointers}
+        return {
+            pair: self.outputs[pointer["attempt_id"], *pair]["data_version"] or f"#{pointer['dispatch_seq']}"
+            for pair, pointer in pointers.items()
+        }
 
     # -- the lead ------------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -21,6 +21,7 @@ from hedgerow_scheduler.metadata.writes import StaleWriteError
 from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest
 from hedgerow_scheduler.planning.request import RunRequest
 from hedgerow_scheduler.planning.rules import Override
+from hedgerow_scheduler.planning.staleness import Made, Pair, Status, closure, judge
 from simulation.database import Database, Log
 from simulation.writes import SimWrites
 
@@ -103,6 +104,16 @@ class SimTransaction:
         row = self._db.runs.get(run_id)
         return self._with_steps(row) if row else None
 
+    def statuses(self, catalog: Catalog, pairs: Iterable[Pair], now: datetime) -> Mapping[Pair, Status]:
+        """What pairs are."""
+        nodes = closure(catalog, pairs, now)
+        made, db = {}, self._db
+        for pair, version in db.versions(node.pair for node in nodes).items():
+            attempt = db.attempts[db.pointers[pair]["attempt_id"]]
+            code_version = db.outputs[attempt["id"], *pair]["code_version"]
+            made[pair] = Made(version, code_version, attempt["dispatch_seq"], attempt["inputs"])
+        return judge(nodes, made, {})
+
     def remove_expired(self, gone: Sequence[Override]) -> None:
         """Removes overrides."""
         for each in gone:
@@ -128,7 +139,7 @@ class SimTransaction:
             )
             if newest > (pointer["dispatch_seq"] if pointer else 0):
                 held_back.add(pair)
-        return Stored(current, frozenset(held_back))
+        return Stored(current, frozenset(held_back), self._db.versions(pairs))
 
     def write(self, changes: Changes, now: datetime, *, at_once: bool = False) -> None:
         """Applies changes."""

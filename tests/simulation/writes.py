@@ -10,6 +10,7 @@ import msgspec
 
 from hedgerow_scheduler.metadata import statements as sql
 from hedgerow_scheduler.metadata.writes import StaleWriteError, Writes
+from hedgerow_scheduler.planning.versions import kept
 from simulation.database import Database, Log, Table
 
 _COLUMNS: dict[str, Any] = {
@@ -104,6 +105,13 @@ class SimWrites(Writes):
         self._log.put(self._db.attempts, row["id"], {**fresh, **row})
         return 1
 
+    def _insert_attempt_after(self, row: dict[str, Any]) -> int:
+        inputs = dict(row["inputs"])
+        for asset, partitions in row["after"].items():
+            found = self._db.versions((asset, partition) for partition in partitions)
+            inputs[asset] = kept({partition: version for (_, partition), version in found.items()})
+        return self._insert_attempt({**row, "inputs": inputs})
+
     def _update_attempt(self, row: dict[str, Any]) -> int:
         return self._update(self._db.attempts, row["id"], row.pop("before"), row)
 
@@ -182,6 +190,7 @@ _APPLY: dict[str, Callable[..., int]] = {
     sql.UPDATE_STEPS: SimWrites._update_step,
     sql.UPDATE_RUNS: SimWrites._update_run,
     sql.INSERT_ATTEMPTS: SimWrites._insert_attempt,
+    sql.INSERT_ATTEMPTS_AFTER: SimWrites._insert_attempt_after,
     sql.UPDATE_ATTEMPTS: SimWrites._update_attempt,
     sql.UPSERT_OUTPUTS: SimWrites._upsert_output,
     sql.MOVE_POINTERS: SimWrites._move_pointer,

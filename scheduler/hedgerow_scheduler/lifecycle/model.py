@@ -122,6 +122,7 @@ class Attempt(msgspec.Struct, eq=False):
     its outcome still counts then.
 
     `batch` is the dispatch number of the first of those that went out in one message. `worker` and `token` are bound by attempt_started. `revoking` says that the scheduler is trying to take the claim.
+    `inputs` are the versions of what it is made from (planning.versions), `after` the partitions of what it only comes after, whose versions are looked up when it is recorded.
     """
 
     id: str
@@ -143,6 +144,8 @@ class Attempt(msgspec.Struct, eq=False):
     revoking: bool = False
     told_to_cancel_at: datetime | None = None
     batch: int = 0
+    inputs: dict[str, Any] = msgspec.field(default_factory=dict)
+    after: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     outputs: dict[str, Materialization] = msgspec.field(default_factory=dict)
     rejected: set[str] = msgspec.field(default_factory=set)
 

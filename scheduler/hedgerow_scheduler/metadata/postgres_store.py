@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -12,13 +12,26 @@ from sqlalchemy import Connection, Engine, select
 from hedgerow_scheduler.automation.pauses import Pause
 from hedgerow_scheduler.lifecycle.changes import Changes
 from hedgerow_scheduler.lifecycle.model import Run, Worker
-from hedgerow_scheduler.metadata import catalogs, commands, inputs, leadership, limits, pauses, runs, schedules, teams
+from hedgerow_scheduler.metadata import (
+    catalogs,
+    commands,
+    inputs,
+    leadership,
+    limits,
+    pauses,
+    read_versions,
+    runs,
+    schedules,
+    teams,
+)
 from hedgerow_scheduler.metadata import tables as t
 from hedgerow_scheduler.metadata.leadership import Leadership
 from hedgerow_scheduler.metadata.recording import gather
 from hedgerow_scheduler.metadata.store import State
 from hedgerow_scheduler.metadata.writes import Writes
+from hedgerow_scheduler.planning.catalog import Catalog
 from hedgerow_scheduler.planning.rules import Override
+from hedgerow_scheduler.planning.staleness import Pair, Status
 
 
 class PostgresTransaction:
@@ -77,6 +90,10 @@ class PostgresTransaction:
     def run(self, run_id: str) -> Run | None:
         """A run with its steps."""
         return runs.read_run(self._connection, run_id)
+
+    def statuses(self, catalog: Catalog, pairs: Iterable[Pair], now: datetime) -> Mapping[Pair, Status]:
+        """What pairs are."""
+        return read_versions.read_statuses(self._connection, catalog, pairs, now)
 
     def remove_expired(self, gone: Sequence[Override]) -> None:
         """Removes overrides whose time is over."""

@@ -29,8 +29,8 @@ def gather(writes: Writes, changes: Changes, now: datetime) -> None:
     _definitions(writes, changes, now)
     _runs(writes, changes)
     _schedules(writes, changes, now)
-    _attempts(writes, changes)
     _outputs(writes, list(changes.outputs.values()), now)
+    _attempts(writes, changes)  # after the outputs: some are made from what has just become current
     # Two verdicts of one check in one batch would meet in one statement: the last one counts.
     verdicts = {(c.verdict.attempt_id, c.verdict.asset, c.verdict.check): c for c in changes.checks}
     writes.rows(sql.UPSERT_CHECKS, [rows.check(record) for record in verdicts.values()], now=now)
@@ -96,7 +96,9 @@ def _runs(writes: Writes, changes: Changes) -> None:
 
 
 def _attempts(writes: Writes, changes: Changes) -> None:
-    writes.rows(sql.INSERT_ATTEMPTS, [rows.new_attempt(attempt) for attempt in changes.new_attempts])
+    fresh = [rows.new_attempt(attempt) for attempt in changes.new_attempts]
+    writes.rows(sql.INSERT_ATTEMPTS, [row for row in fresh if not row.after])
+    writes.rows(sql.INSERT_ATTEMPTS_AFTER, [row for row in fresh if row.after])
     for attempt in changes.new_attempts:
         attempt.recorded = attempt.state
         changes.attempts.pop(attempt.id, None)

@@ -75,7 +75,7 @@ class RunRow(msgspec.Struct, frozen=True):
 
 
 class NewAttemptRow(msgspec.Struct, frozen=True, omit_defaults=True):
-    """INSERT_ATTEMPTS."""
+    """INSERT_ATTEMPTS and, with `after`, INSERT_ATTEMPTS_AFTER."""
 
     id: str
     run_id: str
@@ -90,6 +90,8 @@ class NewAttemptRow(msgspec.Struct, frozen=True, omit_defaults=True):
     dispatched_at: datetime
     batch: int
     holds: tuple[tuple[str, str, int], ...] | None = None
+    inputs: dict[str, Any] = {}
+    after: dict[str, tuple[str, ...]] = {}
 
 
 class AttemptRow(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -239,6 +241,7 @@ def new_attempt(attempt: Attempt) -> NewAttemptRow:
     return NewAttemptRow(
         attempt.id, step.run.id, step.number, attempt.number, attempt.dispatch_seq, attempt.state, step.team,
         step.location, step.queue, attempt.manifest_hash, attempt.dispatched_at, attempt.batch, _holds(step),
+        attempt.inputs, attempt.after,
     )  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hedgerow_scheduler.planning.versions import LISTED
+
 INSERT_MANIFEST = """
 INSERT INTO manifests (hash, team, location, body, size_bytes, accepted_at, created_at)
 VALUES (%(hash)s, %(team)s, %(location)s, %(body)s, %(size)s, %(accepted_at)s, %(now)s)
@@ -81,10 +83,41 @@ WHERE r.id = u.id
 
 INSERT_ATTEMPTS = """
 INSERT INTO attempts (id, run_id, step_number, number, dispatch_seq, state, team, location, queue, manifest_hash, dispatched_at,
-                      batch, holds)
-SELECT * FROM json_to_recordset(%(rows)s::json) AS u(
+                      batch, holds, inputs)
+SELECT id, run_id, step_number, number, dispatch_seq, state, team, location, queue, manifest_hash, dispatched_at, batch, holds,
+       coalesce(inputs, '{}')
+FROM json_to_recordset(%(rows)s::json) AS u(
     id uuid, run_id uuid, step_number int, number int, dispatch_seq bigint, state text, team text, location text,
-    queue text, manifest_hash text, dispatched_at timestamptz, batch bigint, holds jsonb
+    queue text, manifest_hash text, dispatched_at timestamptz, batch bigint, holds jsonb, inputs jsonb
+  )
+"""
+
+# Of what they only come after (`after`: partitions by asset) the versions are looked up here, as nothing else of it is read. They are kept as
+# planning.versions.kept has them; the outputs that came in this cycle are to be recorded before.
+INSERT_ATTEMPTS_AFTER = f"""
+INSERT INTO attempts (id, run_id, step_number, number, dispatch_seq, state, team, location, queue, manifest_hash, dispatched_at,
+                      batch, holds, inputs)
+SELECT id, run_id, step_number, number, dispatch_seq, state, team, location, queue, manifest_hash, dispatched_at, batch, holds,
+       coalesce(inputs, '{{}}') || (
+         SELECT jsonb_object_agg(asset, CASE WHEN count > {LISTED} THEN to_jsonb(digest) ELSE versions END)
+         FROM (
+           SELECT w.asset, count(v.version) AS count,
+                  md5(string_agg(k.partition || '=' || v.version, E'\\n' ORDER BY k.partition COLLATE "C")) AS digest,
+                  coalesce(jsonb_object_agg(k.partition, v.version) FILTER (WHERE v.version IS NOT NULL), '{{}}') AS versions
+           FROM json_each(after) AS w(asset, partitions)
+           CROSS JOIN LATERAL json_array_elements_text(w.partitions) AS k(partition)
+           LEFT JOIN LATERAL (
+             SELECT coalesce(nullif(m.data_version, ''), '#' || c.dispatch_seq) AS version
+             FROM current_materializations c
+             JOIN materializations m ON m.attempt_id = c.attempt_id AND m.asset = c.asset AND m.partition = c.partition
+             WHERE c.asset = w.asset AND c.partition = k.partition
+           ) AS v ON true
+           GROUP BY w.asset
+         ) AS looked_up
+       )
+FROM json_to_recordset(%(rows)s::json) AS u(
+    id uuid, run_id uuid, step_number int, number int, dispatch_seq bigint, state text, team text, location text,
+    queue text, manifest_hash text, dispatched_at timestamptz, batch bigint, holds jsonb, inputs jsonb, after json
   )
 """
 

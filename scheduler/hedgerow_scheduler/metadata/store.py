@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
@@ -19,6 +19,7 @@ from hedgerow_scheduler.metadata.inputs import Stored
 from hedgerow_scheduler.metadata.runs import RequestedRun
 from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest
 from hedgerow_scheduler.planning.rules import Override
+from hedgerow_scheduler.planning.staleness import Pair, Status
 
 # What an attempt holds beyond queue and team: limits, and how many slots of each.
 Holds: TypeAlias = tuple[tuple[LimitId, int], ...]
@@ -76,6 +77,9 @@ class Transaction(Protocol):
 
     def run(self, run_id: str) -> Run | None:
         """A run with its steps, whatever its state."""
+
+    def statuses(self, catalog: Catalog, pairs: Iterable[Pair], now: datetime) -> Mapping[Pair, Status]:
+        """What (asset, partition) pairs are, missing, stale or fresh, as of the beginning of the transaction."""
 
     def remove_expired(self, gone: Sequence[Override]) -> None:
         """Removes overrides whose time is over."""

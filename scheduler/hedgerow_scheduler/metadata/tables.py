@@ -156,7 +156,8 @@ steps = Table(
 
 # One try of a step. `dispatch_seq` orders attempts over the whole deployment: the current materialization only moves forward in it.
 # `token` is that of the claim, bound by attempt_started; later events must carry it. Attempts of one `batch` (the dispatch_seq of its
-# first) hold one slot of each limit together; `holds` lists them, beyond queue and team, as [[kind, name, slots], ...].
+# first) hold one slot of each limit together; `holds` lists them, beyond queue and team, as [[kind, name, slots], ...]. `inputs` is what it is
+# made from: by upstream asset the data versions by partition, a digest of many, or null of too many (planning.versions); null when not known.
 attempts = Table(
     "attempts",
     metadata,
@@ -179,6 +180,7 @@ attempts = Table(
     Column("log", Text, nullable=False, server_default=""),
     Column("batch", BigInteger, nullable=False, server_default="0"),
     Column("holds", JSONB),
+    Column("inputs", JSONB),
     Index("ix_attempts_run_id_step_number", "run_id", "step_number"),
     Index("ix_attempts_dispatch_seq", "dispatch_seq"),
     postgresql_with={"fillfactor": 60},

@@ -25,7 +25,7 @@ class RunRequest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown
     instant (`latest_at`): the last window that was complete then, and all keys of the other dimensions.
 
     `config` gives the configuration of computations by the key of one of their assets. `max_concurrent` is how many steps of
-    the run may run at once; None leaves that to the job (see `run_cap`).
+    the run may run at once; None leaves that to the job (see `run_cap`). `only_stale` leaves out what is fresh and stays so.
     """
 
     selection: tuple[str, ...]
@@ -35,6 +35,7 @@ class RunRequest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown
     config: dict[str, Any] = {}
     max_concurrent: int | None = None
     latest_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    only_stale: bool = False
 
 
 def check_cap(request: RunRequest) -> None:

@@ -15,6 +15,7 @@ from hedgerow_scheduler.lifecycle.waits import Cause
 from hedgerow_scheduler.metadata.inputs import Stored
 from hedgerow_scheduler.planning.inputs import Wanted, choose_inputs, missing_input, wanted_inputs
 from hedgerow_scheduler.planning.snapshot import Snapshot
+from hedgerow_scheduler.planning.versions import edges, loaded_versions
 
 _NOTHING = Stored({}, frozenset())
 
@@ -47,6 +48,7 @@ class Dispatcher:
                 _give_up(snapshot, grant, missing_input(asset.key, missing, external), now)
             else:
                 attempt = self._attempt(snapshot, grant, now)
+                _made_from(attempt, snapshot, grant, wanted, stored, now)
                 order = order_of(attempt, grant, choice.inputs, self._deployment, self._storage)
                 messages.setdefault(attempt.batch, []).append(order)
         return [publication(orders, self._storage) for orders in messages.values()]
@@ -78,6 +80,20 @@ class Dispatcher:
         snapshot.move(step, StepState.DISPATCHED, now)
         snapshot.measure("step_dispatches", (step.team, step.queue))
         return attempt
+
+
+def _made_from(
+    attempt: Attempt, snapshot: Snapshot, grant: Grant, wanted: tuple[Wanted, ...], stored: Stored, now: datetime
+) -> None:
+    """Notes what the attempt is made from: versions where they were read, else the partitions whose versions the store looks up."""
+    if not grant.computation.deps:
+        return
+    attempt.inputs = loaded_versions(wanted, stored.versions)
+    for edge in edges(snapshot.catalog, grant.computation, grant.step.partition, now, without=attempt.inputs):
+        if edge.partitions:
+            attempt.after[edge.asset] = edge.partitions
+        else:
+            attempt.inputs[edge.asset] = None if edge.partitions is None else {}
 
 
 def _give_up(snapshot: Snapshot, grant: Grant, problem: Problem, now: datetime) -> None:

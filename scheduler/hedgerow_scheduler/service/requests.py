@@ -15,8 +15,9 @@ from hedgerow_scheduler.metadata import runs
 from hedgerow_scheduler.metadata.commands import COMMANDS_AT_ONCE, PendingCommand
 from hedgerow_scheduler.metadata.store import Transaction
 from hedgerow_scheduler.planning.limiting import prioritise
-from hedgerow_scheduler.planning.request import run_cap
+from hedgerow_scheduler.planning.request import RunRequest, run_cap
 from hedgerow_scheduler.planning.snapshot import Snapshot
+from hedgerow_scheduler.planning.staleness import keep_stale, pairs_of
 from hedgerow_scheduler.planning.steps import PlannedStep, plan_steps
 from hedgerow_scheduler.service.draining import drain
 
@@ -37,7 +38,7 @@ def take_requested_runs(transaction: Transaction, snapshot: Snapshot, now: datet
             return True
         renew()
         try:
-            planned = plan_steps(snapshot.catalog, item.request, now)
+            planned = _plan(transaction, snapshot, item.request, now)
         except RequestError as error:
             snapshot.changes.failed_requests.append((item.run.id, error.problems[0]))
             continue
@@ -53,6 +54,13 @@ def take_requested_runs(transaction: Transaction, snapshot: Snapshot, now: datet
         if item.run.cancel_requested:
             _cancel(snapshot, item.run, None, now, item.run.author)
     return len(requested) >= runs.REQUESTED_AT_ONCE
+
+
+def _plan(transaction: Transaction, snapshot: Snapshot, request: RunRequest, now: datetime) -> tuple[PlannedStep, ...]:
+    planned = plan_steps(snapshot.catalog, request, now)
+    if not request.only_stale:
+        return planned
+    return keep_stale(planned, transaction.statuses(snapshot.catalog, pairs_of(planned), now)).steps
 
 
 def step_of(run: Run, plan: PlannedStep) -> Step:
