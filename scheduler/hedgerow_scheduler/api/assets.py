@@ -23,6 +23,7 @@ from hedgerow_scheduler.api.bodies import (
     MaterializationPage,
 )
 from hedgerow_scheduler.api.services import Services
+from hedgerow_scheduler.api.staleness import not_fresh, staleness_of
 from hedgerow_scheduler.lifecycle.states import MaterializationState
 from hedgerow_scheduler.metadata.read_assets import count_current, last_checks, list_materializations
 from hedgerow_scheduler.planning.catalog import Catalog, CatalogAsset
@@ -42,6 +43,7 @@ def show_assets(
         str | None,
         QueryParameter(description="Words that key, description, group, kinds, owners, tags or columns must all hold."),
     ] = None,
+    stale: Annotated[bool, QueryParameter(description="Only those of which something is missing or stale.")] = False,
     limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
     cursor: Annotated[str | None, QueryParameter(description="`next` of the page before.")] = None,
 ) -> AssetPage:
@@ -52,6 +54,9 @@ def show_assets(
         if search:
             words = search.lower().split()
             keys = tuple(key for key in keys if _holds(catalog.assets[key], words))
+        staleness = not_fresh(connection, catalog, keys, clock.now()) if stale else {}
+        if stale:
+            keys = tuple(key for key in keys if key in staleness)
         page = [key for key in keys if cursor is None or key > cursor][: limit + 1]
         counts = count_current(connection, page[:limit])
     items = []
@@ -72,6 +77,7 @@ def show_assets(
                 partitioned=what.partitions is not None,
                 current=count.partitions if count else 0,
                 newest_at=count.newest_at if count else None,
+                staleness=staleness.get(key),
             )
         )
     return AssetPage(tuple(items), page[limit - 1] if len(page) > limit else None, len(keys))
@@ -99,15 +105,22 @@ def find_asset(catalog: Catalog, key: str) -> CatalogAsset:
 
 
 @get("/assets/{key:path}", tags=["assets"], sync_to_thread=True)
-def show_asset(services: NamedDependency[Services], key: FromPath[str]) -> AssetDetail:
-    """An asset: its definition, what it is made from and what is made from it, its latest materialization and verdicts."""
-    key = key.strip("/")
+def show_asset(
+    services: NamedDependency[Services],
+    key: FromPath[str],
+    partition: Annotated[str | None, QueryParameter(description="Whether this partition is stale, alone.")] = None,
+) -> AssetDetail:
+    """An asset: its definition, what it is made from and what is made from it, its latest materialization and verdicts, and what of it
+    is missing or stale.
+    """
+    key, now = key.strip("/"), clock.now()
     with services.reading() as connection:
         catalog = services.catalog(connection)
         asset = find_asset(catalog, key)
         count = count_current(connection, [key]).get(key)
         last = list_materializations(connection, key, limit=1)
         verdicts = last_checks(connection, key)
+        staleness = staleness_of(connection, catalog, asset, partition, now)
     partitions = asset.definition.partitions
     return AssetDetail(
         key=key,
@@ -118,10 +131,11 @@ def show_asset(services: NamedDependency[Services], key: FromPath[str]) -> Asset
         checks=asset.checks,
         upstream=catalog.upstream(key),
         downstream=catalog.downstream(key),
-        partitions=None if partitions is None else algebra.count(partitions, clock.now()),
+        partitions=None if partitions is None else algebra.count(partitions, now),
         current=count.partitions if count else 0,
         last=last[0] if last else None,
         check_results=verdicts,
+        staleness=staleness,
     )
 
 

@@ -33,6 +33,7 @@ class LaunchRun(RunRequest, frozen=True, omit_defaults=True, forbid_unknown_fiel
             self.config,
             self.max_concurrent,
             self.latest_at,
+            self.only_stale,
         )
 
 
@@ -112,11 +113,14 @@ class PlannedStepView(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What a request would run. `total` counts all steps; `steps` holds the first of them."""
+    """What a request would run. `total` counts all steps; `steps` holds the first of them. Of a request of only what is stale,
+    `stale_by_upstream` counts the steps that are left out because only something upstream of the run would make them fresh.
+    """
 
     total: int
     assets: tuple[str, ...]
     steps: tuple[PlannedStepView, ...]
+    stale_by_upstream: int = 0
 
 
 class RunPage(msgspec.Struct, frozen=True):
@@ -147,8 +151,54 @@ class MaterializationPage(msgspec.Struct, frozen=True):
     next: str | None
 
 
+class StaleCauseView(msgspec.Struct, frozen=True):
+    """Why a partition is stale. `kind` is code_changed, data_changed, dependency_added, dependency_removed or upstream_stale; `asset` the
+    upstream concerned, with the first of the `partitions` concerned; `before` and `after` are versions; `roots` say where it began.
+    """
+
+    kind: str
+    asset: str
+    partition: str
+    partitions: int
+    before: str
+    after: str
+    message: str
+    roots: tuple[str, ...]
+
+
+class PartitionStatus(msgspec.Struct, frozen=True):
+    """A partition that is not fresh: `status` is missing or stale."""
+
+    partition: str
+    status: str
+    causes: tuple[StaleCauseView, ...]
+
+
+class Staleness(msgspec.Struct, frozen=True):
+    """How many partitions are missing, stale and fresh: `of_all` of them, or only of the latest window. `partitions` are the first of
+    those that are not fresh.
+    """
+
+    missing: int
+    stale: int
+    fresh: int
+    of_all: bool
+    partitions: tuple[PartitionStatus, ...]
+
+
+class StaleCounts(msgspec.Struct, frozen=True):
+    """How many partitions are missing, stale and fresh, and why the first stale one is."""
+
+    missing: int
+    stale: int
+    fresh: int
+    why: str
+
+
 class AssetSummary(msgspec.Struct, frozen=True):
-    """An asset in a list. `current` counts the partitions that have data (at most 1 without partitions)."""
+    """An asset in a list. `current` counts the partitions that have data (at most 1 without partitions). `staleness` is there when only
+    what is not fresh was asked for.
+    """
 
     key: str
     team: str
@@ -162,6 +212,7 @@ class AssetSummary(msgspec.Struct, frozen=True):
     partitioned: bool
     current: int
     newest_at: datetime | None
+    staleness: StaleCounts | None = None
 
 
 class AssetPage(msgspec.Struct, frozen=True):
@@ -173,7 +224,9 @@ class AssetPage(msgspec.Struct, frozen=True):
 
 
 class AssetDetail(msgspec.Struct, frozen=True):
-    """All about one asset. `partitions` is how many it has now, None without partitions; `last` its latest materialization."""
+    """All about one asset. `partitions` is how many it has now, None without partitions; `last` its latest materialization.
+    `staleness` is None when it is external, or when too much is upstream of it to be compared by the way.
+    """
 
     key: str
     team: str
@@ -187,6 +240,7 @@ class AssetDetail(msgspec.Struct, frozen=True):
     current: int
     last: Materialization | None
     check_results: tuple[CheckResult, ...]
+    staleness: Staleness | None
 
 
 class GraphNode(msgspec.Struct, frozen=True):

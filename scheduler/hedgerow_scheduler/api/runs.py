@@ -39,8 +39,10 @@ from hedgerow_scheduler.metadata.read_runs import (
     list_steps,
 )
 from hedgerow_scheduler.metadata.read_teams import list_locations
+from hedgerow_scheduler.metadata.read_versions import read_statuses
 from hedgerow_scheduler.metadata.runs import request_run
 from hedgerow_scheduler.planning.request import RunRequest
+from hedgerow_scheduler.planning.staleness import keep_stale, pairs_of
 from hedgerow_scheduler.planning.steps import PlannedStep, plan_steps
 from hedgerow_scheduler.planning.tuning import check_circumstances
 
@@ -114,7 +116,11 @@ def _check_labels(data: LaunchRun) -> None:
 def plan_run(services: NamedDependency[Services], data: JSONBody[RunRequest]) -> Plan:
     """What a request would run, without running it. Of more than 1,000 steps the first are shown."""
     with services.reading() as connection:
-        planned = _plan(services, connection, data)
+        planned, left_out = _plan(services, connection, data), 0
+        if data.only_stale:
+            catalog, now = services.catalog(connection), clock.now()
+            plan = keep_stale(planned, read_statuses(connection, catalog, pairs_of(planned), now))
+            planned, left_out = plan.steps, plan.stale_by_upstream
     return Plan(
         total=len(planned),
         assets=tuple(dict.fromkeys(key for step in planned for key in step.assets)),
@@ -122,6 +128,7 @@ def plan_run(services: NamedDependency[Services], data: JSONBody[RunRequest]) ->
             PlannedStepView(s.number, s.team, s.queue, s.computation, s.assets, s.partition or "", s.upstream)
             for s in planned[:MAX_PLAN_STEPS]
         ),
+        stale_by_upstream=left_out,
     )
 
 

@@ -17,6 +17,7 @@ from hedgerow_scheduler.cli.output import Output, ago, clean, short, state_text,
 from hedgerow_scheduler.cli.steps import check_text
 
 FORMATS = {"tree": tree_lines, "mermaid": mermaid_lines, "dot": dot_lines}
+STALE_SHOWN = 3
 SELECTION = "a key, a glob, group:NAME, team:NAME, +KEY, KEY+, …; all assets without"
 
 
@@ -26,6 +27,9 @@ def parser() -> Parser:
     parts = parser.add_subparsers(metavar="COMMAND", title="commands", parser_class=Parser)
     listing = parts.add_parser("list", help="assets of a selection", description="The assets of a selection, by key.")
     listing.add_argument("selection", metavar="SELECTION", nargs="*", help=SELECTION)
+    listing.add_argument(
+        "--stale", action="store_true", help="only those of which something is missing or stale, and why"
+    )
     add_json(listing)
     listing.set_defaults(run=list_assets, words=None)
     searching = parts.add_parser(
@@ -35,13 +39,13 @@ def parser() -> Parser:
     )
     searching.add_argument("words", metavar="WORD", nargs="+", help="in any order, in capitals or not")
     add_json(searching)
-    searching.set_defaults(run=list_assets, selection=[])
+    searching.set_defaults(run=list_assets, selection=[], stale=False)
     showing = parts.add_parser("show", help="one asset", description="All about one asset.")
     showing.add_argument("key", metavar="KEY", help="the asset's key")
     showing.add_argument(
         "--history", type=whole_number(0), default=5, metavar="N", help="how many materializations (default: 5)"
     )
-    showing.add_argument("--partition", metavar="KEY", help="materializations of this partition only")
+    showing.add_argument("--partition", metavar="KEY", help="this partition only")
     add_json(showing)
     showing.set_defaults(run=show)
     drawing = parts.add_parser(
@@ -62,9 +66,13 @@ def main(argv: Sequence[str]) -> int:
 def list_assets(options: argparse.Namespace, output: Output) -> int:
     """`asset list` and `asset search`."""
     words = " ".join(options.words) if options.words else None
-    found = list(connect().pages("/assets", None, select=options.selection, search=words))
+    asked = {"select": options.selection, "search": words, "stale": "true" if options.stale else None}
+    found = list(connect().pages("/assets", None, **asked))
     if output.as_json:
         output.json({"items": found})
+        return OK
+    if options.stale:
+        _list_stale(found, output)
         return OK
     if not found:
         output.line(
@@ -90,6 +98,26 @@ def list_assets(options: argparse.Namespace, output: Output) -> int:
     return OK
 
 
+def _list_stale(found: Sequence[dict[str, Any]], output: Output) -> None:
+    if not found:
+        output.line("Nothing is stale.")
+        return
+    rows = ((one["key"], one["team"], staleness_text(one["staleness"]), one["staleness"]["why"]) for one in found)
+    output.table(("asset", "team", "status", "why"), rows)
+
+
+def staleness_text(counts: dict[str, Any]) -> str:
+    """How many partitions are missing, stale and fresh.
+
+    >>> staleness_text({"missing": 0, "stale": 1, "fresh": 0}), staleness_text({"missing": 2, "stale": 0, "fresh": 3})
+    ('stale', '2 missing, 3 fresh')
+    """
+    kinds = ("missing", "stale", "fresh")
+    if sum(counts[kind] for kind in kinds) == 1:
+        return next(kind for kind in kinds if counts[kind])
+    return ", ".join(f"{counts[kind]:,} {kind}" for kind in kinds if counts[kind])
+
+
 def _state(asset: dict[str, Any]) -> str | Text:
     if asset["external"]:
         return Text("external", "dim")
@@ -101,7 +129,8 @@ def _state(asset: dict[str, Any]) -> str | Text:
 def show(options: argparse.Namespace, output: Output) -> int:
     """`asset show`."""
     client = connect()
-    asset = client.get(f"/assets/{'/'.join(segment(part) for part in options.key.split('/'))}")
+    path = "/".join(segment(part) for part in options.key.split("/"))
+    asset = client.get(f"/assets/{path}", partition=options.partition)
     made = list(client.pages("/materializations", options.history, asset=asset["key"], partition=options.partition))
     if output.as_json:
         output.json({**asset, "materializations": made})
@@ -146,6 +175,7 @@ def _facts(asset: dict[str, Any], what: dict[str, Any], computation: dict[str, A
         ("tags", ", ".join(f"{name}={value}" for name, value in what.get("tags", {}).items())),
         ("partitions", partitions_text(what.get("partitions"))),
         ("has data", _coverage(asset) if computation is not None else ""),
+        ("status", _status(asset["staleness"]) if asset["staleness"] else ""),
         ("made from", ", ".join(asset["upstream"])),
         ("used by", ", ".join(asset["downstream"])),
         ("type", what.get("value_type", "")),
@@ -160,6 +190,16 @@ def _facts(asset: dict[str, Any], what: dict[str, Any], computation: dict[str, A
             ("version", computation.get("code_version", "")[:12]),
         ]
     return [(name, value) for name, value in facts if value]
+
+
+def _status(staleness: dict[str, Any]) -> str:
+    """The status of all partitions, and why the first ones are stale."""
+    of = "" if staleness["of_all"] else " (of the latest partitions)"
+    lines = [staleness_text(staleness) + of]
+    for one in [each for each in staleness["partitions"] if each["causes"]][:STALE_SHOWN]:
+        name = f"{one['partition']}: " if one["partition"] else ""
+        lines += [f"{name}{cause['message']}" for cause in one["causes"]]
+    return "; ".join(lines)
 
 
 def _coverage(asset: dict[str, Any]) -> str:

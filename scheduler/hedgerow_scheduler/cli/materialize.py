@@ -48,6 +48,11 @@ def parser() -> Parser:
     which.add_argument("--partition", metavar="KEY", action="append", default=[], help="a partition; may be repeated")
     which.add_argument("--range", metavar="FIRST..LAST", help="the partitions from FIRST to LAST, both included")
     which.add_argument("--all-partitions", action="store_true", help="every partition there is now")
+    parser.add_argument(
+        "--stale",
+        action="store_true",
+        help="only what is missing or stale, and what becomes so in this run; of all partitions if none are chosen",
+    )
     parser.add_argument("--config", metavar="JSON|@FILE", help="configuration by asset key, as JSON or in a file")
     parser.add_argument(
         "--tag", metavar="NAME=VALUE", action="append", default=[], help="a tag of the run; may be repeated"
@@ -79,6 +84,9 @@ def run(options: argparse.Namespace, output: Output) -> int:
     with _platform(options.embedded, output) as client:
         if options.plan:
             return _show_plan(client, request, output)
+        if request.only_stale and (plan := client.post("/plan", request))["total"] == 0:
+            _say_nothing_is_stale(plan, output)
+            return OK
         body = {**msgspec.to_builtins(request), "tags": tags, "author": author_of(options)}
         launched = client.post("/runs", body, key=clock.uuid7())
         if options.no_wait and not options.embedded:
@@ -123,13 +131,15 @@ def request_of(options: argparse.Namespace) -> RunRequest:
                 "Write FIRST..LAST, such as 2024-01-01..2024-01-31.",
             )
         chosen = PartitionRange(first, last)
+    some = bool(options.partition) or chosen is not None
     return RunRequest(
         tuple(options.selection),
         tuple(options.partition),
         chosen,
-        options.all_partitions,
+        options.all_partitions or (options.stale and not some),
         _config(options.config),
         options.max_concurrent,
+        only_stale=options.stale,
     )
 
 
@@ -152,6 +162,19 @@ def _pair(text: str) -> tuple[str, str]:
     if not name or not equals:
         raise RequestError.of("HR-Q321", f"'{text}' is no tag.", "Write tags as NAME=VALUE.")
     return name, value
+
+
+def _say_nothing_is_stale(plan: dict[str, Any], output: Output) -> None:
+    """Why there is nothing to run."""
+    if output.as_json:
+        output.json({"id": None, "steps": 0, "stale_by_upstream": plan["stale_by_upstream"]})
+    elif left_out := plan["stale_by_upstream"]:
+        output.line(
+            f"Nothing to run: {left_out:,} steps are stale, but only by something upstream that is not selected. "
+            "Write '+' before the selection to make that too."
+        )
+    else:
+        output.line("Nothing is stale.")
 
 
 def _show_plan(client: Client, request: RunRequest, output: Output) -> int:

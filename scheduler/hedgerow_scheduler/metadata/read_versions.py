@@ -42,8 +42,10 @@ def read_newest(connection: Connection, assets: Iterable[str]) -> dict[str, int]
     return {row[0]: row[1] for row in connection.exec_driver_sql(_NEWEST, {"assets": keys})} if keys else {}
 
 
-def read_statuses(connection: Connection, catalog: Catalog, pairs: Iterable[Pair], now: datetime) -> dict[Pair, Status]:
-    """The status of (asset, partition) pairs, and of all that is upstream of them. RequestError HR-Q009 when they are too many."""
-    nodes = closure(catalog, pairs, now)
+def read_statuses(
+    connection: Connection, catalog: Catalog, pairs: Iterable[Pair], now: datetime, limit: int | None = None
+) -> dict[Pair, Status]:
+    """The status of (asset, partition) pairs, and of all that is upstream of them. RequestError HR-Q009 when they are over `limit`."""
+    nodes = closure(catalog, pairs, now, limit)
     made = read_made(connection, [node.pair for node in nodes])
     return judge(nodes, made, read_newest(connection, whole_upstreams(nodes)))

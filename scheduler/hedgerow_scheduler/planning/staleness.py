@@ -93,15 +93,16 @@ class Node(msgspec.Struct, frozen=True):
 FRESH, MISSING = Status("fresh"), Status("missing")
 
 
-def closure(catalog: Catalog, pairs: Iterable[Pair], now: datetime) -> list[Node]:
+def closure(catalog: Catalog, pairs: Iterable[Pair], now: datetime, limit: int | None = None) -> list[Node]:
     """These partitions and all upstream ones, each after those that it depends on. External assets are passed over.
 
-    RequestError HR-Q009 when there are over `MAX_COMPARED`.
+    RequestError HR-Q009 when there are over `limit`, `MAX_COMPARED` by default.
     """
+    limit = MAX_COMPARED if limit is None else limit
     found: list[Node] = []
     begun: set[Pair] = set()
     for root in pairs:
-        stack = list(_begin(catalog, root, begun, now))
+        stack = list(_begin(catalog, root, begun, now, limit))
         while stack:
             node, above = stack[-1]
             upstream = next(above, None)
@@ -109,20 +110,22 @@ def closure(catalog: Catalog, pairs: Iterable[Pair], now: datetime) -> list[Node
                 found.append(node)
                 stack.pop()
             else:
-                stack.extend(_begin(catalog, upstream, begun, now))
+                stack.extend(_begin(catalog, upstream, begun, now, limit))
     return found
 
 
-def _begin(catalog: Catalog, pair: Pair, begun: set[Pair], now: datetime) -> Iterator[tuple[Node, Iterator[Pair]]]:
+def _begin(
+    catalog: Catalog, pair: Pair, begun: set[Pair], now: datetime, limit: int
+) -> Iterator[tuple[Node, Iterator[Pair]]]:
     """A pair that was not met before, with what is above it."""
     asset = catalog.assets.get(pair[0])
     if pair in begun or asset is None or asset.computation is None:
         return
     begun.add(pair)
-    if len(begun) > MAX_COMPARED:
+    if len(begun) > limit:
         raise RequestError.of(
             "HR-Q009",
-            f"What is stale can't be told of over {MAX_COMPARED:,} partitions at once, those upstream among them.",
+            f"What is stale can't be told of over {limit:,} partitions at once, those upstream among them.",
             "Select fewer assets, or a range of partitions.",
         )
     node = Node(pair, asset.computation.code_version, edges(catalog, asset.computation, pair[1] or None, now))
