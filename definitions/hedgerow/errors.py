@@ -183,8 +183,10 @@ CODES: dict[str, str] = {
     "HR-Q331": "There is no such limit.",
     "HR-Q332": "A limit can't be set to this.",
     "HR-Q333": "A limit would be above the platform's cap.",
-    "HR-Q334": "A change of a limit lacks its reason or author, or ends at no possible time.",
+    "HR-Q334": "A change of a limit, or a pause, lacks its reason or author, or ends at no possible time.",
     "HR-Q335": "A run's priority can't be set to this.",
+    "HR-Q340": "There is no such schedule.",
+    "HR-Q341": "Something of this kind can't be paused.",
     # S: storage
     "HR-S001": "A table can't be written as parquet.",
     "HR-S002": "A library that a value's type or the storage's URL needs is not installed.",

@@ -33,6 +33,7 @@ def publish(
     external: Sequence[model.Asset] = (),
     checks: Sequence[model.Check] = (),
     queues: Sequence[model.Queue] = (),
+    schedules: Sequence[model.Schedule] = (),
 ) -> str:
     """Puts a manifest of `team` into force; its hash."""
     manifest = model.Manifest(
@@ -42,6 +43,7 @@ def publish(
         tuple(sorted((one for _, one in made), key=lambda one: one.name)),
         tuple(checks),
         queues=tuple(queues),
+        schedules=tuple(schedules),
         environment=model.Environment("3.12.1", {"pandas": "2.2.0"}, "abc123"),
     )
     body = model.encode(manifest)

@@ -35,6 +35,7 @@ STATUS = {
     "HR-Q316": 503,
     "HR-Q325": 404,
     "HR-Q331": 404,
+    "HR-Q340": 404,
 }
 _MISSING_PARAMETER = re.compile(r"Missing required (?:query|header) parameter '([^']+)'")
 _UNKNOWN_FIELD = re.compile(r"unknown field `([^`]+)`")

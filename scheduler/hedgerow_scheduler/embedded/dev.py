@@ -39,7 +39,13 @@ def main(argv: list[str] | None = None) -> int:
     numbers: list[int] = []
     leaving = threading.Event()
     platform = Platform(
-        root, os.environ, port=options.port, teams=options.teams, reload=not options.no_reload, on_change=lines.show
+        root,
+        os.environ,
+        port=options.port,
+        teams=options.teams,
+        reload=not options.no_reload,
+        automation=options.automation,
+        on_change=lines.show,
     )
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
@@ -107,6 +113,11 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="A,B",
         help="run the workers of these teams only",
+    )
+    parser.add_argument(
+        "--automation",
+        action="store_true",
+        help="launch what schedules and conditions ask for, as in production (default: only what people ask for)",
     )
     parser.add_argument("--no-reload", action="store_true", help="do not follow changes of code")
     parser.add_argument(

@@ -36,7 +36,8 @@ class Platform:
     """Everything that `hedgerow dev` runs for the directory `path`; use it as a context manager, or call start() and stop().
 
     `port` is the API's (default: the remembered one), `teams` restricts which teams' workers run, `reload` says whether
-    changes of code are followed. `on_change` is called with every part that changes, from another thread.
+    changes of code are followed, `automation` whether schedules and conditions launch anything. `on_change` is called with
+    every part that changes, from another thread.
     """
 
     def __init__(
@@ -47,11 +48,15 @@ class Platform:
         port: int | None = None,
         teams: Collection[str] = (),
         reload: bool = True,
+        automation: bool = False,
         on_change: Callable[[Report], None] = lambda _report: None,
     ) -> None:
         self.root = Path(path).resolve()
         self.api_url = ""
         self._environ = dict(os.environ if environ is None else environ)
+        if automation:
+            self._environ["HEDGEROW_AUTOMATION_ENABLED"] = "true"
+        self._environ.setdefault("HEDGEROW_AUTOMATION_ENABLED", "false")  # whatever platform.toml says for production
         self._port = port
         self._teams = teams
         self._reload = reload

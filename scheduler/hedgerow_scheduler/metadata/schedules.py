@@ -6,9 +6,10 @@ from datetime import datetime
 
 import msgspec
 from sqlalchemy import Connection, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from hedgerow.errors import Problem
-from hedgerow_scheduler.automation.schedules import Standing
+from hedgerow_scheduler.automation.schedules import Place, Standing
 from hedgerow_scheduler.metadata.read_rows import all_rows
 from hedgerow_scheduler.metadata.tables_automation import schedule_ticks, schedules
 
@@ -35,3 +36,21 @@ def read_ticks(connection: Connection, team: str, name: str, limit: int) -> tupl
     c = schedule_ticks.c
     found = select(schedule_ticks).where(c.team == team, c.name == name).order_by(c.id.desc()).limit(limit)
     return all_rows(connection, found, TickEntry)
+
+
+class _PlacedTick(TickEntry, frozen=True, kw_only=True):
+    team: str
+    location: str
+    name: str
+
+
+def read_last_ticks(connection: Connection) -> dict[Place, TickEntry]:
+    """What became of the last tick of each schedule that has had one."""
+    c = schedule_ticks.c
+    newest = select(schedule_ticks).ext(distinct_on(c.team, c.location, c.name))
+    rows = all_rows(connection, newest.order_by(c.team, c.location, c.name, c.id.desc()), _PlacedTick)
+    return {Place(row.team, row.location, row.name): _entry(row) for row in rows}
+
+
+def _entry(row: _PlacedTick) -> TickEntry:
+    return TickEntry(**{name: getattr(row, name) for name in TickEntry.__struct_fields__})
