@@ -10,11 +10,13 @@ from pathlib import Path
 
 import msgspec
 
+from hedgerow import clock
 from hedgerow.errors import DefinitionError, HedgerowError, PlatformError, Problem
 from hedgerow.manifest import model
 from hedgerow.settings.location import LOCATION_FILE, LocationSettings, read_location
 from hedgerow.suggestion import did_you_mean
 from hedgerow_scheduler.cli.check_limits import Pools, limit_problems, platform_pools
+from hedgerow_scheduler.cli.check_schedules import Elsewhere, known_to, schedule_problems, unknown_selections
 from hedgerow_scheduler.cli.client import connect
 from hedgerow_scheduler.cli.command import BAD_INPUT, OK, Parser, add_json, execute
 from hedgerow_scheduler.cli.output import Output, clean
@@ -78,7 +80,9 @@ def run(options: argparse.Namespace, output: Output) -> int:
     pools = platform_pools(path, os.environ)
     checked = [check_location(place, os.environ) for place in find_places(path)]
     published = _published(options.platform)
-    found = list(_compare(checked, published or {}, published is not None or len(checked) > 1, pools))
+    elsewhere = known_to(connect()) if published is not None else None
+    sees_all = published is not None or len(checked) > 1
+    found = list(_compare(checked, published or {}, sees_all, pools, elsewhere))
     wrong = sum(len(one.problems) for one in found)
     if output.as_json:
         output.json({"locations": found, "compared_with_platform": published is not None})
@@ -175,10 +179,14 @@ def _published(wanted: bool | None) -> dict[str, tuple[str, str]] | None:
 
 
 def _compare(
-    checked: Sequence[Checked], published: Mapping[str, tuple[str, str]], sees_all: bool, pools: Pools | None
+    checked: Sequence[Checked],
+    published: Mapping[str, tuple[str, str]],
+    sees_all: bool,
+    pools: Pools | None,
+    elsewhere: Elsewhere,
 ) -> Iterator[Checked]:
     """Each location with, besides its own, the problems that only show beside others: foreign keys, cycles, unknown upstream,
-    limits that do not fit.
+    limits that do not fit, schedules of what there is not.
     """
     manifests = [one.manifest for one in checked if one.manifest is not None]
     local = {
@@ -204,6 +212,7 @@ def _compare(
             problems += _unknown_upstream(manifest, known)
         # Each pair is compared once, from the later one.
         problems += limit_problems(manifest, manifests[: manifests.index(manifest)], pools)
+        problems += schedule_problems(manifest, manifests, clock.now(), elsewhere, sees_all)
         yield Checked(one.path, manifest, tuple(problems))
 
 
@@ -222,10 +231,12 @@ def _unknown_upstream(manifest: model.Manifest, known: set[str]) -> Iterator[Pro
 
 
 def _foreign(checked: Sequence[Checked]) -> set[str]:
-    """Upstream keys that the checked locations do not declare themselves."""
+    """Upstream keys, and selections of schedules, that the checked locations do not declare themselves."""
     manifests = [one.manifest for one in checked if one.manifest is not None]
     own = {asset.key for manifest in manifests for asset in manifest.assets}
-    return {dep.key for manifest in manifests for made in manifest.computations for dep in made.deps} - own
+    upstream = {dep.key for manifest in manifests for made in manifest.computations for dep in made.deps} - own
+    now = clock.now()
+    return upstream.union(*(unknown_selections(manifest, manifests, now) for manifest in manifests))
 
 
 def _foreign_pools(checked: Sequence[Checked]) -> set[str]:
@@ -252,7 +263,12 @@ def _show(output: Output, one: Checked) -> None:
     made = len(manifest.assets) - external
     told = [f"{made} assets"] + [
         f"{count} {what}"
-        for count, what in ((external, "external"), (len(manifest.checks), "checks"), (len(manifest.jobs), "jobs"))
+        for count, what in (
+            (external, "external"),
+            (len(manifest.checks), "checks"),
+            (len(manifest.jobs), "jobs"),
+            (len(manifest.schedules), "schedules"),
+        )
         if count
     ]
     environment = f"Python {manifest.environment.python}" if manifest.environment.python else "its interpreter"

@@ -1,0 +1,71 @@
+"""Schedules of checked locations compared with what they are to launch, so that nobody learns at night that they launch nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from typing import TypeAlias
+
+import msgspec
+
+from hedgerow.errors import Problem, RequestError
+from hedgerow.manifest.model import Manifest, Schedule
+from hedgerow_scheduler.automation.schedules import Place, request_of
+from hedgerow_scheduler.cli.client import Client
+from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest
+from hedgerow_scheduler.planning.steps import plan_steps
+
+# Says whether the platform knows everything that a selection names; None when it is not asked.
+Elsewhere: TypeAlias = Callable[[str], bool] | None
+UNKNOWN = "HR-Q001"
+NOT_YET = "HR-Q101"  # of what is partitioned, nothing is complete
+
+
+def schedule_problems(
+    manifest: Manifest, checked: Iterable[Manifest], now: datetime, elsewhere: Elsewhere, sees_all: bool
+) -> Iterator[Problem]:
+    """What the ticks of a location's schedules would fail with, had its code been deployed together with the others `checked`.
+
+    Names that are unknown there are asked for `elsewhere`; without that they are mistakes only if `sees_all`.
+    """
+    catalog = Catalog(PublishedManifest("", one) for one in checked)
+    for schedule, error in _failures(manifest, catalog, now):
+        if error.code == UNKNOWN and (elsewhere(schedule.selection) if elsewhere is not None else not sees_all):
+            continue
+        for problem in error.problems:
+            yield msgspec.structs.replace(
+                problem,
+                code="HR-D026" if problem.code == UNKNOWN else problem.code,
+                message=f"Schedule '{schedule.name}': {problem.message}",
+                file=schedule.source.file if schedule.source else None,
+                line=schedule.source.line if schedule.source else None,
+            )
+
+
+def unknown_selections(manifest: Manifest, checked: Iterable[Manifest], now: datetime) -> list[str]:
+    """The selections of schedules that name something which no checked location declares."""
+    catalog = Catalog(PublishedManifest("", one) for one in checked)
+    return [schedule.selection for schedule, error in _failures(manifest, catalog, now) if error.code == UNKNOWN]
+
+
+def known_to(client: Client) -> Callable[[str], bool]:
+    """Whether a platform knows everything that a selection names."""
+
+    def ask(selection: str) -> bool:
+        try:
+            client.get("/assets", select=[selection], limit=1)
+        except RequestError:
+            return False
+        return True
+
+    return ask
+
+
+def _failures(manifest: Manifest, catalog: Catalog, now: datetime) -> Iterator[tuple[Schedule, RequestError]]:
+    for schedule in manifest.schedules:
+        place = Place(manifest.team, manifest.location, schedule.name)
+        try:
+            plan_steps(catalog, request_of(place, schedule, now, catalog.jobs), now)
+        except RequestError as error:
+            if error.code != NOT_YET or schedule.partitions is None:
+                yield schedule, error
