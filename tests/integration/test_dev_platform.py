@@ -156,3 +156,16 @@ def test_changed_code_is_reloaded_and_broken_code_leaves_the_old_in_force(platfo
         write_location(location, "sales", TWO_ASSETS + "\n    @hr.asset\n    def extra() -> int:\n        return 1\n")
         assert platform.finished(platform.launch("extra"))["state"] == "succeeded"
         assert platform.pid("worker sales") != before
+
+
+def test_schedules_are_off_unless_they_are_asked_for_whatever_the_file_says(platform: DevPlatform) -> None:
+    write_location(platform.root / "sales", "sales", f"{TWO_ASSETS}\n    later = hr.schedule('*', '0 0 29 2 *')\n")
+    (platform.root / "platform.toml").write_text("[automation]\nenabled = true\n")
+
+    def is_on() -> list[bool]:
+        return eventually(lambda: [one["on"] for one in platform.call("GET", "/schedules")], what="it is declared")
+
+    with platform.started():
+        assert is_on() == [False]
+    with platform.started("--automation"):
+        eventually(lambda: is_on() == [True], what="it is on")

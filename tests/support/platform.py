@@ -38,10 +38,12 @@ class DevPlatform:
         self.process: subprocess.Popen[bytes] | None = None
 
     @contextmanager
-    def started(self, *, ready: bool = True, environ: Mapping[str, str] | None = None) -> Iterator[DevPlatform]:
-        """Runs it for the length of the block. At the end it is told to stop and nothing of it may be left."""
+    def started(
+        self, *more: str, ready: bool = True, environ: Mapping[str, str] | None = None
+    ) -> Iterator[DevPlatform]:
+        """Runs it with `more` options for the length of the block. At the end it is told to stop and nothing of it may be left."""
         self.log.unlink(missing_ok=True)
-        command = python("-m", "hedgerow.console", "dev", self.root)
+        command = python("-m", "hedgerow.console", "dev", self.root, *more)
         with running(command, log=self.log, environ={**os.environ, **QUICK, **(environ or {})}) as self.process:
             try:
                 if ready:

@@ -192,3 +192,13 @@ def test_the_root_is_the_nearest_directory_with_a_platform(tmp_path: Path) -> No
     assert find_root(team) == tmp_path
     (team / ".hedgerow").mkdir()
     assert find_root(team) == team
+
+
+def test_automation_is_on_unless_the_file_or_the_environment_says_otherwise(tmp_path: Path) -> None:
+    assert read_platform(tmp_path, {}).automation.enabled
+    (tmp_path / "platform.toml").write_text("[automation]\nenabled = false\n")
+    assert not read_platform(tmp_path, {}).automation.enabled
+    assert read_platform(tmp_path, {"HEDGEROW_AUTOMATION_ENABLED": "true"}).automation.enabled
+    with pytest.raises(PlatformError) as raised:
+        read_platform(tmp_path, {"HEDGEROW_AUTOMATION_ENABLED": "perhaps"})
+    assert raised.value.code == "HR-C009"
