@@ -25,10 +25,22 @@ def leading(database_url: str) -> Iterator[Engine]:
 
 @pytest.mark.parametrize("name", UPDATING)
 def test_a_statement_of_recording_reads_no_table_as_a_whole(leading: Engine, name: str) -> None:
-    parameters = {"rows": "[]", "now": "2024-01-01T00:00:00Z"}
-    with leading.begin() as connection:
-        explained = connection.exec_driver_sql(f"EXPLAIN {getattr(statements, name)}", parameters)
-        plan = "\n".join(row[0] for row in explained)
+    plan = plan_of(leading, name)
     assert "Seq Scan" not in plan
     assert "Hash Join" not in plan
     assert "Merge Join" not in plan
+
+
+def test_what_an_attempt_comes_after_is_looked_up_by_its_key(leading: Engine) -> None:
+    plan = plan_of(leading, "INSERT_ATTEMPTS_AFTER")
+    assert (
+        "Join Filter" not in plan
+    )  # more would be read than is looked for, of a partition that was made often most of all
+    assert "dispatch_seq = c.dispatch_seq" in plan
+
+
+def plan_of(leading: Engine, name: str) -> str:
+    parameters = {"rows": "[]", "now": "2024-01-01T00:00:00Z"}
+    with leading.begin() as connection:
+        explained = connection.exec_driver_sql(f"EXPLAIN {getattr(statements, name)}", parameters)
+        return "\n".join(row[0] for row in explained)

@@ -8,10 +8,12 @@ from sqlalchemy.engine import make_url
 WAKE_CHANNEL = "hedgerow_wake"
 # The leader writes a few rows by their keys, out of JSON of which the planner knows nothing, and keeps its plans for a whole
 # term. Made while a table was small, such a plan would read all of the table to join a dozen rows, however large it has become.
+# Guessing at many rows, it would also compile a plan anew at each execution, which takes ten times as long as the few there are.
 _PLANS_OF_RECORDING = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "enable_seqscan": "off",
+    "jit": "off",
     "plan_cache_mode": "force_generic_plan",
 }
 

@@ -17,7 +17,8 @@ SELECT u.asset, u.partition, m.reference::text, coalesce(nullif(m.data_version, 
        ) AS held_back
 FROM unnest(%(asset)s::text[], %(partition)s::text[]) AS u(asset, partition)
 LEFT JOIN current_materializations c USING (asset, partition)
-LEFT JOIN materializations m ON m.attempt_id = c.attempt_id AND m.asset = c.asset AND m.partition = c.partition
+LEFT JOIN materializations m
+  ON m.asset = c.asset AND m.partition = c.partition AND m.dispatch_seq = c.dispatch_seq AND m.attempt_id = c.attempt_id
 """
 
 _reference = msgspec.json.Decoder(Reference)

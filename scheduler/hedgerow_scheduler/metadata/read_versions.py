@@ -15,8 +15,11 @@ from hedgerow_scheduler.planning.versions import Versions
 _MADE = """
 SELECT c.asset, c.partition, coalesce(nullif(m.data_version, ''), '#' || c.dispatch_seq), m.code_version, c.dispatch_seq, a.inputs::text
 FROM unnest(%(asset)s::text[], %(partition)s::text[]) AS u(asset, partition)
-JOIN current_materializations c USING (asset, partition)
-JOIN materializations m ON m.attempt_id = c.attempt_id AND m.asset = c.asset AND m.partition = c.partition
+CROSS JOIN LATERAL (  -- the pointer first: of one partition there may be many materializations
+  SELECT * FROM current_materializations p WHERE p.asset = u.asset AND p.partition = u.partition OFFSET 0
+) AS c
+JOIN materializations m
+  ON m.asset = c.asset AND m.partition = c.partition AND m.dispatch_seq = c.dispatch_seq AND m.attempt_id = c.attempt_id
 LEFT JOIN attempts a ON a.id = c.attempt_id
 """
 

@@ -101,18 +101,23 @@ SELECT id, run_id, step_number, number, dispatch_seq, state, team, location, que
        coalesce(inputs, '{{}}') || (
          SELECT jsonb_object_agg(asset, CASE WHEN count > {LISTED} THEN to_jsonb(digest) ELSE versions END)
          FROM (
-           SELECT w.asset, count(v.version) AS count,
-                  md5(string_agg(k.partition || '=' || v.version, E'\\n' ORDER BY k.partition COLLATE "C")) AS digest,
-                  coalesce(jsonb_object_agg(k.partition, v.version) FILTER (WHERE v.version IS NOT NULL), '{{}}') AS versions
-           FROM json_each(after) AS w(asset, partitions)
-           CROSS JOIN LATERAL json_array_elements_text(w.partitions) AS k(partition)
-           LEFT JOIN LATERAL (
-             SELECT coalesce(nullif(m.data_version, ''), '#' || c.dispatch_seq) AS version
-             FROM current_materializations c
-             JOIN materializations m ON m.attempt_id = c.attempt_id AND m.asset = c.asset AND m.partition = c.partition
-             WHERE c.asset = w.asset AND c.partition = k.partition
-           ) AS v ON true
-           GROUP BY w.asset
+           SELECT asset, count(version) AS count,
+                  md5(string_agg(partition || '=' || version, E'\\n' ORDER BY partition COLLATE "C")) AS digest,
+                  coalesce(jsonb_object_agg(partition, version) FILTER (WHERE version IS NOT NULL), '{{}}') AS versions
+           FROM (
+             SELECT w.asset, k.partition, (
+                 SELECT (
+                     SELECT coalesce(nullif(m.data_version, ''), '#' || c.dispatch_seq) FROM materializations m
+                     WHERE m.asset = c.asset AND m.partition = c.partition AND m.dispatch_seq = c.dispatch_seq
+                       AND m.attempt_id = c.attempt_id
+                   )
+                 FROM current_materializations c WHERE c.asset = w.asset AND c.partition = k.partition
+               ) AS version
+             FROM json_each(after) AS w(asset, partitions)
+             CROSS JOIN LATERAL json_array_elements_text(w.partitions) AS k(partition)
+             OFFSET 0  -- each is looked up by its key, once, the pointer first: of one partition there may be many materializations
+           ) AS each_one
+           GROUP BY asset
          ) AS looked_up
        )
 FROM json_to_recordset(%(rows)s::json) AS u(
