@@ -15,7 +15,7 @@ from hedgerow_scheduler.planning.request import RunRequest
 
 CatchUp: TypeAlias = Literal["skip", "last", "all"]
 GRACE = timedelta(minutes=1)  # a tick that is seen later than this was missed
-MOST_AT_ONCE = 10  # ticks of one schedule that one cycle launches
+MOST_AT_ONCE = 5  # ticks of one schedule that one cycle launches
 MOST_COUNTED = 100  # of those that were missed: after a long outage counting all would hold the loop
 INSTANT = timedelta(microseconds=1)
 

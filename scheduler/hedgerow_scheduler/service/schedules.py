@@ -31,7 +31,8 @@ from hedgerow_scheduler.planning.snapshot import Snapshot
 from hedgerow_scheduler.planning.steps import plan_steps
 from hedgerow_scheduler.service.requests import STEPS_PER_CYCLE, step_of
 
-PER_CYCLE = 20  # schedules of which a cycle deals with ticks
+PER_CYCLE = 5  # launches after which a cycle leaves the rest to the next one: each looks through all assets
+LOOKED_AT = 20  # schedules of which a cycle deals with ticks
 MISSED = "the scheduler did not run in time"
 log = logging.getLogger("hedgerow.scheduler")
 
@@ -54,24 +55,24 @@ class Schedules:
         return self._agenda.next()
 
     def launch(self, now: datetime, renew: Callable[[], None]) -> None:
-        """Deals with the ticks that have come due, of at most PER_CYCLE schedules and up to about STEPS_PER_CYCLE steps; the rest
-        stays due. `renew` keeps the lead before each run, for planning a large one takes seconds.
+        """Deals with the ticks that have come due, up to about PER_CYCLE launches or STEPS_PER_CYCLE steps; the rest stays due.
+        `renew` keeps the lead before each run, for planning a large one takes seconds.
         """
         if self._snapshot.catalog is not self._catalog:
             self._take_up(now)
-        steps = 0
-        for place in self._agenda.take(now, PER_CYCLE):
+        launched = steps = 0
+        for place in self._agenda.take(now, LOOKED_AT):
             standing = self._standing[place]
             assert standing.last_tick is not None  # it is on the agenda
             last = standing.last_tick
-            if steps < STEPS_PER_CYCLE:
+            if launched < PER_CYCLE and steps < STEPS_PER_CYCLE:
                 found = self._due(place, last, now)
                 for tick in found.launch:
                     renew()
-                    steps += self._launch(place, tick, now)
+                    launched, steps = launched + 1, steps + self._launch(place, tick, now)
                 last = found.last
                 self._move(standing, last)
-            self._agenda.put(place, Cron(standing.cron, standing.tz), last)
+            self._put(self._standing[place])
 
     def _take_up(self, now: datetime) -> None:
         """Other code has come into force."""
@@ -89,9 +90,17 @@ class Schedules:
             del self._standing[place]
             changes.gone_schedules.append(place)
         self._agenda = Agenda()
-        for place, standing in self._standing.items():
-            if standing.last_tick is not None:
-                self._agenda.put(place, Cron(standing.cron, standing.tz), standing.last_tick)
+        for standing in self._standing.values():
+            self._put(standing)
+
+    def _put(self, standing: Standing) -> None:
+        """Onto the agenda, if it is on."""
+        if standing.last_tick is None:
+            return
+        try:
+            self._agenda.put(standing.place, Cron(standing.cron, standing.tz), standing.last_tick)
+        except Exception:  # a time zone that this machine does not know (any more): that schedule's trouble alone
+            log.exception("schedule %s can't tick", standing.place.title)
 
     def _due(self, place: Place, last: datetime, now: datetime) -> Due:
         """What has come due, with what is passed over noted."""
