@@ -15,6 +15,22 @@ if TYPE_CHECKING:
     from hedgerow.assets import multi_asset as multi_asset
     from hedgerow.assets import spec as spec
     from hedgerow.checks import check as check
+    from hedgerow.conditions.constructors import all_deps as all_deps
+    from hedgerow.conditions.constructors import any_dep as any_dep
+    from hedgerow.conditions.constructors import check_failed as check_failed
+    from hedgerow.conditions.constructors import code_changed as code_changed
+    from hedgerow.conditions.constructors import cron_tick as cron_tick
+    from hedgerow.conditions.constructors import data_changed as data_changed
+    from hedgerow.conditions.constructors import deps_checks_passed as deps_checks_passed
+    from hedgerow.conditions.constructors import eager as eager
+    from hedgerow.conditions.constructors import failed as failed
+    from hedgerow.conditions.constructors import freshness as freshness
+    from hedgerow.conditions.constructors import in_latest_window as in_latest_window
+    from hedgerow.conditions.constructors import in_progress as in_progress
+    from hedgerow.conditions.constructors import missing as missing
+    from hedgerow.conditions.constructors import on_cron as on_cron
+    from hedgerow.conditions.constructors import on_missing as on_missing
+    from hedgerow.conditions.constructors import updated as updated
     from hedgerow.context import Context as Context
     from hedgerow.dependencies import dep as dep
     from hedgerow.io import IO as IO
@@ -47,6 +63,22 @@ _HOMES = {
     "multi_asset": "hedgerow.assets",
     "spec": "hedgerow.assets",
     "check": "hedgerow.checks",
+    "all_deps": "hedgerow.conditions.constructors",
+    "any_dep": "hedgerow.conditions.constructors",
+    "check_failed": "hedgerow.conditions.constructors",
+    "code_changed": "hedgerow.conditions.constructors",
+    "cron_tick": "hedgerow.conditions.constructors",
+    "data_changed": "hedgerow.conditions.constructors",
+    "deps_checks_passed": "hedgerow.conditions.constructors",
+    "eager": "hedgerow.conditions.constructors",
+    "failed": "hedgerow.conditions.constructors",
+    "freshness": "hedgerow.conditions.constructors",
+    "in_latest_window": "hedgerow.conditions.constructors",
+    "in_progress": "hedgerow.conditions.constructors",
+    "missing": "hedgerow.conditions.constructors",
+    "on_cron": "hedgerow.conditions.constructors",
+    "on_missing": "hedgerow.conditions.constructors",
+    "updated": "hedgerow.conditions.constructors",
     "Context": "hedgerow.context",
     "dep": "hedgerow.dependencies",
     "IO": "hedgerow.io",

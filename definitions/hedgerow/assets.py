@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any, Generic, Literal, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 from hedgerow.arguments import Arguments
+from hedgerow.conditions.model import Condition, Operand
 from hedgerow.dependencies import Declared, Dep, Upstream, lower_deps
 from hedgerow.errors import DefinitionError, Problem
 from hedgerow.io import IO
@@ -42,6 +43,7 @@ class SpecOptions(DescriptionOptions, total=False):
 
     deps: Sequence[Upstream | Declared]
     io: str | IO
+    automation: Condition
 
 
 class StepOptions(TypedDict, total=False):
@@ -57,6 +59,7 @@ class StepOptions(TypedDict, total=False):
     isolation: Literal["warm", "process"]
     on_lost_contact: Literal["finish", "stop"]
     code_version: str
+    skip_unchanged: bool
 
 
 class AssetOptions(SpecOptions, StepOptions, total=False):
@@ -93,6 +96,7 @@ class AssetSpec:
     metadata: dict[str, Any] = field(default_factory=dict)
     columns: tuple[model.Column, ...] = ()
     io: str | None = None
+    automation: Condition | None = None
     problems: tuple[Problem, ...] = ()
 
 
@@ -111,6 +115,7 @@ class StepSettings:
     on_lost_contact: Literal["finish", "stop"] | None = None
     code_version: str = "auto"
     subset: bool = False
+    skip_unchanged: bool = False
 
 
 class AssetDefinition(Generic[P, R]):
@@ -175,6 +180,14 @@ def lower_partitions(value: object, arguments: Arguments) -> Partitions | None:
     return None
 
 
+def lower_automation(value: object, arguments: Arguments) -> Condition | None:
+    """A condition as a manifest carries it."""
+    if value is None or isinstance(value, Operand):
+        return value  # type: ignore[return-value]
+    arguments.wrong("automation", value, "Give a condition such as hr.eager() or hr.on_cron('0 6 * * *').")
+    return None
+
+
 def _read_spec(key: object, options: Mapping[str, Any], arguments: Arguments) -> AssetSpec:
     io = options.get("io")
     if isinstance(io, IO):
@@ -192,6 +205,7 @@ def _read_spec(key: object, options: Mapping[str, Any], arguments: Arguments) ->
         metadata=arguments.metadata(options.get("metadata", {})),
         columns=arguments.columns(options.get("columns", ())),
         io=None if io is None else arguments.name("io", io),
+        automation=lower_automation(options.get("automation"), arguments),
     )
 
 
@@ -211,6 +225,7 @@ def _read_step(options: Mapping[str, Any], arguments: Arguments) -> StepSettings
         else arguments.choice("on_lost_contact", contact, ("finish", "stop"), "finish"),
         code_version=arguments.text("code_version", options.get("code_version", "auto"), "auto"),
         subset=arguments.flag("subset", options.get("subset", False), False),
+        skip_unchanged=arguments.flag("skip_unchanged", options.get("skip_unchanged", False), False),
     )
 
 

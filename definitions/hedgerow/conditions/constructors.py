@@ -124,7 +124,8 @@ def eager(window: str | timedelta = "latest") -> And:
     `"7d"`. What is missing or updated when the condition first comes into force is left alone.
     """
     news = Labeled(
-        BECAME_MISSING | AnyDep(Updated() | WillBeRequested()), "newly missing, or something upstream was updated"
+        BECAME_MISSING | AnyDep(Updated(elsewhere=True) | WillBeRequested()),
+        "newly missing, or something upstream was updated",
     )
     return And(
         (

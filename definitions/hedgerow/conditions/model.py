@@ -16,6 +16,7 @@ condition                             kind      true for a partition
 ``in_latest_window``                  state     in the last complete window of time, or in those that ended within a period; and every one without time
 ``updated``                           moment    that has a new materialization
 ``data_changed``                      moment    that has a new materialization with another data version than the one before
+``started``                           moment    of which a step goes out, with the inputs that there are then
 ``requested``                         moment    that was requested in the evaluation before
 ``will_be_requested``                 moment    that is requested in this very evaluation: asked of upstream assets
 ``first_seen``                        moment    when its asset's condition is evaluated for the first time
@@ -53,7 +54,7 @@ class Operand(msgspec.Struct, frozen=True, omit_defaults=True):
         return Since(_checked(self), _checked(reset))
 
     def since_handled(self) -> Since:
-        """True from when this became true until the partition is requested or materialized; what was so at first does not count."""
+        """True from when this became true until the partition is requested or a step of it goes out; what was so at first does not count."""
         return Since(_checked(self), HANDLED)
 
     def became_true(self) -> BecameTrue:
@@ -116,11 +117,17 @@ class InLatestWindow(Operand, frozen=True, tag="in_latest_window"):
 
 
 class Updated(Operand, frozen=True, tag="updated"):
-    """The moment of a new materialization."""
+    """The moment of a new materialization; with `elsewhere` not of one by a run that makes the asking asset too."""
+
+    elsewhere: bool = False
 
 
 class DataChanged(Operand, frozen=True, tag="data_changed"):
     """The moment of a new materialization with another data version than the one before."""
+
+
+class Started(Operand, frozen=True, tag="started"):
+    """The moment at which a step of the partition goes out, with the inputs that there are then."""
 
 
 class Requested(Operand, frozen=True, tag="requested"):
@@ -235,6 +242,7 @@ Condition: TypeAlias = (
     | InLatestWindow
     | Updated
     | DataChanged
+    | Started
     | Requested
     | WillBeRequested
     | FirstSeen
@@ -252,7 +260,8 @@ Condition: TypeAlias = (
     | AllDeps
     | Labeled
 )
-HANDLED = Or((Requested(), Updated(), FirstSeen()))
+# Not when it was materialized: what came upstream after its step went out is not in it.
+HANDLED = Or((Requested(), Started(), FirstSeen()))
 
 
 def _checked(condition: object) -> Condition:

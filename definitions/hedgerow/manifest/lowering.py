@@ -111,6 +111,7 @@ def lower_asset(
         immutable=io.immutable if io is not None else True,
         value_type=output.value_type,
         source=sources.of(spec.site if definition.several else definition.site, name),
+        automation=spec.automation,
     )
 
 
@@ -165,6 +166,7 @@ def lower_computation(
             sorted({f"{type(one).__module__}.{type(one).__qualname__}" for one in call.resources.values()})
         ),
         source=sources.of(definition.site, name),
+        skip_unchanged=step.skip_unchanged,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from hedgerow.conditions.model import Condition
 from hedgerow.partitions.model import Mapping, Partitions
 
 MANIFEST_VERSION = 1
@@ -81,7 +82,7 @@ class Asset(msgspec.Struct, frozen=True, omit_defaults=True):
     """One data asset. `computation` is None for an external asset, which Hedgerow never materializes.
 
     `stored` is False for `-> None`: nothing is kept and nobody may load it. `io` names the team's io object, None for the
-    default storage; `immutable` says whether each write goes to a place of its own. `value_type` is the qualified name of the
+    default storage; `immutable` says whether each write goes to a place of its own. `automation` says when it is materialized by itself. `value_type` is the qualified name of the
     return annotation, empty when there is none.
     """
 
@@ -100,6 +101,7 @@ class Asset(msgspec.Struct, frozen=True, omit_defaults=True):
     immutable: bool = True
     value_type: str = ""
     source: Source | None = None
+    automation: Condition | None = None
 
 
 class Computation(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -107,7 +109,8 @@ class Computation(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Named by its first asset's key. `subset` says whether a step may compute only some of the assets. `code_version` is the
     declared one or, for `"auto"`, the hash of the normalised source. `config_schema` is the JSON schema of its config, None
-    when it takes none. `resources` are the type names it asks for. `pools` and `limits` are sorted by name.
+    when it takes none. `resources` are the type names it asks for. `pools` and `limits` are sorted by name. `skip_unchanged`: a step that could give
+    nothing else than what is current does not run.
     """
 
     name: str
@@ -127,6 +130,7 @@ class Computation(msgspec.Struct, frozen=True, omit_defaults=True):
     config_schema: dict[str, Any] | None = None
     resources: tuple[str, ...] = ()
     source: Source | None = None
+    skip_unchanged: bool = False
 
 
 class Check(msgspec.Struct, frozen=True, omit_defaults=True):

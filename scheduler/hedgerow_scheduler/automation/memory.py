@@ -1,0 +1,63 @@
+"""Memory: what the conditions that look back remember between evaluations, and how it is stored."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TypeAlias
+
+import msgspec
+from pyroaring import BitMap
+
+# Which operand remembers: its place in the program, and the upstream asset it was asked of ("" for the asset itself).
+Place: TypeAlias = tuple[int, str]
+
+
+class Memory:
+    """What one asset's condition remembers. `held` are the partitions for which it held as a whole; `sets` those of a Since or
+    BecameTrue, `times` sets by the moment at which they began to hold (Debounce) or were requested (AtMost).
+    """
+
+    __slots__ = ("held", "is_first", "sets", "times")
+
+    def __init__(self) -> None:
+        self.is_first = True
+        self.held = BitMap()
+        self.sets: dict[Place, BitMap] = {}
+        self.times: dict[Place, dict[datetime, BitMap]] = {}
+
+
+class _Stored(msgspec.Struct, array_like=True):
+    condition: str
+    held: bytes
+    sets: list[tuple[int, str, bytes]]
+    times: list[tuple[int, str, list[tuple[datetime, bytes]]]]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_Stored)
+
+
+def encode(memory: Memory, condition: str) -> bytes:
+    """A memory as it is stored, with the digest of the condition whose places it speaks of."""
+    sets = [(place, of, found.serialize()) for (place, of), found in sorted(memory.sets.items()) if found]
+    times = [
+        (place, of, [(at, found.serialize()) for at, found in groups.items()])
+        for (place, of), groups in sorted(memory.times.items())
+        if groups
+    ]
+    return _encoder.encode(_Stored(condition, memory.held.serialize(), sets, times))
+
+
+def decode(body: bytes, condition: str) -> Memory:
+    """The memory again. Of another condition than `condition` nothing is remembered: it is seen for the first time."""
+    stored = _decoder.decode(body)
+    memory = Memory()
+    if stored.condition != condition:
+        return memory
+    memory.is_first = False
+    memory.held = BitMap.deserialize(stored.held)
+    memory.sets = {(place, of): BitMap.deserialize(found) for place, of, found in stored.sets}
+    memory.times = {
+        (place, of): {at: BitMap.deserialize(found) for at, found in groups} for place, of, groups in stored.times
+    }
+    return memory

@@ -1,0 +1,157 @@
+"""A stage for conditions: assets by key, a virtual clock, things that happen, and what the engine requests of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+import msgspec
+
+from hedgerow.conditions.model import Condition
+from hedgerow.durations import parse_duration
+from hedgerow.manifest.model import Asset, Computation, Dependency, Manifest
+from hedgerow.partitions.model import Mapping as PartitionMapping
+from hedgerow.partitions.model import Partitions
+from hedgerow_scheduler.automation.engine import Engine, Evaluated, requests_by_key
+from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest
+
+
+class Made(msgspec.Struct, frozen=True):
+    """An asset on the stage. `deps` are upstream keys, or pairs with a mapping."""
+
+    deps: tuple[str | tuple[str, PartitionMapping], ...] = ()
+    automation: Condition | None = None
+    partitions: Partitions | None = None
+    code: str = "v1"
+    external: bool = False
+
+
+class Stage:
+    """Plays one scenario. What is requested begins at once, as steps that wait do; requests come back as `key` or `key@partition`.
+
+    >>> from hedgerow.conditions.constructors import eager
+    >>> stage = Stage({"up": Made(), "down": Made(("up",), eager())}, "2026-01-01T12:00")
+    >>> stage.play("make up")
+    ['down']
+    """
+
+    def __init__(self, assets: Mapping[str, Made], now: str) -> None:
+        self.now = datetime.fromisoformat(f"{now}+00:00")
+        self.runs: dict[str, frozenset[str]] = {}
+        self.engine = Engine(lambda run_id, key: key in self.runs.get(run_id, ()))
+        self.evaluated: dict[str, Evaluated] = {}
+        self.asked = 0
+        self._number = 0
+        self.deploy(assets)
+        self.settle()
+
+    def deploy(self, assets: Mapping[str, Made]) -> None:
+        """Other code comes into force."""
+        self.assets = dict(assets)
+        self.engine.use(catalog_of(assets), self.now)
+
+    def play(self, *events: str) -> list[str]:
+        """Lets things happen, all of them before the next turn; returns what is requested until nothing more is due, sorted.
+
+        `make K` (by a run of its own, or one that is under way) · `make K same` (with the same data version) · `begin K` ·
+        `start K` (its step goes out) · `fail K` · `together A B` (a run makes both) · `check K NAME fails|passes` · `code K VERSION` · `wait 90m` ·
+        `at 2026-01-02T06:00` (UTC). K may be `key@partition`. Time stops at each instant at which something is due.
+        """
+        found: list[str] = []
+        for event in events:
+            found += self._event(event.split())
+        return sorted(found + self.settle())
+
+    def settle(self) -> list[str]:
+        """Takes turns until nothing is due."""
+        found: list[str] = []
+        for _ in range(50):
+            if not self.engine.is_due(self.now):
+                return found
+            outcome = self.engine.turn(self.now)
+            assert outcome is not None
+            self.asked += outcome.asked
+            self.evaluated |= {each.key: each for each in outcome.evaluated}
+            requests = requests_by_key(self.engine, outcome)
+            self._number += 1
+            run_id = f"run {self._number}"
+            self.runs[run_id] = frozenset(requests)
+            for key, partitions in requests.items():
+                for partition in partitions:
+                    self.engine.begin(key, partition)
+                    found.append(key if partition is None else f"{key}@{partition}")
+        raise AssertionError(f"the conditions never come to rest; asked for last: {found[-5:]}")
+
+    def _event(self, words: list[str]) -> list[str]:
+        what, rest = words[0], words[1:]
+        if what in ("wait", "at"):
+            return self._until(
+                self.now + parse_duration(rest[0]) if what == "wait" else datetime.fromisoformat(f"{rest[0]}+00:00")
+            )
+        if what == "together":
+            self._number += 1
+            self.runs[f"run {self._number}"] = frozenset(each.partition("@")[0] for each in rest)
+            for each in rest:
+                self.engine.begin(*_parts(each))
+            return []
+        key, partition = _parts(rest[0])
+        if what == "make":
+            self._end(key, partition, True)
+            runs = [run_id for run_id, keys in self.runs.items() if key in keys]
+            run_id = runs[-1] if runs else f"run of {key}"
+            self.engine.materialize(key, partition, self.assets[key].code, run_id, "same" not in rest)
+        elif what == "begin":
+            self.engine.begin(key, partition)
+        elif what == "start":
+            self.engine.start(key, partition)
+        elif what == "fail":
+            self._end(key, partition, False)
+        elif what == "check":
+            self.engine.check(key, partition, rest[1], rest[2] == "passes")
+        elif what == "code":
+            self.deploy({**self.assets, key: msgspec.structs.replace(self.assets[key], code=rest[1])})
+        else:
+            raise AssertionError(f"nothing is called {what!r}")
+        return []
+
+    def _end(self, key: str, partition: str | None, succeeded: bool) -> None:
+        facts = self.engine.facts[key]
+        ordinal = facts.space.ordinal(partition)
+        if ordinal not in facts.in_progress:
+            self.engine.begin(key, partition)
+        if ordinal in facts.queued:
+            self.engine.start(key, partition)
+        self.engine.end(key, partition, succeeded)
+
+    def _until(self, then: datetime) -> list[str]:
+        found: list[str] = []
+        while (due := self.engine.next_due()) is not None and due <= then:
+            self.now = max(self.now, due)
+            found += self.settle()
+        self.now = then
+        return found
+
+
+def catalog_of(assets: Mapping[str, Made]) -> Catalog:
+    """The catalog of one team that declares these."""
+    definitions = [
+        Asset(key, None if made.external else key, partitions=made.partitions, automation=made.automation)
+        for key, made in assets.items()
+    ]
+    computations = [
+        Computation(key, (key,), tuple(_dependencies(made.deps)), made.partitions, code_version=made.code)
+        for key, made in assets.items()
+        if not made.external
+    ]
+    manifest = Manifest("stage", "stage", tuple(definitions), tuple(computations))
+    return Catalog([PublishedManifest("0" * 64, manifest)])
+
+
+def _dependencies(deps: Iterable[str | tuple[str, PartitionMapping]]) -> Iterable[Dependency]:
+    for dep in deps:
+        yield Dependency(dep) if isinstance(dep, str) else Dependency(dep[0], mapping=dep[1])
+
+
+def _parts(name: str) -> tuple[str, str | None]:
+    key, _, partition = name.partition("@")
+    return key, partition or None
