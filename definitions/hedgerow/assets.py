@@ -249,7 +249,8 @@ def asset(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 
     Options: `key`, `deps`, `partitions`, `description` (default: the docstring), `owners`, `group`, `tags`, `kinds`,
     `metadata`, `columns`, `io`, `queue`, `priority`, `pools`, `limits`, `retry`, `timeout`, `isolation` (`"warm"` or
-    `"process"`), `on_lost_contact` (`"finish"` or `"stop"`), `code_version` (`"auto"`: a hash of the function's source).
+    `"process"`), `on_lost_contact` (`"finish"` or `"stop"`), `code_version` (`"auto"`: a hash of the function's source),
+    `skip_unchanged` (True: a step does not run when code, config and the data that it is made from are those of what is current).
 
     >>> @asset(group="sales", tags={"tier": "gold"})
     ... def totals(orders: list[int]) -> int:

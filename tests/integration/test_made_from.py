@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
 from support.recorded import Recorded, rows
 from support.scheduling import asset, manifest, published
 
@@ -16,12 +17,14 @@ from hedgerow.protocol import events as ev
 from hedgerow.protocol.references import Reference
 from hedgerow_scheduler.lifecycle.model import Attempt
 from hedgerow_scheduler.lifecycle.states import AttemptState
+from hedgerow_scheduler.metadata import runs
 from hedgerow_scheduler.metadata.database import open_engine
 from hedgerow_scheduler.metadata.inputs import Stored, read_stored
 from hedgerow_scheduler.metadata.postgres_store import PostgresTransaction
 from hedgerow_scheduler.metadata.read_versions import read_made, read_statuses
 from hedgerow_scheduler.metadata.writes import Writes
 from hedgerow_scheduler.planning.limiting import use_catalog
+from hedgerow_scheduler.planning.request import RunRequest
 from hedgerow_scheduler.planning.staleness import Status
 from hedgerow_scheduler.planning.versions import FOLLOWED, LISTED, digest
 from hedgerow_scheduler.service.requests import take_requested_runs
@@ -34,6 +37,10 @@ TOO_MANY = StaticPartitions(tuple(f"{number:04}" for number in range(FOLLOWED + 
 
 class Town(Recorded):
     """A world whose steps are dispatched with what the database has, and end at once."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.ran: list[str] = []
 
     def deploy(self, *parts: Any) -> None:
         """A team's code comes into force."""
@@ -51,7 +58,8 @@ class Town(Recorded):
                 return read_stored(connection, pairs)
 
             grants = self.admission.grant(self.snapshot, self.now)
-            self.dispatcher.dispatch(self.snapshot, grants, self.now, stored)
+            remember = PostgresTransaction(connection, Writes()).earlier
+            self.dispatcher.dispatch(self.snapshot, grants, self.now, stored, remember)
             fresh = list(self.snapshot.changes.new_attempts)
             self.record(connection)
         return fresh
@@ -59,11 +67,15 @@ class Town(Recorded):
     def make(self, *selection: str, version: str = "", **request: Any) -> None:
         """A run from its request to its end, recorded cycle by cycle."""
         self.beat("a", slots=2_000)
-        self.request(*selection, **request)
-        while out := [each for each in self.snapshot.attempts.values() if each.state is AttemptState.DISPATCHED]:
-            for attempt in out:
+        with self.engine.begin() as connection:
+            runs.request_run(connection, RunRequest(selection, **request), {}, "ann")
+        self.cycle_recorded()
+        while self.snapshot.runs:
+            for attempt in [one for one in self.snapshot.attempts.values() if one.state is AttemptState.DISPATCHED]:
+                self.ran.append(attempt.step.computation)
                 self.begin(attempt)
-                self.send("a", *_outputs(attempt, version))
+                declared = self.snapshot.catalog.computations[attempt.step.computation]
+                self.send("a", *_outputs(attempt, version, declared.code_version))
             self.cycle_recorded()
 
     def inputs(self, asset: str, partition: str = "") -> Any:
@@ -78,11 +90,11 @@ class Town(Recorded):
             return read_statuses(connection, self.snapshot.catalog, [pair], self.now)[pair]
 
 
-def _outputs(attempt: Attempt, version: str) -> list[ev.Event]:
-    token, made = attempt.token, []
+def _outputs(attempt: Attempt, version: str, code_version: str) -> list[ev.Event]:
+    token, made, partition = attempt.token, [], attempt.step.partition
     for key in attempt.step.assets:
-        reference = Reference(f"file:///{attempt.id}", "json", attempt.step.partition)
-        made.append(ev.AssetMaterialized(attempt.id, key, token, attempt.step.partition, reference, version))
+        reference = Reference(f"file:///{attempt.id}", "json", partition)
+        made.append(ev.AssetMaterialized(attempt.id, key, token, partition, reference, version, code_version))
     return [*made, ev.AttemptSucceeded(attempt.id, token, 1.0)]
 
 
@@ -177,7 +189,74 @@ def test_a_run_of_only_what_is_stale_plans_nothing_else(town: Town) -> None:
 def test_a_run_in_which_nothing_is_stale_succeeds_without_a_step(town: Town) -> None:
     town.deploy(asset("raw"))
     town.make("raw")
-    with pytest.raises(KeyError):  # it is over before it is looked at
-        town.make("raw", only_stale=True)
+    town.make("raw", only_stale=True)
     ended = rows(town.engine, "SELECT state, steps FROM runs ORDER BY id DESC LIMIT 1")
     assert ended == [("succeeded", 0)]
+
+
+def spared(key: str, *deps: Any, code_version: str = "c1", **more: Any) -> Any:
+    return asset(key, *deps, code_version=code_version, skip_unchanged=True, **more)
+
+
+def steps_of_last_run(town: Town) -> list[tuple[Any, ...]]:
+    return rows(
+        town.engine,
+        "SELECT computation, state, attempt, error->>'code' FROM steps"
+        " WHERE run_id = (SELECT id FROM runs ORDER BY id DESC LIMIT 1) ORDER BY number",
+    )
+
+
+@pytest.mark.parametrize("dependency", [value("raw"), Dependency("raw")], ids=["read", "for order only"])
+def test_a_step_whose_inputs_and_code_are_the_same_does_not_run_and_what_comes_after_it_goes_on(
+    town: Town, dependency: model.Dependency
+) -> None:
+    town.deploy(asset("raw"), spared("x", dependency), asset("y", "x"))
+    town.make("*", version="v1")
+    before = rows(town.engine, "SELECT attempt_id FROM current_materializations WHERE asset = 'x'")
+    town.ran.clear()
+    town.make("*", version="v1")
+    assert town.ran == ["raw", "y"]
+    assert steps_of_last_run(town) == [
+        ("raw", "succeeded", 1, None),
+        ("x", "succeeded", 0, "HR-Q026"),
+        ("y", "succeeded", 1, None),
+    ]
+    assert rows(town.engine, "SELECT attempt_id FROM current_materializations WHERE asset = 'x'") == before
+    assert not town.snapshot.locks
+    assert not any(limit.used for limit in town.snapshot.limits)
+
+
+def test_other_data_other_code_or_another_config_make_it_run(town: Town) -> None:
+    town.deploy(asset("raw"), spared("x", "raw", config_schema={"type": "object"}))
+    town.make("raw", "x", version="v1")
+    town.ran.clear()
+    town.make("x", config={"x": {"limit": 1}})
+    town.make("x", config={"x": {"limit": 1}})
+    assert town.ran == ["x"]
+    town.make("x")
+    assert town.ran == ["x", "x"]
+    town.deploy(asset("raw"), spared("x", "raw", code_version="c2", config_schema={"type": "object"}))
+    town.make("x")
+    town.make("x")
+    assert town.ran == ["x", "x", "x"]
+    town.make("raw", "x", version="v2")
+    assert town.ran == ["x", "x", "x", "raw", "x"]
+
+
+def test_a_chain_of_unchanged_steps_ends_without_a_worker(town: Town) -> None:
+    town.deploy(spared("x0"), *(spared(f"x{number}", value(f"x{number - 1}")) for number in range(1, 6)))
+    town.make("*", version="v1")
+    town.ran.clear()
+    town.make("*")
+    assert town.ran == []
+    assert {(state, code) for _, state, _, code in steps_of_last_run(town)} == {("succeeded", "HR-Q026")}
+
+
+def test_each_partition_is_compared_with_its_own_past(town: Town) -> None:
+    town.deploy(asset("raw", partitions=FEW), spared("x", "raw", partitions=FEW))
+    town.make("*", all_partitions=True, version="v1")
+    town.make("raw", partitions=("se",), version="v2")
+    town.ran.clear()
+    town.make("x", all_partitions=True)
+    assert town.ran == ["x"]
+    assert [row[2:] for row in steps_of_last_run(town)] == [(0, "HR-Q026"), (1, None)]

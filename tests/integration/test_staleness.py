@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from support.played import Platform, played, settings_of
+from support.played import Platform, Worker, played, settings_of
+from support.scheduling import asset, manifest
 from support.served import served
 
+from hedgerow.manifest.model import Dependency
 from hedgerow_scheduler.api.main import open_services
 from hedgerow_scheduler.cli import assets, materialize
 
@@ -86,3 +88,32 @@ def test_a_changed_upstream_makes_stale_what_is_below_it_and_a_stale_run_mends_j
     assert platform.ended(out.strip()) == "succeeded"
     nothing = json.loads(command("materialize", "*", "--stale", "--json")[1])
     assert nothing == {"id": None, "steps": 0, "stale_by_upstream": 0}
+
+
+def test_unchanged_steps_end_at_once_and_say_so_while_what_comes_after_them_goes_on(
+    platform: Platform, command: Command
+) -> None:
+    links = [
+        asset(f"link{n}", Dependency(f"link{n - 1}", parameter="above"), code_version="c", skip_unchanged=True)
+        for n in range(1, 10)
+    ]
+    chain = manifest("sales", asset("link0", code_version="c", skip_unchanged=True), *links, asset("last", "link9"))
+    worker = platform.sales = Worker(platform.broker, chain, "w2")
+    worker.everyone = platform.raw.everyone = [platform.raw, worker]
+    in_force = f"SELECT 1 FROM locations WHERE manifest_hash = '{worker.hash}'"
+    platform.until(in_force, (1,))
+
+    def run_chain(steps: int) -> str:
+        run = platform.launch("*link*", "last")
+        for _ in range(steps):
+            order = worker.awaited()
+            assert worker.begin(order)
+            worker.finish(order, code_version="c")
+        assert platform.ended(run) == "succeeded"
+        return run
+
+    run_chain(11)
+    again = run_chain(1)  # only `last`, which is not spared
+    spared = f"SELECT count(*), max(attempt) FROM steps WHERE run_id = '{again}' AND error->>'code' = 'HR-Q026'"
+    assert platform.rows(spared) == [(10, 0)]
+    assert platform.rows(f"SELECT count(*) FROM attempts WHERE run_id = '{again}'") == [(1,)]

@@ -22,6 +22,7 @@ from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest
 from hedgerow_scheduler.planning.request import RunRequest
 from hedgerow_scheduler.planning.rules import Override
 from hedgerow_scheduler.planning.staleness import Made, Pair, Status, closure, judge
+from hedgerow_scheduler.planning.unchanged import Earlier
 from simulation.database import Database, Log
 from simulation.writes import SimWrites
 
@@ -103,6 +104,16 @@ class SimTransaction:
         """A run with its steps."""
         row = self._db.runs.get(run_id)
         return self._with_steps(row) if row else None
+
+    def earlier(self, pairs: Sequence[Pair]) -> Mapping[Pair, Earlier]:
+        """What current materializations were made from."""
+        found, db = {}, self._db
+        for pair in db.versions(pairs):
+            output = db.outputs[db.pointers[pair]["attempt_id"], *pair]
+            attempt, run = db.attempts[output["attempt_id"]], db.runs[output["run_id"]]
+            config = run["request"].get("config", {})
+            found[pair] = Earlier(output["code_version"], attempt["inputs"], config, attempt["dispatched_at"])
+        return found
 
     def statuses(self, catalog: Catalog, pairs: Iterable[Pair], now: datetime) -> Mapping[Pair, Status]:
         """What pairs are."""

@@ -124,12 +124,17 @@ class Worker:
         self.report(ev.AttemptStarted(order.attempt_id, token))
         return True
 
-    def finish(self, order: StepOrder) -> None:
+    def finish(self, order: StepOrder, code_version: str = "") -> None:
         """Everything was written."""
         token = self.holds.pop(order.attempt_id)
         made = [
             ev.AssetMaterialized(
-                order.attempt_id, key, token, None, Reference(f"{order.output}/{key}/{order.attempt_id}", "json")
+                order.attempt_id,
+                key,
+                token,
+                None,
+                Reference(f"{order.output}/{key}/{order.attempt_id}", "json"),
+                code_version=code_version,
             )
             for key in order.assets
         ]

@@ -13,7 +13,7 @@ class StepState(StrEnum):
     DISPATCHED = "dispatched"  # an attempt is recorded and its order is on the way
     RUNNING = "running"  # a worker holds the claim
     RETRY_WAIT = "retry_wait"  # a retry comes when not_before has passed
-    SUCCEEDED = "succeeded"  # its outputs are recorded
+    SUCCEEDED = "succeeded"  # its outputs are recorded, or those that were are unchanged
     FAILED = "failed"  # no retry is left, or none would help
     CANCELLED = "cancelled"  # someone asked for it, or a step above was cancelled
     SKIPPED = "skipped"  # the asset's code declined, or a step above was skipped
@@ -91,7 +91,7 @@ STEP_ARROWS: dict[tuple[StepState, StepState], str] = {
     (S.RETRY_WAIT, S.SKIPPED): "fold: the same, it skipped",
     (S.RETRY_WAIT, S.FAILED): "fold: the same, it failed for good",
     (S.RETRY_WAIT, S.POISONED): "fold: the same, it killed its runner for the third time",
-    (S.READY, S.SUCCEEDED): "fold: as from retry_wait",
+    (S.READY, S.SUCCEEDED): "fold: as from retry_wait; dispatch: what it would make is unchanged (`skip_unchanged`)",
     (S.READY, S.SKIPPED): "fold: as from retry_wait",
     (S.READY, S.POISONED): "fold: as from retry_wait",
     (S.RETRY_WAIT, S.CANCELLED): "command: cancel",

@@ -13,6 +13,7 @@ from hedgerow_scheduler.automation.pauses import Pause
 from hedgerow_scheduler.lifecycle.changes import Changes
 from hedgerow_scheduler.lifecycle.model import Run, Worker
 from hedgerow_scheduler.metadata import (
+    automation,
     catalogs,
     commands,
     inputs,
@@ -32,6 +33,7 @@ from hedgerow_scheduler.metadata.writes import Writes
 from hedgerow_scheduler.planning.catalog import Catalog
 from hedgerow_scheduler.planning.rules import Override
 from hedgerow_scheduler.planning.staleness import Pair, Status
+from hedgerow_scheduler.planning.unchanged import Earlier
 
 
 class PostgresTransaction:
@@ -65,6 +67,7 @@ class PostgresTransaction:
             holds=runs.read_holds(connection, by_id),
             cursors=read_cursors(connection),
             schedules=schedules.read_schedules(connection),
+            memories=automation.read_memories(connection),
         )
 
     def teams(self) -> list[str]:
@@ -79,6 +82,11 @@ class PostgresTransaction:
         """What operators hold back."""
         return pauses.read_pauses(self._connection)
 
+    def facts(self, keys: Collection[str], with_failures: Collection[str]) -> automation.StoredFacts:
+        """What is recorded of these assets, with all that was written before in this transaction."""
+        self._writes.flush(self._connection)
+        return automation.read_facts(self._connection, keys, with_failures)
+
     def requested_runs(self) -> list[runs.RequestedRun]:
         """The oldest runs that are to be planned."""
         return runs.read_requested(self._connection)
@@ -90,6 +98,11 @@ class PostgresTransaction:
     def run(self, run_id: str) -> Run | None:
         """A run with its steps."""
         return runs.read_run(self._connection, run_id)
+
+    def earlier(self, pairs: Sequence[Pair]) -> Mapping[Pair, Earlier]:
+        """What current materializations were made from."""
+        self._writes.flush(self._connection)
+        return read_versions.read_earlier(self._connection, pairs)
 
     def statuses(self, catalog: Catalog, pairs: Iterable[Pair], now: datetime) -> Mapping[Pair, Status]:
         """What pairs are."""

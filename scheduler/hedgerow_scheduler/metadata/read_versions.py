@@ -10,10 +10,10 @@ from sqlalchemy import Connection
 
 from hedgerow_scheduler.planning.catalog import Catalog
 from hedgerow_scheduler.planning.staleness import Made, Pair, Status, closure, judge, whole_upstreams
+from hedgerow_scheduler.planning.unchanged import Earlier
 from hedgerow_scheduler.planning.versions import Versions
 
-_MADE = """
-SELECT c.asset, c.partition, coalesce(nullif(m.data_version, ''), '#' || c.dispatch_seq), m.code_version, c.dispatch_seq, a.inputs::text
+_FROM_CURRENT = """
 FROM unnest(%(asset)s::text[], %(partition)s::text[]) AS u(asset, partition)
 CROSS JOIN LATERAL (  -- the pointer first: of one partition there may be many materializations
   SELECT * FROM current_materializations p WHERE p.asset = u.asset AND p.partition = u.partition OFFSET 0
@@ -21,6 +21,17 @@ CROSS JOIN LATERAL (  -- the pointer first: of one partition there may be many m
 JOIN materializations m
   ON m.asset = c.asset AND m.partition = c.partition AND m.dispatch_seq = c.dispatch_seq AND m.attempt_id = c.attempt_id
 LEFT JOIN attempts a ON a.id = c.attempt_id
+"""
+
+_MADE = f"""
+SELECT c.asset, c.partition, coalesce(nullif(m.data_version, ''), '#' || c.dispatch_seq), m.code_version, c.dispatch_seq, a.inputs::text
+{_FROM_CURRENT}
+"""
+
+_EARLIER = f"""
+SELECT c.asset, c.partition, m.code_version, a.inputs::text, (r.request->'config')::text, m.created_at
+{_FROM_CURRENT}
+LEFT JOIN runs r ON r.id = m.run_id
 """
 
 _NEWEST = """
@@ -52,3 +63,14 @@ def read_statuses(
     nodes = closure(catalog, pairs, now, limit)
     made = read_made(connection, [node.pair for node in nodes])
     return judge(nodes, made, read_newest(connection, whole_upstreams(nodes)))
+
+
+def read_earlier(connection: Connection, pairs: Sequence[Pair]) -> dict[Pair, Earlier]:
+    """The current materializations of (asset, partition) pairs, with the config of the runs that made them."""
+    columns = {"asset": [asset for asset, _ in pairs], "partition": [partition for _, partition in pairs]}
+    return {
+        (asset, partition): Earlier(
+            code_version, _inputs.decode(inputs) if inputs else None, msgspec.json.decode(config) if config else {}, at
+        )
+        for asset, partition, code_version, inputs, config, at in connection.exec_driver_sql(_EARLIER, columns)
+    }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
+
+import msgspec
 
 from hedgerow.errors import Problem, RequestError
 from hedgerow.protocol.orders import StepOrder
@@ -15,29 +17,59 @@ from hedgerow_scheduler.lifecycle.waits import Cause
 from hedgerow_scheduler.metadata.inputs import Stored
 from hedgerow_scheduler.planning.inputs import Wanted, choose_inputs, missing_input, wanted_inputs
 from hedgerow_scheduler.planning.snapshot import Snapshot
-from hedgerow_scheduler.planning.versions import edges, loaded_versions
+from hedgerow_scheduler.planning.staleness import Pair
+from hedgerow_scheduler.planning.unchanged import Earlier, is_unchanged, unchanged_since
+from hedgerow_scheduler.planning.versions import Edge, Versions, edges, kept, loaded_versions
 
 _NOTHING = Stored({}, frozenset())
 
 
+class _Bound(msgspec.Struct, frozen=True):
+    """A granted step with what it is to be given, and the edges to what it only comes after."""
+
+    grant: Grant
+    wanted: tuple[Wanted, ...]
+    after: tuple[Edge, ...]
+
+    def pairs(self) -> Iterator[Pair]:
+        """The (asset, partition) pairs of which it must be known what is stored."""
+        yield from ((want.asset, key) for want in self.wanted for key in want.partitions)
+        if self.grant.computation.skip_unchanged:
+            yield from self.grant.step.locks()
+            yield from ((edge.asset, key) for edge in self.after for key in edge.partitions or ())
+
+
 class Dispatcher:
-    """Binds granted steps to their inputs. `new_id` draws the ids of attempts."""
+    """Binds granted steps to their inputs. `new_id` draws the ids of attempts. `spared` counts the steps that need not run, as what they
+    make is unchanged: others may be ready because of them.
+    """
 
     def __init__(self, deployment: str, storage: str, start_timeout: timedelta, new_id: Callable[[], str]) -> None:
         self._deployment, self._storage, self._start_timeout, self._new_id = deployment, storage, start_timeout, new_id
+        self.spared = 0
 
     def dispatch(
-        self, snapshot: Snapshot, grants: list[Grant], now: datetime, read: Callable[[list[tuple[str, str]]], Stored]
+        self,
+        snapshot: Snapshot,
+        grants: list[Grant],
+        now: datetime,
+        read: Callable[[list[Pair]], Stored],
+        remember: Callable[[list[Pair]], Mapping[Pair, Earlier]] | None = None,
     ) -> list[Publication]:
         """Notes an attempt for every granted step whose inputs are there, and returns the messages to publish once that is
-        recorded. The others fail, or wait for what a check holds back. `read` tells what is stored, and is asked at most once.
+        recorded. The others fail, wait for what a check holds back, or have succeeded already, as what they would make is unchanged.
+        `read` tells what is stored, and is asked at most once; so is, afterwards, `remember`: what that was made from.
         """
-        bound = [(grant, wanted) for grant in grants if (wanted := self._wanted(snapshot, grant, now)) is not None]
-        pairs = list({(want.asset, key) for _, wanted in bound for want in wanted for key in want.partitions})
+        bound = [found for grant in grants if (found := self._bind(snapshot, grant, now)) is not None]
+        pairs = list(dict.fromkeys(pair for each in bound for pair in each.pairs()))
         stored = read(pairs) if pairs else _NOTHING
+        sparing = [pair for each in bound if each.grant.computation.skip_unchanged for pair in each.grant.step.locks()]
+        earlier = remember(sparing) if sparing and remember is not None else {}
         messages: dict[int, list[StepOrder]] = {}
-        for grant, wanted in bound:
-            choice = choose_inputs(wanted, stored.current, stored.held_back)
+        for each in bound:
+            grant = each.grant
+            choice = choose_inputs(each.wanted, stored.current, stored.held_back)
+            inputs, after = _made_from(each, stored)
             if choice.held_back:
                 snapshot.backlog.park_on_asset(grant.step, choice.held_back[0], Cause.BLOCKED_BY_CHECK)
                 _come_to_nothing(snapshot, grant)
@@ -45,21 +77,31 @@ class Dispatcher:
                 asset = snapshot.catalog.assets[choice.lacking[0]]
                 external = asset.computation is None
                 missing = next(each.missing for each in choice.inputs if each.asset == asset.key)
-                _give_up(snapshot, grant, missing_input(asset.key, missing, external), now)
+                _end(snapshot, grant, StepState.FAILED, missing_input(asset.key, missing, external), now)
+            elif (why := _spared(each, inputs, stored, earlier)) is not None:
+                self.spared += 1
+                if grant.step.attempt_id is not None:
+                    snapshot.forget_attempt(grant.step.attempt_id)  # a lost one: its outcome no longer counts
+                _end(snapshot, grant, StepState.SUCCEEDED, why, now)
             else:
                 attempt = self._attempt(snapshot, grant, now)
-                _made_from(attempt, snapshot, grant, wanted, stored, now)
+                attempt.inputs, attempt.after = inputs, after
                 order = order_of(attempt, grant, choice.inputs, self._deployment, self._storage)
                 messages.setdefault(attempt.batch, []).append(order)
         return [publication(orders, self._storage) for orders in messages.values()]
 
     @staticmethod
-    def _wanted(snapshot: Snapshot, grant: Grant, now: datetime) -> tuple[Wanted, ...] | None:
+    def _bind(snapshot: Snapshot, grant: Grant, now: datetime) -> _Bound | None:
+        computation, partition = grant.computation, grant.step.partition
+        if not computation.deps:
+            return _Bound(grant, (), ())
         try:
-            return wanted_inputs(snapshot.catalog, grant.computation, grant.step.partition, now)
+            wanted = wanted_inputs(snapshot.catalog, computation, partition, now)
         except RequestError as error:
-            _give_up(snapshot, grant, error.problems[0], now)
+            _end(snapshot, grant, StepState.FAILED, error.problems[0], now)
             return None
+        given = {want.asset for want in wanted}
+        return _Bound(grant, wanted, edges(snapshot.catalog, computation, partition, now, without=given))
 
     def _attempt(self, snapshot: Snapshot, grant: Grant, now: datetime) -> Attempt:
         step, holding = grant.step, grant.holding
@@ -82,22 +124,35 @@ class Dispatcher:
         return attempt
 
 
-def _made_from(
-    attempt: Attempt, snapshot: Snapshot, grant: Grant, wanted: tuple[Wanted, ...], stored: Stored, now: datetime
-) -> None:
-    """Notes what the attempt is made from: versions where they were read, else the partitions whose versions the store looks up."""
-    if not grant.computation.deps:
-        return
-    attempt.inputs = loaded_versions(wanted, stored.versions)
-    for edge in edges(snapshot.catalog, grant.computation, grant.step.partition, now, without=attempt.inputs):
-        if edge.partitions:
-            attempt.after[edge.asset] = edge.partitions
+def _made_from(bound: _Bound, stored: Stored) -> tuple[dict[str, Versions], dict[str, tuple[str, ...]]]:
+    """The versions of what a step is made from, where they were read, and the partitions whose versions the store looks up."""
+    inputs: dict[str, Versions] = loaded_versions(bound.wanted, stored.versions)
+    after: dict[str, tuple[str, ...]] = {}
+    for edge in bound.after:
+        if not edge.partitions:
+            inputs[edge.asset] = None if edge.partitions is None else {}
+        elif bound.grant.computation.skip_unchanged:
+            found = ((key, stored.versions.get((edge.asset, key))) for key in edge.partitions)
+            inputs[edge.asset] = kept({key: version for key, version in found if version is not None})
         else:
-            attempt.inputs[edge.asset] = None if edge.partitions is None else {}
+            after[edge.asset] = edge.partitions
+    return inputs, after
 
 
-def _give_up(snapshot: Snapshot, grant: Grant, problem: Problem, now: datetime) -> None:
-    snapshot.move(grant.step, StepState.FAILED, now, problem)
+def _spared(
+    bound: _Bound, inputs: dict[str, Versions], stored: Stored, earlier: Mapping[Pair, Earlier]
+) -> Problem | None:
+    """Why a step need not run; None when it must. What a check holds back is never taken for unchanged."""
+    step, computation = bound.grant.step, bound.grant.computation
+    made = [earlier[pair] for pair in step.locks() if pair in earlier and pair not in stored.held_back]
+    if not computation.skip_unchanged or len(made) < len(step.locks()):
+        return None
+    return unchanged_since(made) if is_unchanged(computation, step.run.config, inputs, bound.after, made) else None
+
+
+def _end(snapshot: Snapshot, grant: Grant, state: StepState, why: Problem, now: datetime) -> None:
+    """The step ends without another attempt."""
+    snapshot.move(grant.step, state, now, why)
     _come_to_nothing(snapshot, grant)
 
 

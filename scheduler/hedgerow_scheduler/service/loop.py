@@ -146,7 +146,9 @@ class Loop:
                 transaction.write(self._swap_changes(), self.now)
                 return transaction.stored(pairs)
 
-            publications = self._dispatcher.dispatch(self.snapshot, grants, self.now, current)
+            publications = self._dispatcher.dispatch(self.snapshot, grants, self.now, current, transaction.earlier)
+            if self._dispatcher.spared:  # what comes after the steps that need not run is ready now
+                self._more, self._dispatcher.spared = True, 0
             self.snapshot.changes.buckets.extend(self.snapshot.limits.levels())
             transaction.write(self._swap_changes(), self.now)
         self._due.renewed = self.now
