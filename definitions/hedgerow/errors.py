@@ -156,7 +156,7 @@ CODES: dict[str, str] = {
     "HR-Q103": "A range of partitions runs backwards.",
     "HR-Q104": "A step's partition mapping does not fit the partitions of its upstream.",
     "HR-Q105": "A request chooses partitions in more than one way.",
-    "HR-Q106": "Partitions can not be numbered: there are too many of them, or two dimensions of time.",
+    "HR-Q106": "An asset may come to have more partitions than can be numbered.",
     "HR-Q301": "The body of a request is not as it must be.",
     "HR-Q302": "The body of a request is too large.",
     "HR-Q303": "The API has no such path.",

@@ -1,124 +1,199 @@
-"""Crossings: a dependency's mapping applied to sets of partitions, in both directions."""
+"""Crossings: a dependency's mapping applied to sets of partitions, in both directions.
+
+What a mapping means is laid down in `hedgerow.partitions.resolution.upstream_keys`.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from pyroaring import BitMap
 
 from hedgerow.errors import Problem, RequestError
-from hedgerow.partitions.model import (
-    All,
-    ByDim,
-    Last,
-    Mapping,
-    Partitions,
-    Same,
-    TimePartitions,
-    Window,
-    dimensions,
-)
-from hedgerow.partitions.resolution import default_mapping, upstream_keys, validate_mapping
-from hedgerow_scheduler.partitions.spaces import ONLY, space_of
+from hedgerow.partitions.model import All, ByDim, Dimension, Keys, Last, Mapping, Partitions, Same, Window
+from hedgerow.partitions.resolution import ANY_OTHER, default_mapping, validate_mapping
+from hedgerow_scheduler.partitions.axes import StaticAxis, TimeAxis
+from hedgerow_scheduler.partitions.projection import Link, Projection
+from hedgerow_scheduler.partitions.relations import Identity, Listed, ListedBackwards, Relation, Stretch
+from hedgerow_scheduler.partitions.spaces import Scale, Space, space_of
 
 EMPTY = BitMap()
-LONGEST = {
-    "hour": timedelta(hours=1),
-    "day": timedelta(hours=26),
-    "week": timedelta(days=8),
-    "month": timedelta(days=32),
-}
+DimMapping = Same | All | Last | Window | Keys
 
 
 class Crossing:
     """The way from a downstream definition to an upstream one by a mapping (None: the default one); RequestError HR-Q104 when it does not fit.
 
-    The meaning of mappings is that of `hedgerow.partitions.resolution.upstream_keys`.
+    What is returned may be shared: it is not to be altered.
     """
 
     def __init__(self, mapping: Mapping | None, downstream: Partitions | None, upstream: Partitions | None) -> None:
         if problem := validate_mapping(mapping, downstream, upstream):
             raise RequestError(Problem("HR-Q104", problem.message, problem.remedy))
-        self._mapping = default_mapping(downstream, upstream) if mapping is None else mapping
-        self._downstream, self._upstream = downstream, upstream
+        mapping = default_mapping(downstream, upstream) if mapping is None else mapping
         self._below, self._above = space_of(downstream), space_of(upstream)
-        self._is_same = upstream is not None and downstream == upstream and isinstance(self._mapping, Same)
-        self._is_whole = upstream is None
-        self._is_fixed = not _looks_at_now(self._mapping) and upstream is not None
-        self._known: dict[int, BitMap] = {}
+        self._fixed: dict[int, All | Last | BitMap] = {}
+        """By index of an upstream axis: what is read of it by every downstream partition alike."""
+        self._listed: tuple[Listed, ListedBackwards] | None = None
+        forwards: dict[int, Link] = {}
+        backwards: dict[int, Link] = {}
+        if isinstance(mapping, Keys) and len(self._above.scales) > 1:
+            self._listed = _both_ways(mapping, self._below, self._above)
+        else:
+            for index, scale in enumerate(self._above.scales):
+                chosen = _for_dim(mapping, downstream, upstream, scale.axis.dim)
+                other = _counterpart(self._below, self._above, scale.axis.dim)
+                if isinstance(chosen, All | Last):
+                    self._fixed[index] = chosen
+                elif other is None:
+                    self._fixed[index] = _any_other(chosen, scale)
+                else:
+                    there, back = _relations(chosen, self._below.scales[other], scale)
+                    forwards[other], backwards[index] = Link(there, index), Link(back, other)
+        self._is_whole = not forwards and self._listed is None
+        self._is_same = len(forwards) == len(self._below.scales) == len(self._above.scales) > 0 and all(
+            isinstance(link.relation, Identity)
+            and self._below.scales[index].step == self._above.scales[link.target].step
+            for index, link in forwards.items()
+        )
+        self._unbound = [index for index in range(len(self._below.scales)) if index not in forwards]
+        self._forwards = Projection(self._below, self._above, forwards)
+        self._backwards = Projection(self._above, self._below, backwards)
 
     def upstream(self, of: BitMap, now: datetime) -> BitMap:
-        """Every upstream partition that any of these reads."""
-        if self._is_same:
-            return of
-        if self._is_whole:
-            return ONLY if of else EMPTY
-        if isinstance(self._mapping, All):
-            return self._above.existing(now) if of else EMPTY
-        found = BitMap()
-        for ordinal in of:
-            found |= self._reads(ordinal, now)
-        return found
-
-    def downstream(self, of: BitMap, now: datetime) -> BitMap:
-        """The downstream partitions that may read any of these, whether they exist yet or not; some may be among them that do not."""
+        """Every upstream partition that any of these downstream partitions reads."""
         if self._is_same:
             return of
         if not of:
             return EMPTY
-        if self._downstream is None:
-            return ONLY
-        candidates = self._candidates(of, now)
-        return self.any(candidates, of, now)
+        if self._is_whole:
+            return self._reads(now)
+        if self._listed is not None:
+            return self._listed[0].image(of, 0)
+        extents = tuple(scale.size for scale in self._above.scales)
+        return self._forwards.image(of, fixed=self._read(now), only={}, extents=extents)
+
+    def downstream(self, of: BitMap, now: datetime) -> BitMap:
+        """The downstream partitions that read any of these: those that exist, those of the window that is not complete yet, and of later ones those that the mapping leads to by their time."""
+        if self._is_same:
+            return of
+        return self._reading(of, tuple(self._extent(scale, now) for scale in self._below.scales), now)
 
     def any(self, scope: BitMap, holds: BitMap, now: datetime) -> BitMap:
         """Those of `scope` that read at least one of `holds`."""
         if self._is_same:
             return scope & holds
-        if self._is_whole or isinstance(self._mapping, All):
-            return scope if self.upstream(scope, now) & holds else EMPTY
-        return BitMap(ordinal for ordinal in scope if self._reads(ordinal, now).intersect(holds))
+        if not scope or not holds:
+            return EMPTY
+        if self._is_whole:
+            return scope if self._reads(now).intersect(holds) else EMPTY
+        if len(scope) < len(holds):
+            holds = self.upstream(scope, now) & holds
+        slowest = scope.max()
+        extents = tuple(
+            slowest // scale.step + 1 if index == 0 else scale.size for index, scale in enumerate(self._below.scales)
+        )
+        return self._reading(holds, extents, now) & scope
 
     def all(self, scope: BitMap, holds: BitMap, now: datetime) -> BitMap:
         """Those of `scope` of which everything that they read is in `holds`; those that read nothing are among them."""
         if self._is_same:
             return scope & holds
-        if self._is_whole or isinstance(self._mapping, All):
-            return scope if self.upstream(scope, now) <= holds else EMPTY
-        return BitMap(ordinal for ordinal in scope if self._reads(ordinal, now) <= holds)
+        if not scope:
+            return EMPTY
+        lacking = self.upstream(scope, now) - holds
+        return scope - self.any(scope, lacking, now) if lacking else scope
 
-    def _reads(self, ordinal: int, now: datetime) -> BitMap:
-        """What one downstream partition reads."""
-        known = self._known.get(ordinal)
-        if known is None:
-            keys = upstream_keys(self._mapping, self._downstream, self._upstream, self._below.key(ordinal), now)
-            ordinals = (self._above.ordinal(key) for key in keys)
-            known = BitMap(found for found in ordinals if found is not None)
-            if self._is_fixed:
-                self._known[ordinal] = known
-        return known
+    def _reading(self, of: BitMap, extents: tuple[int, ...], now: datetime) -> BitMap:
+        """The downstream partitions, within these numbers of keys on each axis, that read any of these."""
+        if not of:
+            return EMPTY
+        if self._listed is not None:
+            slowest = self._below.scales[0] if self._below.scales else None
+            return self._listed[1].image(of, extents[0] * slowest.step if slowest else 1)
+        fixed = {index: BitMap(range(extents[index])) for index in self._unbound}
+        return self._backwards.image(of, fixed=fixed, only=self._read(now), extents=extents)
 
-    def _candidates(self, of: BitMap, now: datetime) -> BitMap:
-        """The downstream partitions among which those that read any of `of` are: a stretch of time around them, else all that exist."""
-        below, above = self._time(self._downstream), self._time(self._upstream)
-        mapping = self._mapping
-        if isinstance(mapping, ByDim):
-            mapping = dict(mapping.pairs).get(above.dim, Same()) if above else mapping
-        following = self._below.next_change(now)
-        everything = self._below.existing(following) if following else self._below.existing(now)
-        if below is None or above is None or not isinstance(mapping, Same | Window):
-            return everything
-        reach = max(-mapping.start, mapping.end, 0) + 1 if isinstance(mapping, Window) else 1
-        margin = LONGEST[above.cadence] * reach + LONGEST[below.cadence]
-        first, last = self._above.ends(of.min())[0], self._above.ends(of.max())[1]
-        return self._below.between(first - margin, last + margin)
+    def _read(self, now: datetime) -> dict[int, BitMap]:
+        """By index of an upstream axis, the numbers on it that every downstream partition alike reads."""
+        read: dict[int, BitMap] = {}
+        for index, chosen in self._fixed.items():
+            scale = self._above.scales[index]
+            if isinstance(chosen, BitMap):
+                read[index] = chosen
+            elif isinstance(chosen, Last):
+                read[index] = scale.axis.last(chosen.count, now)
+            else:
+                read[index] = BitMap(range(min(scale.axis.existing(now), scale.size)))
+        return read
 
-    def _time(self, partitions: Partitions | None) -> TimePartitions | None:
-        dims = dimensions(partitions) if partitions is not None else ()
-        return next((dim for dim in dims if isinstance(dim, TimePartitions)), None)
+    def _reads(self, now: datetime) -> BitMap:
+        """What every downstream partition reads, where all read the same."""
+        if all(isinstance(chosen, All) for chosen in self._fixed.values()):
+            return self._above.existing(now)
+        read = self._read(now)
+        return self._above.grid([read[index] for index in range(len(self._above.scales))])
+
+    def _extent(self, scale: Scale, now: datetime) -> int:
+        is_time = isinstance(scale.axis, TimeAxis)
+        return min(scale.axis.existing(now) + 1, scale.size) if is_time else scale.size
 
 
-def _looks_at_now(mapping: Mapping) -> bool:
-    if isinstance(mapping, ByDim):
-        return True  # dimensions left out may be read whole
-    return isinstance(mapping, All | Last)
+def _for_dim(
+    mapping: Mapping, downstream: Partitions | None, upstream: Partitions | None, dim: Dimension
+) -> DimMapping:
+    """What `mapping` means for one dimension of the upstream."""
+    if not isinstance(mapping, ByDim):
+        return mapping
+    is_matched = _counterpart(space_of(downstream), space_of(upstream), dim) is not None
+    return dict(mapping.pairs).get(dim.dim, Same() if is_matched else All())
+
+
+def _counterpart(below: Space, above: Space, dim: Dimension) -> int | None:
+    """The index of the downstream axis by way of which `dim` is read."""
+    if len(below.scales) == 1 == len(above.scales):
+        return 0
+    return next((index for index, scale in enumerate(below.scales) if scale.axis.dim.dim == dim.dim), None)
+
+
+def _any_other(mapping: DimMapping, scale: Scale) -> BitMap:
+    """What is read of an axis that has no counterpart: what stands for any other key."""
+    pairs = dict(mapping.pairs) if isinstance(mapping, Keys) else {}
+    return _numbers(pairs.get(ANY_OTHER, ()), scale)
+
+
+def _relations(mapping: DimMapping, below: Scale, above: Scale) -> tuple[Relation, Relation]:
+    """What belongs together on a downstream axis and an upstream one, there and back."""
+    if isinstance(below.axis, TimeAxis) and isinstance(above.axis, TimeAxis) and isinstance(mapping, Same | Window):
+        start, end = (mapping.start, mapping.end) if isinstance(mapping, Window) else (0, 0)
+        there = Stretch(below.axis, above.axis, above.size, low=start, high=end)
+        back = Stretch(above.axis, below.axis, below.size, early=-end, late=-start)
+        if there.shifts == (0, 0) and below.size == above.size:
+            return Identity(), Identity()
+        return there, back
+    if isinstance(mapping, Keys):
+        pairs = dict(mapping.pairs)
+        other = _numbers(pairs.pop(ANY_OTHER, ()), above)
+        listed = Listed(
+            {n: _numbers(to, above) for key, to in pairs.items() if (n := below.axis.number(key)) is not None}, other
+        )
+        return listed, ListedBackwards(listed)
+    assert isinstance(below.axis, StaticAxis)
+    assert isinstance(above.axis, StaticAxis)
+    if below.axis.dim.keys == above.axis.dim.keys:
+        return Identity(), Identity()
+    listed = Listed({number: _numbers((key,), above) for number, key in enumerate(below.axis.dim.keys)})
+    return listed, ListedBackwards(listed)
+
+
+def _both_ways(mapping: Keys, below: Space, above: Space) -> tuple[Listed, ListedBackwards]:
+    """Whole keys that lead to whole keys."""
+    pairs = {key: BitMap(n for each in to if (n := above.ordinal(each)) is not None) for key, to in mapping.pairs}
+    other = pairs.pop(ANY_OTHER, None)
+    listed = Listed({number: to for key, to in pairs.items() if (number := below.ordinal(key)) is not None}, other)
+    return listed, ListedBackwards(listed)
+
+
+def _numbers(keys: tuple[str, ...], scale: Scale) -> BitMap:
+    numbers = (scale.axis.number(key) for key in keys)
+    return BitMap(number for number in numbers if number is not None and number < scale.size)

@@ -1,0 +1,107 @@
+"""Axes: one dimension of partitions, its keys numbered from 0."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import NamedTuple, TypeAlias
+
+from pyroaring import BitMap
+
+from hedgerow.partitions.algebra import bounds, last_complete
+from hedgerow.partitions.calendar import YEARS, day_of
+from hedgerow.partitions.model import StaticPartitions, TimePartitions
+from hedgerow_scheduler.partitions.windows import windows_of
+
+HORIZON = 2070
+LEAST_YEARS = 50
+
+
+class StaticAxis:
+    """A dimension of static keys, numbered as they were declared."""
+
+    def __init__(self, dim: StaticPartitions) -> None:
+        self.dim = dim
+        self.size = len(dim.keys)
+        self._numbers = {key: number for number, key in enumerate(dim.keys)}
+
+    def number(self, key: str) -> int | None:
+        """The number of a key; None for what is no key."""
+        return self._numbers.get(key)
+
+    def key(self, number: int) -> str | None:
+        """The key of a number; None for what is no number."""
+        return self.dim.keys[number] if 0 <= number < self.size else None
+
+    def existing(self, now: datetime) -> int:  # noqa: ARG002  # one signature for both kinds
+        """How many keys exist: all of them."""
+        return self.size
+
+    def last(self, count: int, now: datetime) -> BitMap:  # noqa: ARG002  # one signature for both kinds
+        """The numbers of the last keys."""
+        return BitMap(range(max(0, self.size - count), self.size))
+
+
+class _Complete(NamedTuple):
+    since: datetime
+    until: datetime | None
+    windows: int
+
+
+class TimeAxis:
+    """A dimension of time: its windows are counted from the start on, complete or not."""
+
+    def __init__(self, dim: TimePartitions) -> None:
+        self.dim = dim
+        self.windows = windows_of(dim.cadence, dim.tz)
+        bounds(dim)  # refuses what is no start or end
+        self.first = self.windows.number(dim.start) or 0
+        end = self.windows.number(dim.end) if dim.end is not None else None
+        self.size = end - self.first if end is not None else self._up_to(YEARS.stop)
+        """One more than the largest number; without an end, it is a little more than there can be."""
+        self.wanted = self.size if end is not None else self._up_to(max(HORIZON, day_of(dim.start).year + LEAST_YEARS))
+        """How many windows the numbering must have room for."""
+        self._complete: _Complete | None = None
+
+    def number(self, key: str) -> int | None:
+        """The number of a window, complete or not; None for what is no key between start and end."""
+        found = self.windows.number(key)
+        return found - self.first if found is not None and 0 <= found - self.first < self.size else None
+
+    def key(self, number: int) -> str | None:
+        """The key of a number; None for what is no number."""
+        return self.windows.key(self.first + number) if 0 <= number < self.size else None
+
+    def existing(self, now: datetime) -> int:
+        """How many windows are complete; they have the numbers below."""
+        return self._at(now).windows
+
+    def next_change(self, now: datetime) -> datetime | None:
+        """When the next window is complete; None when that is never."""
+        return self._at(now).until
+
+    def last(self, count: int, now: datetime) -> BitMap:
+        """The numbers of the last complete windows."""
+        end = self.existing(now)
+        return BitMap(range(max(0, end - count), end))
+
+    def since(self, instant: datetime, now: datetime) -> BitMap:
+        """The numbers of the last complete window, and of all that ended after `instant`."""
+        end = self.existing(now)
+        begin = self.windows.holding(instant) - self.first
+        return BitMap(range(max(0, min(begin, end - 1)), end))
+
+    def _at(self, now: datetime) -> _Complete:
+        known = self._complete
+        if known is None or now < known.since or (known.until is not None and now >= known.until):
+            last = last_complete(self.dim, now)
+            count = (self.number(last.key) or 0) + 1 if last is not None else 0
+            until = self.windows.span(self.first + count).end if count < self.size else None
+            self._complete = known = _Complete(now, until, count)
+        return known
+
+    def _up_to(self, year: int) -> int:
+        margin = timedelta(days=2)  # for days that clocks lengthen
+        return self.windows.until(date(year, 1, 1) + margin) + 1 - self.first
+
+
+Axis: TypeAlias = StaticAxis | TimeAxis

@@ -1,0 +1,114 @@
+"""Relations between two axes: which numbers of the one belong to which of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from pyroaring import BitMap
+
+from hedgerow_scheduler.partitions.axes import TimeAxis
+from hedgerow_scheduler.partitions.sets import runs
+
+
+class Relation(Protocol):
+    """What belongs to numbers of one axis on another one, of which only numbers below `extent` are asked for where there is no end to them."""
+
+    def image(self, of: BitMap, extent: int) -> BitMap:
+        """The numbers that belong to any of these."""
+
+
+class Identity:
+    """Each number belongs to itself."""
+
+    def image(self, of: BitMap, extent: int) -> BitMap:  # noqa: ARG002
+        """The same numbers."""
+        return of
+
+
+class Stretch:
+    """Windows of time, and those that overlap them in another calendar (or the same one), counted on or back by some.
+
+    A window numbered n leads to those from `low` after the first that overlaps the one `early` after n, to `high` after the last
+    that overlaps the one `late` after n; of those, the ones numbered below `size`. Both calendars are without gaps, so that a run
+    of windows leads to a run.
+    """
+
+    def __init__(
+        self,
+        source: TimeAxis,
+        target: TimeAxis,
+        size: int,
+        *,
+        low: int = 0,
+        high: int = 0,
+        early: int = 0,
+        late: int = 0,
+    ) -> None:
+        self._source, self._target, self._size = source, target, size
+        self._low, self._high, self._early, self._late = low, high, early, late
+        self._is_one_calendar = source.windows is target.windows
+
+    @property
+    def shifts(self) -> tuple[int, int] | None:
+        """The least and the most that is added to a number, where that is all there is to it; None between two calendars."""
+        if not self._is_one_calendar:
+            return None
+        between = self._source.first - self._target.first
+        return between + self._early + self._low, between + self._late + self._high
+
+    def image(self, of: BitMap, extent: int) -> BitMap:  # noqa: ARG002
+        """The windows between start and end that belong to any of these."""
+        found = BitMap()
+        for first, last in runs(of):
+            begin = self._first(self._source.first + first + self._early) + self._low - self._target.first
+            end = self._last(self._source.first + last + self._late) + self._high - self._target.first
+            begin, end = max(begin, 0), min(end, self._size - 1)
+            if begin <= end:
+                found.add_range(begin, end + 1)
+        return found
+
+    def _first(self, number: int) -> int:
+        if self._is_one_calendar:
+            return number
+        return self._target.windows.first_within(self._source.windows, number)
+
+    def _last(self, number: int) -> int:
+        if self._is_one_calendar:
+            return number
+        return self._target.windows.last_within(self._source.windows, number)
+
+
+class Listed:
+    """Numbers listed one by one with those that belong to them; any other leads to `other`."""
+
+    def __init__(self, listed: Mapping[int, BitMap], other: BitMap | None = None) -> None:
+        self.listed = dict(listed)
+        self.other = other or BitMap()
+        self.numbers = BitMap(self.listed)
+
+    def image(self, of: BitMap, extent: int) -> BitMap:  # noqa: ARG002
+        """The union of what is listed, and of `other` where one of these is not listed."""
+        named = of & self.numbers
+        found = BitMap.union(BitMap(), *(self.listed[number] for number in named)) if named else BitMap()
+        return found | self.other if self.other and len(named) < len(of) else found
+
+
+class ListedBackwards:
+    """The reverse of `Listed`: which numbers lead to any of these."""
+
+    def __init__(self, forwards: Listed) -> None:
+        self._forwards = forwards
+        self._back: dict[int, BitMap] = {}
+        for number, leads_to in forwards.listed.items():
+            for each in leads_to:
+                self._back.setdefault(each, BitMap()).add(number)
+        self._numbers = BitMap(self._back)
+
+    def image(self, of: BitMap, extent: int) -> BitMap:
+        """The numbers that are listed with any of these, and all that are not listed below `extent` if those lead to any."""
+        named = of & self._numbers
+        found = BitMap.union(BitMap(), *(self._back[number] for number in named)) if named else BitMap()
+        if self._forwards.other.intersect(of):
+            found |= BitMap(range(extent)) - self._forwards.numbers
+        return found

@@ -1,0 +1,157 @@
+"""The windows of a calendar by number: of a cadence in a zone, found by arithmetic instead of by walking."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from itertools import takewhile
+from zoneinfo import ZoneInfo
+
+from hedgerow.partitions.calendar import DAY, YEARS, Span, day_of, span_at, span_of, spans_from
+from hedgerow.partitions.model import Cadence
+
+EPOCH = date(2001, 1, 1)  # a Monday, and the first of a month
+PER_DAY = {"hour": 24, "day": 1, "week": 1 / 7, "month": 12 / 365.2425}
+FARTHEST_DAYS = 75_000  # from the epoch; the years that partitions may lie in end nearer
+KEPT = 65_536
+SHORTEST = timedelta(microseconds=1)
+
+
+class Windows:
+    """The windows of `cadence` in the zone `tz`, before and after number 0, which is that of 2001-01-01 (by hour its T00).
+
+    Days with another number of windows than usual (clocks change, or the date line moves) are looked for year by year when they
+    are first needed; a number then follows from its date and the few such days between.
+    """
+
+    def __init__(self, cadence: Cadence, tz: str) -> None:
+        self.cadence: Cadence = cadence
+        self.tz = tz
+        self._zone = ZoneInfo(tz)
+        self._odd: dict[int, dict[date, tuple[str, ...]]] = {}
+        self._surplus = {EPOCH.year: 0}
+        self._spans: dict[int, Span] = {}
+        self._firsts: dict[Windows, dict[int, int]] = {}
+        self._lasts: dict[Windows, dict[int, int]] = {}
+        self._farthest = int(FARTHEST_DAYS * PER_DAY[cadence])
+
+    def number(self, key: str) -> int | None:
+        """The number of a window; None when the text is not a key of this calendar."""
+        if span_of(self.cadence, self.tz, key) is None:
+            return None
+        day = day_of(key)
+        if self.cadence == "month":
+            return (day.year - EPOCH.year) * 12 + day.month - 1
+        if self.cadence == "week":
+            return (day - EPOCH).days // 7
+        odd = self._odd_days(day.year).get(day)
+        return self._before(day) + (odd.index(key) if odd is not None else int(key[11:] or 0))
+
+    def key(self, number: int) -> str | None:
+        """The key of a number; None when its year is not one that partitions may lie in."""
+        if abs(number) > self._farthest:
+            return None
+        day, key = self._day_and_key(number)
+        return key if day.year in YEARS else None
+
+    def span(self, number: int) -> Span:
+        """The window of a number; for one that is out of all reason, one that is as far as any can be."""
+        found = self._spans.get(number)
+        if found is None:
+            day, key = self._day_and_key(max(-self._farthest, min(number, self._farthest)))
+            found = next(span for span in spans_from(self.cadence, self.tz, day) if span.key == key)
+            if len(self._spans) >= KEPT:
+                self._spans.clear()
+            self._spans[number] = found
+        return found
+
+    def holding(self, instant: datetime) -> int:
+        """The number of the window that holds `instant`."""
+        key = span_at(self.cadence, self.tz, instant).key
+        number = self.number(key)
+        assert number is not None, f"{key} is no key by {self.cadence} in {self.tz}"
+        return number
+
+    def first_within(self, others: Windows, number: int) -> int:
+        """The number of the first window here that overlaps a window of another calendar."""
+        known = self._firsts.setdefault(others, {})
+        if number not in known:
+            known[number] = self.holding(others.span(number).start)
+        return known[number]
+
+    def last_within(self, others: Windows, number: int) -> int:
+        """The number of the last window here that overlaps a window of another calendar."""
+        known = self._lasts.setdefault(others, {})
+        if number not in known:
+            known[number] = self.holding(others.span(number).end - SHORTEST)
+        return known[number]
+
+    def until(self, day: date) -> int:
+        """About how many windows there are from the epoch up to a day; exact by day, week and month."""
+        return round((day - EPOCH).days * PER_DAY[self.cadence])
+
+    def _day_and_key(self, number: int) -> tuple[date, str]:
+        if self.cadence == "month":
+            day = date(EPOCH.year + number // 12, number % 12 + 1, 1)
+            return day, day.isoformat()[:7]
+        if self.cadence == "week":
+            day = EPOCH + 7 * number * DAY
+            return day, day.isoformat()
+        day = EPOCH + number // int(PER_DAY[self.cadence]) * DAY
+        while number < self._before(day):
+            day -= DAY
+        while number >= self._before(day + DAY):
+            day += DAY
+        place = number - self._before(day)
+        odd = self._odd_days(day.year).get(day)
+        if odd is not None:
+            return day, odd[place]
+        return day, f"{day.isoformat()}T{place:02d}" if self.cadence == "hour" else day.isoformat()
+
+    def _before(self, day: date) -> int:
+        """How many windows start from the epoch up to the beginning of `day`; by hour and by day only."""
+        usual = int(PER_DAY[self.cadence])
+        odd = self._odd_days(day.year)
+        surplus = sum(len(keys) - usual for each, keys in odd.items() if each < day) if odd else 0
+        return (day - EPOCH).days * usual + self._surplus_until(day.year) + surplus
+
+    def _surplus_until(self, year: int) -> int:
+        """How many windows more than usual there are from the epoch up to the beginning of `year`."""
+        for later in range(max(self._surplus) + 1, year + 1):
+            self._surplus[later] = self._surplus[later - 1] + self._surplus_of(later - 1)
+        for earlier in range(min(self._surplus) - 1, year - 1, -1):
+            self._surplus[earlier] = self._surplus[earlier + 1] - self._surplus_of(earlier)
+        return self._surplus[year]
+
+    def _surplus_of(self, year: int) -> int:
+        usual = int(PER_DAY[self.cadence])
+        return sum(len(keys) - usual for keys in self._odd_days(year).values())
+
+    def _odd_days(self, year: int) -> dict[date, tuple[str, ...]]:
+        """The days of a year on which the offset changes, in order, and the keys of the windows that start on each."""
+        found = self._odd.get(year)
+        if found is None:
+            first = date(year, 1, 1)
+            days = [first + number * DAY for number in range((date(year + 1, 1, 1) - first).days + 1)]
+            offsets = [self._offsets(day) for day in days]
+            found = self._odd[year] = {
+                day: self._keys_of(day)
+                for day, here, after in zip(days, offsets, offsets[1:], strict=False)
+                if here != after or here[0] != here[1]
+            }
+        return found
+
+    def _offsets(self, day: date) -> tuple[timedelta | None, timedelta | None]:
+        midnight = datetime(day.year, day.month, day.day, tzinfo=self._zone)
+        return midnight.utcoffset(), midnight.replace(fold=1).utcoffset()
+
+    def _keys_of(self, day: date) -> tuple[str, ...]:
+        text = day.isoformat()
+        spans = takewhile(lambda span: span.key.startswith(text), spans_from(self.cadence, self.tz, day))
+        return tuple(span.key for span in spans)
+
+
+@lru_cache(maxsize=1024)
+def windows_of(cadence: Cadence, tz: str) -> Windows:
+    """The windows of a calendar, one object for the same calendar."""
+    return Windows(cadence, tz)
