@@ -13,7 +13,7 @@ from support.served import served
 
 from hedgerow.manifest.model import Dependency
 from hedgerow_scheduler.api.main import open_services
-from hedgerow_scheduler.cli import assets, materialize
+from hedgerow_scheduler.cli import assets, materialize, runs
 
 pytestmark = pytest.mark.servers
 Command = Callable[..., tuple[int, str]]
@@ -31,7 +31,7 @@ def command(
     platform: Platform, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Command]:
     services = open_services(platform.settings)
-    commands = {"asset": assets.main, "materialize": materialize.main}
+    commands = {"asset": assets.main, "materialize": materialize.main, "run": runs.main}
 
     def run(name: str, *arguments: str) -> tuple[int, str]:
         capsys.readouterr()
@@ -117,3 +117,5 @@ def test_unchanged_steps_end_at_once_and_say_so_while_what_comes_after_them_goes
     spared = f"SELECT count(*), max(attempt) FROM steps WHERE run_id = '{again}' AND error->>'code' = 'HR-Q026'"
     assert platform.rows(spared) == [(10, 0)]
     assert platform.rows(f"SELECT count(*) FROM attempts WHERE run_id = '{again}'") == [(1,)]
+    assert "11 of 11 steps succeeded, 1 materializations, 10 unchanged." in command("run", "show", again)[1]
+    assert "Unchanged since" in command("run", "show", f"{again}/0")[1]

@@ -169,6 +169,8 @@ def show_summary(output: Output, run: dict[str, Any], hints: bool = True) -> Non
     text.append(
         f"{' in' if run['ended_at'] else ', for'} {spent}: {run['counts'].get('succeeded', 0):,} of {run['steps']:,} steps succeeded, {made:,} materializations"
     )
+    if run["unchanged"]:
+        text.append(f", {run['unchanged']:,} unchanged")
     if verdicts["passed"] or verdicts["failed"]:
         text.append(f", {verdicts['passed']:,} checks passed")
         text.append(f", {verdicts['failed']:,} failed", "bold red" if verdicts["failed"] else "")

@@ -13,6 +13,7 @@ from hedgerow.errors import Problem
 from hedgerow_scheduler.lifecycle.states import RunState
 from hedgerow_scheduler.metadata.read_rows import all_rows, id_bounds, one_row
 from hedgerow_scheduler.metadata.tables import attempts, check_results, commands, materializations, runs, steps
+from hedgerow_scheduler.planning.unchanged import UNCHANGED
 
 MAX_MATCHES = 5
 ENDED_RUNS = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
@@ -59,12 +60,14 @@ class Verdicts(msgspec.Struct, frozen=True):
 class RunDetail(Run, frozen=True, kw_only=True):
     """A run with its steps counted: over all of it by state, and for each computation in the order of its first step.
 
-    `materializations` counts what was recorded, whatever became of it; `pending` the commands for it that wait for the scheduler.
+    `materializations` counts what was recorded, whatever became of it; `unchanged` the steps that succeeded without running, as what they
+    would make is unchanged; `pending` the commands for it that wait for the scheduler.
     """
 
     counts: dict[str, int]
     progress: tuple[Progress, ...]
     materializations: int
+    unchanged: int
     checks: Verdicts
     pending: int
 
@@ -212,6 +215,7 @@ def get_run(connection: Connection, run_id: str) -> RunDetail | None:
             func.min(steps.c.assets).label("assets"),
             func.min(steps.c.started_at).label("started_at"),
             func.max(steps.c.ended_at).label("ended_at"),
+            func.count().filter(steps.c.error["code"].astext == UNCHANGED).label("unchanged"),
         )
         .where(steps.c.run_id == run_id)
         .group_by(steps.c.team, steps.c.computation, steps.c.state)
@@ -235,6 +239,7 @@ def get_run(connection: Connection, run_id: str) -> RunDetail | None:
         counts=counts,
         progress=tuple(_progress(*group, rows) for group, rows in groups.items()),
         materializations=connection.execute(outputs).scalar_one(),
+        unchanged=sum(row.unchanged for row in counted),
         checks=Verdicts(*connection.execute(verdicts).one()),
         pending=connection.execute(pending).scalar_one(),
     )

@@ -12,6 +12,8 @@ from hedgerow.errors import Problem
 from hedgerow.manifest.model import Computation
 from hedgerow_scheduler.planning.versions import Edge, Versions
 
+UNCHANGED = "HR-Q026"
+
 
 class Earlier(msgspec.Struct, frozen=True):
     """A current materialization with what it was made from: versions (None when not known), and the config of its whole run."""
@@ -55,7 +57,7 @@ def unchanged_since(earlier: Sequence[Earlier]) -> Problem:
     """What is told of a step that need not run."""
     since = min(one.made_at for one in earlier)
     return Problem(
-        "HR-Q026",
+        UNCHANGED,
         f"Unchanged since {since:%Y-%m-%d %H:%M:%S} UTC: its code, its config and the data that it is made from are the same.",
         "Nothing to do. To make it anew all the same, change its code_version or leave out skip_unchanged.",
     )
