@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from hedgerow.manifest.model import decode
+from hedgerow_scheduler.automation.pauses import Pause
 from hedgerow_scheduler.planning.catalog import PublishedManifest
 from hedgerow_scheduler.planning.request import RunRequest
 from hedgerow_scheduler.planning.rules import Override
@@ -36,6 +37,8 @@ class Database:
         self.pointers, self.sequences, self.cursors, self.buckets = Table(), Table(), Table(), Table()
         self.workers, self.manifests, self.locations, self.owners = Table(), Table(), Table(), Table()
         self.commands, self.quarantine, self.events = Table(), Table(), Table()
+        self.schedules, self.schedule_ticks = Table(), Table()
+        self.pauses: tuple[Pause, ...] = ()
         self._rang = False
         self.overrides: dict[tuple[str, str, str], Override] = {}
         self.on_commit: Callable[[list[tuple[Table, Any, Any]]], None] = lambda _: (
@@ -72,6 +75,11 @@ class Database:
             pair: self.outputs[pointer["attempt_id"], *pair]["data_version"] or f"#{pointer['dispatch_seq']}"
             for pair, pointer in pointers.items()
         }
+
+    def pause(self) -> None:
+        """Nothing is to be launched by itself any more."""
+        self._rang = True
+        self.pauses = (Pause("platform", "", "ann", "the end", self.now(), None),)
 
     # -- the lead ------------------------------------------------------------------------------------------------------
 

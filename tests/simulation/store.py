@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from hedgerow_scheduler.automation.pauses import Pause
+from hedgerow_scheduler.automation.schedules import Standing
 from hedgerow_scheduler.lifecycle.changes import Changes
 from hedgerow_scheduler.lifecycle.model import Attempt, Run, Worker
 from hedgerow_scheduler.metadata import recording, runs
@@ -68,6 +69,7 @@ class SimTransaction:
                 if each.state in _OUT
             },
             cursors={key: (row["position"], row["epoch"]) for key, row in db.cursors.items()},
+            schedules=[Standing(**_standing(row)) for row in db.schedules.values()],
         )
 
     def teams(self) -> list[str]:
@@ -82,7 +84,7 @@ class SimTransaction:
 
     def pauses(self) -> tuple[Pause, ...]:
         """What operators hold back."""
-        return ()
+        return self._db.pauses
 
     def requested_runs(self) -> list[runs.RequestedRun]:
         """Runs to plan."""
@@ -192,6 +194,10 @@ class SimTransaction:
 
 def _step(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "error": msgspec.to_builtins(row["error"]), "waits": row["waits"] and dict(row["waits"])}
+
+
+def _standing(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: row[key] for key in Standing.__struct_fields__}
 
 
 def _worker(row: dict[str, Any]) -> dict[str, Any]:

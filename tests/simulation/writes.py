@@ -73,6 +73,38 @@ class SimWrites(Writes):
         self._log.put(self._db.locations, key, {**known, "problems": row["problems"]})
         return 1
 
+    def _insert_run(self, row: dict[str, Any]) -> int:
+        assert row["id"] not in self._db.runs, f"run {row['id']} exists"
+        fresh = {
+            "cancel_requested": False,
+            "started_at": None,
+            "ended_at": None,
+            "error": None,
+            "priority": 0,
+            "cap": None,
+        }
+        told = {name: msgspec.json.decode(row[name]) for name in ("request", "tags")}
+        self._log.put(self._db.runs, row["id"], {**fresh, **row, **told, "state": "requested"})
+        return 1
+
+    def _upsert_schedule(self, row: dict[str, Any]) -> int:
+        key = (row["team"], row["location"], row["name"])
+        begun = self._db.schedules.get(key, {}).get("begun", row["last_tick"])
+        self._log.put(self._db.schedules, key, {**row, "begun": begun})
+        return 1
+
+    def _move_schedule(self, row: dict[str, Any]) -> int:
+        key = (row["team"], row["location"], row["name"])
+        known = self._db.schedules.get(key)
+        if known is None or known["last_tick"] != row["before"]:
+            return 0
+        self._log.put(self._db.schedules, key, {**known, "last_tick": row["last_tick"]})
+        return 1
+
+    def _insert_tick(self, row: dict[str, Any], now: datetime) -> int:
+        self._log.put(self._db.schedule_ticks, len(self._db.schedule_ticks), row)
+        return 1
+
     def _start_run(self, row: dict[str, Any]) -> int:
         return self._update(self._db.runs, row["id"], "requested", row)
 
@@ -184,6 +216,11 @@ _APPLY: dict[str, Callable[..., int]] = {
     sql.UPSERT_OWNERS: SimWrites._upsert_owner,
     sql.PUT_IN_FORCE: SimWrites._put_in_force,
     sql.LOCATION_FAILED: SimWrites._location_failed,
+    sql.INSERT_RUN: SimWrites._insert_run,
+    sql.UPSERT_SCHEDULES: SimWrites._upsert_schedule,
+    sql.MOVE_SCHEDULES: SimWrites._move_schedule,
+    sql.INSERT_TICKS: SimWrites._insert_tick,
+    sql.TRIM_TICKS: SimWrites._nothing,
     sql.START_RUN: SimWrites._start_run,
     sql.FAIL_REQUEST: SimWrites._fail_request,
     sql.INSERT_STEPS: SimWrites._insert_step,
