@@ -16,6 +16,8 @@ from hedgerow_scheduler.partitions.relations import Identity, Relation, Stretch
 from hedgerow_scheduler.partitions.sets import place, repeated, slices
 from hedgerow_scheduler.partitions.spaces import ONLY, Space
 
+BEYOND = 2**32
+
 
 class Link(NamedTuple):
     """Where an axis of the source leads: by `relation` to the axis of the target at the index `target`."""
@@ -77,7 +79,8 @@ class Projection:
             if shifts is not None:
                 low, high = shifts
                 moved = repeated(of, high - low + 1, scale.step).shift(low * scale.step)
-                return moved & BitMap(range(target.size * target.step))
+                moved.remove_range(target.size * target.step, BEYOND)
+                return moved
         if level + 1 == len(self._source):
             return place(limits.base, link.relation.image(of, limits.extents[link.target]), target.step)
         found = BitMap()

@@ -1,0 +1,58 @@
+"""Ranges: a set of partitions as people read it, and how many partitions there are in each of several sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from itertools import islice
+from typing import NamedTuple
+
+from pyroaring import BitMap
+
+from hedgerow_scheduler.partitions.spaces import Space
+
+MOST_LISTED = 100
+
+
+class Range(NamedTuple):
+    """The partitions from `first` to `last`, both included; they differ in one dimension only, the slowest. None without partitions."""
+
+    first: str | None
+    last: str | None
+    count: int
+
+
+class Ranges(NamedTuple):
+    """Ranges in the order in which they begin, and of what is not listed the number of ranges and of partitions."""
+
+    listed: tuple[Range, ...]
+    more_ranges: int
+    more_partitions: int
+
+
+def ranges(space: Space, of: BitMap, most: int = MOST_LISTED) -> Ranges:
+    """The set as ranges of time (of keys as they were declared, where there is no time), each for one combination of the other dimensions.
+
+    The work is that of a few operations on the set as a whole, and of one for each of the `most` ranges that are listed.
+    """
+    step = space.scales[0].step if space.scales else 1
+    begins = of - of.shift(step)
+    ends = of - of.shift(-step)
+    listed: list[Range] = []
+    for begin in islice(begins, most):
+        end = ends.next_set_bit(begin) if step == 1 else _next_at(ends, begin, step)
+        listed.append(Range(space.key(begin), space.key(end), (end - begin) // step + 1))
+    return Ranges(tuple(listed), len(begins) - len(listed), len(of) - sum(each.count for each in listed))
+
+
+def summary(space: Space, sets: Mapping[str, BitMap], now: datetime) -> dict[str, int]:
+    """How many of the partitions that exist are in each set, by the set's name."""
+    existing = space.existing(now)
+    return {name: of.intersection_cardinality(existing) for name, of in sets.items()}
+
+
+def _next_at(of: BitMap, begin: int, step: int) -> int:
+    """The first number of the set from `begin` on that is a whole number of steps away."""
+    if begin in of:
+        return begin
+    return (of & BitMap(range(begin, of.max() + 1, step))).min()
