@@ -15,11 +15,11 @@ MOST_LISTED = 100
 
 
 class Range(NamedTuple):
-    """The partitions from `first` to `last`, both included; they differ in one dimension only, the slowest. None without partitions."""
+    """The partitions from `first` to `last`, both included, and how many they are. They differ in the slowest dimension only; None without any."""
 
     first: str | None
     last: str | None
-    count: int
+    partitions: int
 
 
 class Ranges(NamedTuple):
@@ -42,7 +42,7 @@ def ranges(space: Space, of: BitMap, most: int = MOST_LISTED) -> Ranges:
     for begin in islice(begins, most):
         end = ends.next_set_bit(begin) if step == 1 else _next_at(ends, begin, step)
         listed.append(Range(space.key(begin), space.key(end), (end - begin) // step + 1))
-    return Ranges(tuple(listed), len(begins) - len(listed), len(of) - sum(each.count for each in listed))
+    return Ranges(tuple(listed), len(begins) - len(listed), len(of) - sum(each.partitions for each in listed))
 
 
 def summary(space: Space, sets: Mapping[str, BitMap], now: datetime) -> dict[str, int]:

@@ -67,7 +67,7 @@ def test_ranges_hold_exactly_the_set_and_none_could_be_longer(
     some = BitMap(chosen) & space.existing(NOW)
     found = ranges(space, some, most)
     keys = [key for each in found.listed for key in key_range(definition, each.first or "", each.last or "", NOW)]
-    assert len(keys) == len(set(keys)) == sum(each.count for each in found.listed)
+    assert len(keys) == len(set(keys)) == sum(each.partitions for each in found.listed)
     assert numbers(space, *keys) <= some
     assert len(keys) + found.more_partitions == len(some)
     assert (len(found.listed) < most) <= (found.more_ranges == 0 == found.more_partitions)
