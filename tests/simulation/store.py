@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -15,6 +15,7 @@ from hedgerow_scheduler.automation.schedules import Standing
 from hedgerow_scheduler.lifecycle.changes import Changes
 from hedgerow_scheduler.lifecycle.model import Attempt, Run, Worker
 from hedgerow_scheduler.metadata import recording, runs
+from hedgerow_scheduler.metadata.automation import StoredFacts
 from hedgerow_scheduler.metadata.commands import PendingCommand
 from hedgerow_scheduler.metadata.inputs import Stored
 from hedgerow_scheduler.metadata.store import State
@@ -85,6 +86,12 @@ class SimTransaction:
     def pauses(self) -> tuple[Pause, ...]:
         """What operators hold back."""
         return self._db.pauses
+
+    def facts(self, keys: Collection[str], with_failures: Collection[str]) -> StoredFacts:
+        """Nothing has a condition here."""
+        assert not keys
+        assert not with_failures
+        return StoredFacts()
 
     def requested_runs(self) -> list[runs.RequestedRun]:
         """Runs to plan."""

@@ -12,7 +12,8 @@ from hedgerow.durations import parse_duration
 from hedgerow.manifest.model import Asset, Computation, Dependency, Manifest
 from hedgerow.partitions.model import Mapping as PartitionMapping
 from hedgerow.partitions.model import Partitions
-from hedgerow_scheduler.automation.engine import Engine, Evaluated, requests_by_key
+from hedgerow_scheduler.automation.engine import Engine, requests_by_key
+from hedgerow_scheduler.automation.turns import Evaluated
 from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest
 
 
@@ -41,7 +42,7 @@ class Stage:
         self.engine = Engine(lambda run_id, key: key in self.runs.get(run_id, ()))
         self.evaluated: dict[str, Evaluated] = {}
         self.asked = 0
-        self._number = 0
+        self._number = self._data = 0
         self.deploy(assets)
         self.settle()
 
@@ -99,7 +100,7 @@ class Stage:
             self._end(key, partition, True)
             runs = [run_id for run_id, keys in self.runs.items() if key in keys]
             run_id = runs[-1] if runs else f"run of {key}"
-            self.engine.materialize(key, partition, self.assets[key].code, run_id, "same" not in rest)
+            self.engine.materialize(key, partition, self.assets[key].code, run_id, self._version("same" in rest))
         elif what == "begin":
             self.engine.begin(key, partition)
         elif what == "start":
@@ -113,6 +114,11 @@ class Stage:
         else:
             raise AssertionError(f"nothing is called {what!r}")
         return []
+
+    def _version(self, same: bool) -> str:
+        """A data version: another one, unless the `same` is wanted."""
+        self._data += not same
+        return f"data {self._data}"
 
     def _end(self, key: str, partition: str | None, succeeded: bool) -> None:
         facts = self.engine.facts[key]

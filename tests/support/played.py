@@ -159,11 +159,13 @@ class Worker:
 class Platform:
     """Servers, a scheduler that can be started and stopped, and the workers of two teams."""
 
-    def __init__(self, settings: PlatformSettings, engine: Engine, broker: redis.Redis) -> None:
+    def __init__(
+        self, settings: PlatformSettings, engine: Engine, broker: redis.Redis, sales: model.Manifest = SALES
+    ) -> None:
         self.settings, self.engine, self.broker = settings, engine, broker
         with engine.begin() as connection:
             teams.register(connection, ["raw", "sales"])
-        self.raw, self.sales = Worker(broker, RAW), Worker(broker, SALES)
+        self.raw, self.sales = Worker(broker, RAW), Worker(broker, sales)
         self.raw.everyone = self.sales.everyone = [self.raw, self.sales]
 
     @contextmanager
@@ -232,9 +234,9 @@ class Platform:
 
 
 @contextmanager
-def played(settings: PlatformSettings) -> Iterator[Platform]:
-    """The platform for the length of the block."""
+def played(settings: PlatformSettings, sales: model.Manifest = SALES) -> Iterator[Platform]:
+    """The platform for the length of the block; `sales` is what that team declares."""
     engine = open_engine(settings.database)
     with redis.Redis.from_url(settings.broker) as broker:
-        yield Platform(settings, engine, broker)
+        yield Platform(settings, engine, broker, sales)
     engine.dispose()

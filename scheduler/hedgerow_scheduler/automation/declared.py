@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+import msgspec
+
 from hedgerow.conditions.model import Condition
 from hedgerow.errors import RequestError
+from hedgerow.partitions.model import Partitions
 from hedgerow_scheduler.automation.program import Program
 from hedgerow_scheduler.partitions.crossing import Crossing
 from hedgerow_scheduler.partitions.spaces import space_of
@@ -14,12 +18,27 @@ from hedgerow_scheduler.planning.catalog import Catalog
 
 
 class Automated:
-    """An asset with a condition. `deps` are its upstream assets with the way to their partitions; `rank` is higher than theirs."""
+    """An asset with a condition. `deps` are its upstream assets with the way to their partitions; `rank` is higher than theirs, `digest` tells its
+    condition and partitions from others, over restarts.
+    """
 
-    __slots__ = ("deps", "key", "program", "rank", "team")
+    __slots__ = ("deps", "digest", "key", "program", "rank", "team")
 
-    def __init__(self, key: str, team: str, program: Program, deps: Sequence[tuple[str, Crossing]], rank: int) -> None:
+    def __init__(
+        self,
+        key: str,
+        team: str,
+        program: Program,
+        deps: Sequence[tuple[str, Crossing]],
+        rank: int,
+        partitions: Partitions | None,
+    ) -> None:
         self.key, self.team, self.program, self.deps, self.rank = key, team, program, deps, rank
+        self.digest = f"{program.digest}:{_digest(partitions)}"
+
+    def asks_as(self, other: Automated | None) -> bool:
+        """Whether the other one's answers hold for this one too."""
+        return other is not None and self.digest == other.digest and list(self.deps) == list(other.deps)
 
 
 class Declared:
@@ -29,7 +48,7 @@ class Declared:
 
     def __init__(self, catalog: Catalog, former: Declared | None = None) -> None:
         self._programs: dict[Condition, Program] = former._programs if former else {}
-        self._crossings: dict[object, Crossing] = {}
+        self._crossings: dict[object, Crossing] = former._crossings if former else {}
         self.automated: dict[str, Automated] = {}
         self.watchers: dict[str, list[tuple[Automated, Crossing]]] = defaultdict(list)
         self.problems: dict[str, str] = {}
@@ -48,9 +67,18 @@ class Declared:
                     error.problems[0].message if isinstance(error, RequestError) else "It is nested too deeply."
                 )
                 continue
-            found = self.automated[key] = Automated(key, asset.team, program, deps, ranks.get(key, 0))
+            found = self.automated[key] = Automated(
+                key, asset.team, program, deps, ranks.get(key, 0), asset.definition.partitions
+            )
             for upstream, crossing in deps:
                 self.watchers[upstream].append((found, crossing))
+
+    def asks(self, key: str, kind: type) -> bool:
+        """Whether a condition with operands of this kind is an asset's own, or looks at it."""
+        own = self.automated.get(key)
+        if own is not None and kind in own.program.kinds:
+            return True
+        return any(kind in each.program.kinds for each, _ in self.watchers.get(key, ()))
 
     def _deps(self, catalog: Catalog, key: str) -> list[tuple[str, Crossing]]:
         downstream = catalog.assets[key].definition.partitions
@@ -67,6 +95,10 @@ class Declared:
                 crossing = self._crossings[alike] = Crossing(mapping, downstream, upstream)
             deps.append((dep.key, crossing))
         return deps
+
+
+def _digest(partitions: Partitions | None) -> str:
+    return "" if partitions is None else hashlib.sha256(msgspec.json.encode(partitions)).hexdigest()[:16]
 
 
 def ranks_of(catalog: Catalog) -> Mapping[str, int]:

@@ -8,113 +8,74 @@ from __future__ import annotations
 
 import heapq
 import logging
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from itertools import count
 
-import msgspec
 from pyroaring import BitMap
 
+from hedgerow.conditions.model import DataChanged
 from hedgerow.cron import Cron, next_tick
 from hedgerow_scheduler.automation.declared import Automated, Declared
 from hedgerow_scheduler.automation.facts import EMPTY, Facts, Moments
-from hedgerow_scheduler.automation.memory import Memory
+from hedgerow_scheduler.automation.memory import Memory, decode, encode
 from hedgerow_scheduler.automation.program import Asking, Finding
+from hedgerow_scheduler.automation.turns import Evaluated, Outcome, Turn
 from hedgerow_scheduler.partitions.spaces import Space
 from hedgerow_scheduler.planning.catalog import Catalog
 
 log = logging.getLogger("hedgerow.automation")
-NOBODYS = Facts(None)
-
-
-class Evaluated(msgspec.Struct, frozen=True):
-    """One asset's evaluation. `problem` says why the condition could not be asked; it is not asked again until the code changes."""
-
-    key: str
-    at: datetime
-    findings: tuple[Finding, ...]
-    requested: BitMap
-    problem: str = ""
-
-
-class Outcome(msgspec.Struct):
-    """What a turn came to. `requests` are partitions by asset, `evaluated` those whose findings are not the ones of before."""
-
-    requests: dict[str, BitMap] = msgspec.field(default_factory=dict)
-    evaluated: list[Evaluated] = msgspec.field(default_factory=list)
-    asked: int = 0
-
-
-class _Turn:
-    """A turn that is under way; also the World that its evaluations look at."""
-
-    def __init__(self, engine: Engine, now: datetime) -> None:
-        self.engine, self.now = engine, now
-        self.happened: dict[str, Moments] = engine.happened
-        self.crons: dict[str, set[Cron]] = defaultdict(set)
-        self.scopes: dict[str, BitMap] = {}
-        self.order: list[tuple[int, str]] = []
-        self.outcome = Outcome()
-
-    def facts(self, key: str) -> Facts:
-        return self.engine.facts.get(key, NOBODYS)
-
-    def moments(self, key: str) -> Moments | None:
-        return self.happened.get(key)
-
-    def requesting(self, key: str) -> BitMap:
-        return self.outcome.requests.get(key, EMPTY)
-
-    def makes(self, run_id: str, key: str) -> bool:
-        return self.engine.makes(run_id, key)
-
-    def mark(self, automated: Automated, scope: BitMap) -> None:
-        """The answer may be different for these partitions."""
-        if not scope:
-            return
-        known = self.scopes.get(automated.key)
-        if known is None:
-            heapq.heappush(self.order, (automated.rank, automated.key))
-            self.scopes[automated.key] = BitMap(scope)
-        else:
-            known |= scope
 
 
 class Engine:
     """See above. `makes(run id, key)` says whether a run makes an asset. Single-threaded, without effects."""
 
-    def __init__(self, makes: Callable[[str, str], bool]) -> None:
+    def __init__(self, makes: Callable[[str, str], bool], stored: Mapping[str, bytes] = {}) -> None:
         self.makes = makes
         self.catalog = Catalog()
         self.declared = Declared(self.catalog)
         self.facts: dict[str, Facts] = {}
         self.memories: dict[str, Memory] = {}
-        self.altered: set[str] = set()  # assets whose memory is to be stored
+        self._altered: set[str] = set()  # assets whose memory is to be stored
+        self._stored = dict(stored)  # what was stored before, by asset
         self.broken: dict[str, str] = {}
         self.happened: dict[str, Moments] = {}
+        self.may_request: Callable[[str, str], bool] = lambda team, key: True  # noqa: ARG005
+        self._held_back: dict[str, BitMap] = {}
         self._changed: dict[str, BitMap] = {}  # by asset, partitions of which some fact is different
         self._asked_again: dict[str, BitMap] = {}
         self._last: dict[str, tuple[Finding, ...]] = {}
         self._timers: list[tuple[datetime, int, str | Space, BitMap | Cron | datetime]] = []
         self._tie = count()
         self._spaces: dict[int, tuple[Space, list[str]]] = {}
+        self._awaited: set[int] = set()  # spaces of which the next window is on the timers
         self._scheduled: set[tuple[str, Cron]] = set()
-        self._turn: _Turn | None = None
+        self._turn: Turn | None = None
 
     # -- what is declared --------------------------------------------------------------------------------------------
 
-    def use(self, catalog: Catalog, now: datetime) -> None:
-        """Another catalog is in force. What is known of an asset stays, as long as its partitions are the same."""
-        self.catalog, self._turn = catalog, None
-        self.declared = Declared(catalog, self.declared)
+    def use(self, catalog: Catalog, now: datetime) -> frozenset[str]:
+        """Another catalog is in force. What is known of an asset stays, as long as its partitions are the same; returns those of which
+        nothing is known, to be told before the next turn.
+        """
+        self.catalog = catalog
+        self._give_up_turn()
+        former, self.declared = self.declared, Declared(catalog, self.declared)
         facts: dict[str, Facts] = {}
-        for key, asset in catalog.assets.items():
+        unknown = set()
+        for key in self.declared.automated.keys() | self.declared.watchers.keys():
+            asset = catalog.assets.get(key)
+            if asset is None:
+                continue
             version = asset.computation.code_version if asset.computation else ""
             known = self.facts.get(key)
-            if known is None or known.space.partitions != asset.definition.partitions:
+            asks = self.declared.asks(key, DataChanged)
+            is_same = known is not None and known.space.partitions == asset.definition.partitions
+            if known is None or not is_same or (asks and known.data_versions is None):
                 known = Facts(asset.definition, version)
-            elif known.code_version != version:
+                known.data_versions = {} if asks else None
+                unknown.add(key)
+            if known.code_version != version:
                 known.code_version = version
                 self._change(key, known.materialized)
             facts[key] = known
@@ -125,20 +86,75 @@ class Engine:
             if found.space.next_change(now) and (key in self.declared.automated or key in self.declared.watchers):
                 self._spaces.setdefault(id(found.space), (found.space, []))[1].append(key)
         for key, automated in self.declared.automated.items():
-            memory = self.memories.get(key)
-            if memory is None:
-                self.memories[key] = Memory()
+            if automated.asks_as(known_as := former.automated.get(key)):
+                continue
+            if known_as is None or known_as.digest != automated.digest:
+                self._remember(automated, now)
             self._ask_again(key, facts[key].space.existing(now))
-            for cron in automated.program.crons:
-                if (key, cron) not in self._scheduled:
-                    self._scheduled.add((key, cron))
-                    self._at(next_tick(cron, now), key, cron)
         for space, _ in self._spaces.values():
-            self._at_change(space, now)
+            if id(space) not in self._awaited:
+                self._at_change(space, now)
+        return frozenset(unknown)
+
+    def _remember(self, automated: Automated, now: datetime) -> None:
+        """Takes up what was stored of the condition; of one that is new nothing is remembered."""
+        key, stored = automated.key, self._stored.pop(automated.key, None)
+        memory = self.memories[key] = (decode(stored, automated.digest) if stored else None) or Memory(now)
+        for (place, _), groups in memory.times.items():
+            for at, which in groups.items():
+                self._at(at + automated.program.waits[place], key, which)
+        for cron in automated.program.crons:
+            if (key, cron) not in self._scheduled:
+                self._scheduled.add((key, cron))
+                self._at(next_tick(cron, memory.ticked), key, cron)
+
+    def store(self) -> dict[str, bytes]:
+        """What the conditions asked since the last time remember, to be stored, by asset."""
+        altered, self._altered = self._altered, set()
+        automated = self.declared.automated
+        return {key: encode(self.memories[key], automated[key].digest) for key in altered if key in automated}
+
+    def _give_up_turn(self) -> None:
+        """A turn that is under way is not gone on with: what it had not asked yet is for the next one."""
+        turn, self._turn = self._turn, None
+        if turn is None:
+            return
+        for key, scope in turn.scopes.items():
+            self._ask_again(key, scope)
+        for key, moments in turn.happened.items():
+            self._moments(key).add(moments)
 
     def _at_change(self, space: Space, now: datetime) -> None:
-        if (due := space.next_change(now)) is not None:
+        self._awaited.discard(id(space))
+        if id(space) in self._spaces and (due := space.next_change(now)) is not None:
+            self._awaited.add(id(space))
             self._at(due, space, now)
+
+    def know(
+        self,
+        made: Iterable[tuple[str, str | None, str, str]],
+        failed_checks: Iterable[tuple[str, str | None, str]],
+        failed: Iterable[tuple[str, str | None]],
+    ) -> None:
+        """What was so before, which is no news: current materializations as (asset, partition, code version, data version), failed checks
+        as (asset, partition, check), and the partitions whose last step failed.
+        """
+        for key, partition, code_version, data_version in made:
+            if (place := self._place(key, partition)) is not None:
+                place[0].materialize(place[1], code_version, data_version)
+        for key, partition, check in failed_checks:
+            if (place := self._place(key, partition)) is not None:
+                place[0].check(check, place[1], False)
+        for key, partition in failed:
+            if (place := self._place(key, partition)) is not None:
+                place[0].failed.add(place[1])
+
+    def know_step(self, key: str, partition: str | None, *, is_out: bool) -> None:
+        """A step of the partition waits, or is out."""
+        if (place := self._place(key, partition)) is not None:
+            place[0].begin(place[1])
+            if is_out:
+                place[0].start(place[1])
 
     # -- what happens ------------------------------------------------------------------------------------------------
 
@@ -167,12 +183,12 @@ class Engine:
             self._change_one(key, place[1])
 
     def materialize(
-        self, key: str, partition: str | None, code_version: str, run_id: str, changed: bool = True
+        self, key: str, partition: str | None, code_version: str, run_id: str, data_version: str = ""
     ) -> None:
-        """The partition has a new current materialization, with another data version than before if `changed`."""
+        """The partition has a new current materialization, by a run."""
         if (place := self._place(key, partition)) is not None:
             facts, ordinal = place
-            facts.materialize(ordinal, code_version)
+            changed = facts.materialize(ordinal, code_version, data_version)
             moments = self._moments(key)
             made = moments.updated.get(run_id)
             if made is None:
@@ -209,6 +225,12 @@ class Engine:
         if ordinals:
             self._changed[key] = self._changed.get(key, EMPTY) | ordinals
 
+    def release(self) -> None:
+        """Pauses have changed: what was held back is asked again."""
+        held_back, self._held_back = self._held_back, {}
+        for key, scope in held_back.items():
+            self._ask_again(key, scope)
+
     def _ask_again(self, key: str, scope: BitMap) -> None:
         if scope:
             self._asked_again[key] = self._asked_again.get(key, EMPTY) | scope
@@ -226,6 +248,10 @@ class Engine:
         """Whether a turn has something to do."""
         return bool(self._turn or self._changed or self._asked_again or (self._timers and self._timers[0][0] <= now))
 
+    def is_under_way(self) -> bool:
+        """Whether a turn has begun and not ended."""
+        return self._turn is not None
+
     # -- a turn ------------------------------------------------------------------------------------------------------
 
     def turn(self, now: datetime, is_over: Callable[[], bool] = lambda: False) -> Outcome | None:
@@ -241,8 +267,8 @@ class Engine:
         self._turn = None
         return turn.outcome
 
-    def _begin(self, now: datetime) -> _Turn:
-        turn = _Turn(self, now)
+    def _begin(self, now: datetime) -> Turn:
+        turn = Turn(self, now)
         self.happened = {}
         while self._timers and self._timers[0][0] <= now:
             due, _, what, payload = heapq.heappop(self._timers)
@@ -259,22 +285,22 @@ class Engine:
     def _asked(self, key: str) -> Automated | None:
         return None if key in self.broken else self.declared.automated.get(key)
 
-    def _spread(self, turn: _Turn, key: str, ordinals: BitMap) -> None:
+    def _spread(self, turn: Turn, key: str, ordinals: BitMap) -> None:
         """Marks an asset, if it has a condition, and all that look at it."""
         if (automated := self._asked(key)) is not None:
             turn.mark(automated, ordinals)
         self._spread_below(turn, key, ordinals)
 
-    def _spread_below(self, turn: _Turn, key: str, ordinals: BitMap) -> None:
+    def _spread_below(self, turn: Turn, key: str, ordinals: BitMap) -> None:
         for automated, crossing in self.declared.watchers.get(key, ()):
             if automated.key not in self.broken:
                 turn.mark(automated, crossing.downstream(ordinals, turn.now))
 
-    def _fire(self, turn: _Turn, due: datetime, what: str | Space, payload: BitMap | Cron | datetime) -> None:
+    def _fire(self, turn: Turn, due: datetime, what: str | Space, payload: BitMap | Cron | datetime) -> None:
         if isinstance(what, Space):
             if id(what) in self._spaces and isinstance(payload, datetime):
                 self._windows_complete(turn, what, self._spaces[id(what)][1], payload)
-                self._at_change(what, turn.now)
+            self._at_change(what, turn.now)
             return
         automated = self._asked(what)
         if isinstance(payload, Cron):
@@ -282,12 +308,13 @@ class Engine:
                 self._scheduled.discard((what, payload))
                 return
             turn.crons[what].add(payload)
+            self.memories[what].ticked = turn.now
             turn.mark(automated, self.facts[what].space.existing(turn.now))
             self._at(next_tick(payload, max(due, turn.now)), what, payload)
         elif automated is not None and isinstance(payload, BitMap):
             turn.mark(automated, payload)
 
-    def _windows_complete(self, turn: _Turn, space: Space, keys: list[str], before: datetime) -> None:
+    def _windows_complete(self, turn: Turn, space: Space, keys: list[str], before: datetime) -> None:
         fresh = space.existing(turn.now) - space.existing(before)
         moved: dict[int | None, BitMap] = {}
         for key in keys:
@@ -301,7 +328,7 @@ class Engine:
                     moved[lookback_ms] = (space.latest(before, back) or EMPTY) ^ (space.latest(turn.now, back) or EMPTY)
                 turn.mark(automated, moved[lookback_ms])
 
-    def _evaluate(self, turn: _Turn, automated: Automated, scope: BitMap) -> None:
+    def _evaluate(self, turn: Turn, automated: Automated, scope: BitMap) -> None:
         key, memory, program = automated.key, self.memories[automated.key], automated.program
         asking = Asking(turn, key, automated.deps, memory, frozenset(turn.crons.get(key, ())), scope)
         turn.outcome.asked += 1
@@ -318,11 +345,15 @@ class Engine:
         memory.held -= scope
         memory.held |= true
         memory.is_first = False
-        self.altered.add(key)
+        self._altered.add(key)
         for due, which in asking.wakes:
             self._at(due, key, which)
         if program.settles and any(each.true and each.place in program.moments for each in asking.findings):
             self._ask_again(key, scope)
+        if fresh and not self.may_request(automated.team, key):
+            memory.held -= fresh
+            self._held_back[key] = self._held_back.get(key, EMPTY) | fresh
+            fresh = EMPTY
         if fresh:
             self._request(turn, automated, fresh)
         findings = tuple(asking.findings)
@@ -330,7 +361,7 @@ class Engine:
             self._last[key] = findings
             turn.outcome.evaluated.append(Evaluated(key, turn.now, findings, fresh))
 
-    def _request(self, turn: _Turn, automated: Automated, fresh: BitMap) -> None:
+    def _request(self, turn: Turn, automated: Automated, fresh: BitMap) -> None:
         key = automated.key
         queued = self.facts[key].queued  # whose step will take the inputs that there are when it goes out
         if more := fresh - BitMap(each for each in fresh if each in queued) if queued else fresh:

@@ -20,7 +20,7 @@ class Facts:
     """
 
     __slots__ = (
-        "by_code", "code_version", "custom", "failed", "failed_checks", "in_progress", "is_external", "late", "later",
+        "by_code", "code_version", "custom", "data_versions", "failed", "failed_checks", "in_progress", "is_external", "late", "later",
         "materialized", "queued", "space", "steps",
     )  # fmt: skip
 
@@ -36,6 +36,7 @@ class Facts:
         self.by_code: dict[str, BitMap] = {}
         self.failed_checks: dict[str, BitMap] = {}
         self.custom: dict[str, BitMap] = {}
+        self.data_versions: dict[int, str] | None = None  # kept only where a condition asks for them
         self.late = BitMap()
         self.later = BitMap()
 
@@ -64,8 +65,11 @@ class Facts:
         elif succeeded is not None:
             self.failed.add(ordinal)
 
-    def materialize(self, ordinal: int, code_version: str) -> None:
-        """The partition has a new current materialization, of which no check has said anything yet."""
+    def materialize(self, ordinal: int, code_version: str, data_version: str = "") -> bool:
+        """The partition has a new current materialization, of which no check has said anything yet; whether its data version is another one."""
+        changed = self.data_versions is None or not data_version or self.data_versions.get(ordinal) != data_version
+        if self.data_versions is not None:
+            self.data_versions[ordinal] = data_version
         self.materialized.add(ordinal)
         for version, made in self.by_code.items():
             if version != code_version:
@@ -73,6 +77,7 @@ class Facts:
         self.by_code.setdefault(code_version, BitMap()).add(ordinal)
         for failed in self.failed_checks.values():
             failed.discard(ordinal)
+        return changed
 
     def check(self, name: str, ordinal: int, passed: bool) -> None:
         """A check of the partition's current materialization gave its verdict."""
@@ -100,3 +105,11 @@ class Moments:
         self.changed = BitMap()
         self.requested = BitMap()
         self.started = BitMap()
+
+    def add(self, earlier: Moments) -> None:
+        """What happened earlier has not been seen by everyone yet."""
+        for run_id, made in earlier.updated.items():
+            self.updated[run_id] = self.updated.get(run_id, EMPTY) | made
+        self.changed |= earlier.changed
+        self.requested |= earlier.requested
+        self.started |= earlier.started

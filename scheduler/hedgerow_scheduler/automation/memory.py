@@ -14,13 +14,14 @@ Place: TypeAlias = tuple[int, str]
 
 class Memory:
     """What one asset's condition remembers. `held` are the partitions for which it held as a whole; `sets` those of a Since or
-    BecameTrue, `times` sets by the moment at which they began to hold (Debounce) or were requested (AtMost).
+    BecameTrue, `ticked` the time up to which ticks were dealt with, `times` sets by the moment at which they began to hold (Debounce) or were requested (AtMost).
     """
 
-    __slots__ = ("held", "is_first", "sets", "times")
+    __slots__ = ("held", "is_first", "sets", "ticked", "times")
 
-    def __init__(self) -> None:
+    def __init__(self, ticked: datetime) -> None:
         self.is_first = True
+        self.ticked = ticked
         self.held = BitMap()
         self.sets: dict[Place, BitMap] = {}
         self.times: dict[Place, dict[datetime, BitMap]] = {}
@@ -28,6 +29,7 @@ class Memory:
 
 class _Stored(msgspec.Struct, array_like=True):
     condition: str
+    ticked: datetime
     held: bytes
     sets: list[tuple[int, str, bytes]]
     times: list[tuple[int, str, list[tuple[datetime, bytes]]]]
@@ -45,15 +47,15 @@ def encode(memory: Memory, condition: str) -> bytes:
         for (place, of), groups in sorted(memory.times.items())
         if groups
     ]
-    return _encoder.encode(_Stored(condition, memory.held.serialize(), sets, times))
+    return _encoder.encode(_Stored(condition, memory.ticked, memory.held.serialize(), sets, times))
 
 
-def decode(body: bytes, condition: str) -> Memory:
-    """The memory again. Of another condition than `condition` nothing is remembered: it is seen for the first time."""
+def decode(body: bytes, condition: str) -> Memory | None:
+    """The memory again; None when it is of another condition than `condition`."""
     stored = _decoder.decode(body)
-    memory = Memory()
     if stored.condition != condition:
-        return memory
+        return None
+    memory = Memory(stored.ticked)
     memory.is_first = False
     memory.held = BitMap.deserialize(stored.held)
     memory.sets = {(place, of): BitMap.deserialize(found) for place, of, found in stored.sets}

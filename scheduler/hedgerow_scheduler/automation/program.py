@@ -94,6 +94,8 @@ class Program:
         self.lookbacks: set[int | None] = set()
         self.labels: list[str] = []  # what each place asks, for people
         self.moments: set[int] = set()  # the places that are true for an evaluation only
+        self.waits: dict[int, timedelta] = {}  # after how long a place that remembers times is asked again
+        self.kinds: set[type] = set()  # of all its operands
         self._ask = self._ready(condition)
         # A moment is over in the next evaluation: conditions that see it directly are asked once more.
         self.settles = _sees_moments(condition)
@@ -111,6 +113,7 @@ class Program:
         place = len(self.labels)
         self.labels.append("")
         self.labels[place] = label_of(condition)
+        self.kinds.add(type(condition))
         if isinstance(condition, (*MOMENTS, c.BecameTrue)):
             self.moments.add(place)
         ask = self._function(condition, place)
@@ -138,9 +141,11 @@ class Program:
             case c.BecameTrue(of=of):
                 return _became_true(self._ready(of), place)
             case c.Debounce(of=of, quiet_ms=quiet_ms):
-                return _debounce(self._ready(of), timedelta(milliseconds=quiet_ms), place)
+                quiet = self.waits[place] = timedelta(milliseconds=quiet_ms)
+                return _debounce(self._ready(of), quiet, place)
             case c.AtMost(of=of, count=count, per_ms=per_ms):
-                return _at_most(self._ready(of), count, timedelta(milliseconds=per_ms), place)
+                per = self.waits[place] = timedelta(milliseconds=per_ms)
+                return _at_most(self._ready(of), count, per, place)
             case c.ExceptDuring(of=of, cron=cron, lasting_ms=lasting_ms):
                 return _except_during(self._ready(of), cron, timedelta(milliseconds=lasting_ms))
             case c.AnyDep(of=of, keys=keys, but=but):

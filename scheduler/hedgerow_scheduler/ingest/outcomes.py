@@ -40,6 +40,8 @@ class Outcomes:
         """A check of an output of the attempt's gave its verdict; a failed blocking one of severity error rejects the candidate."""
         if body.blocking and not body.passed and body.severity == "error":
             attempt.rejected.add(body.asset)
+        if not body.passed:
+            attempt.failed_checks.add((body.asset, body.check))
         self.snapshot.measure("asset_checks", (attempt.step.team, "passed" if body.passed else "failed"))
         self.snapshot.changes.checks.append(CheckRecord(attempt.step.run.id, attempt.step.number, body))
 
@@ -107,3 +109,5 @@ class Outcomes:
             rejected = asset in attempt.rejected
             state = MaterializationState.REJECTED if rejected else MaterializationState.CURRENT
             self.snapshot.settle(output, state, attempt.step.team)
+            failed = {check for of, check in attempt.failed_checks if of == asset}
+            self.snapshot.news.made(output, failed, not rejected)

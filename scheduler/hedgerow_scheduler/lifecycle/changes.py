@@ -102,6 +102,20 @@ class BucketLevel(msgspec.Struct, frozen=True):
     at: datetime
 
 
+class EvaluationRecord(msgspec.Struct, frozen=True):
+    """What the evaluation of an asset's condition found; `requested` are the first of `requested_count` partitions, made by `run_id`."""
+
+    asset: str
+    kind: str
+    at: datetime
+    condition: str
+    findings: tuple[Any, ...]
+    requested: tuple[str, ...]
+    requested_count: int
+    problem: str
+    run_id: str | None
+
+
 class Changes(msgspec.Struct, eq=False):
     """Everything to record, each thing once however often it changed within the cycle."""
 
@@ -128,6 +142,8 @@ class Changes(msgspec.Struct, eq=False):
     gone_schedules: list[Place] = msgspec.field(default_factory=list)
     schedule_moves: list[ScheduleMove] = msgspec.field(default_factory=list)
     schedule_ticks: list[TickRecord] = msgspec.field(default_factory=list)
+    memories: dict[str, bytes] = msgspec.field(default_factory=dict)
+    evaluations: dict[tuple[str, str], EvaluationRecord] = msgspec.field(default_factory=dict)
 
     def is_empty(self) -> bool:
         """Whether there is nothing to record."""

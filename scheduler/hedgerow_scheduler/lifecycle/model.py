@@ -121,7 +121,7 @@ class Attempt(msgspec.Struct, eq=False):
     """One try of a step. It stays known after its lease expired for as long as no other attempt of the step was dispatched:
     its outcome still counts then.
 
-    `batch` is the dispatch number of the first of those that went out in one message. `worker` and `token` are bound by attempt_started. `revoking` says that the scheduler is trying to take the claim.
+    `batch` is the dispatch number of the first of those that went out in one message. `worker` and `token` are bound by attempt_started. `revoking` says that the scheduler is trying to take the claim. Of its checks, `failed_checks` names those that failed, with their assets.
     `inputs` are the versions of what it is made from (planning.versions), `after` the partitions of what it only comes after, whose versions are looked up when it is recorded.
     """
 
@@ -148,6 +148,7 @@ class Attempt(msgspec.Struct, eq=False):
     after: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     outputs: dict[str, Materialization] = msgspec.field(default_factory=dict)
     rejected: set[str] = msgspec.field(default_factory=set)
+    failed_checks: set[tuple[str, str]] = msgspec.field(default_factory=set)
 
 
 class Worker(msgspec.Struct, eq=False):

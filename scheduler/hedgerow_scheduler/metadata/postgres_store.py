@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -13,6 +13,7 @@ from hedgerow_scheduler.automation.pauses import Pause
 from hedgerow_scheduler.lifecycle.changes import Changes
 from hedgerow_scheduler.lifecycle.model import Run, Worker
 from hedgerow_scheduler.metadata import (
+    automation,
     catalogs,
     commands,
     inputs,
@@ -66,6 +67,7 @@ class PostgresTransaction:
             holds=runs.read_holds(connection, by_id),
             cursors=read_cursors(connection),
             schedules=schedules.read_schedules(connection),
+            memories=automation.read_memories(connection),
         )
 
     def teams(self) -> list[str]:
@@ -79,6 +81,11 @@ class PostgresTransaction:
     def pauses(self) -> tuple[Pause, ...]:
         """What operators hold back."""
         return pauses.read_pauses(self._connection)
+
+    def facts(self, keys: Collection[str], with_failures: Collection[str]) -> automation.StoredFacts:
+        """What is recorded of these assets, with all that was written before in this transaction."""
+        self._writes.flush(self._connection)
+        return automation.read_facts(self._connection, keys, with_failures)
 
     def requested_runs(self) -> list[runs.RequestedRun]:
         """The oldest runs that are to be planned."""

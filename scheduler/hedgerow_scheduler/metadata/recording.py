@@ -29,6 +29,8 @@ def gather(writes: Writes, changes: Changes, now: datetime) -> None:
     _definitions(writes, changes, now)
     _runs(writes, changes)
     _schedules(writes, changes, now)
+    writes.rows(sql.UPSERT_MEMORIES, [rows.MemoryRow(asset, body) for asset, body in changes.memories.items()])
+    writes.rows(sql.UPSERT_EVALUATIONS, list(changes.evaluations.values()))
     _outputs(writes, list(changes.outputs.values()), now)
     _attempts(writes, changes)  # after the outputs: some are made from what has just become current
     # Two verdicts of one check in one batch would meet in one statement: the last one counts.

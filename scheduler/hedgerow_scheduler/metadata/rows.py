@@ -372,3 +372,10 @@ def schedule_move(move: ScheduleMove) -> MoveRow:
 def tick(record: TickRecord) -> TickRow:
     """What became of a tick."""
     return TickRow(*record.place, record.tick, record.ticks, record.outcome, record.run_id, record.reason, record.error)
+
+
+class MemoryRow(msgspec.Struct, frozen=True):
+    """UPSERT_MEMORIES; the body travels as base64."""
+
+    asset: str
+    body: bytes

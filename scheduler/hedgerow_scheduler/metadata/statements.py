@@ -273,3 +273,19 @@ WHERE (k.team, k.location, k.name) = (u.team, u.location, u.name) AND k.id <= (
     ORDER BY o.id DESC OFFSET %(kept)s LIMIT 1
   )
 """
+
+UPSERT_MEMORIES = """
+INSERT INTO automation_memories (asset, body)
+SELECT asset, decode(body, 'base64') FROM json_to_recordset(%(rows)s::json) AS u(asset text, body text)
+ON CONFLICT (asset) DO UPDATE SET body = excluded.body
+"""
+
+UPSERT_EVALUATIONS = """
+INSERT INTO automation_evaluations (asset, kind, at, condition, findings, requested, requested_count, problem, run_id)
+SELECT asset, kind, at, condition, findings, requested, requested_count, problem, run_id
+FROM json_to_recordset(%(rows)s::json) AS u(
+    asset text, kind text, at timestamptz, condition text, findings jsonb, requested jsonb, requested_count int, problem text, run_id uuid
+  )
+ON CONFLICT (asset, kind) DO UPDATE SET at = excluded.at, condition = excluded.condition, findings = excluded.findings,
+    requested = excluded.requested, requested_count = excluded.requested_count, problem = excluded.problem, run_id = excluded.run_id
+"""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
@@ -14,6 +14,7 @@ from hedgerow_scheduler.automation.schedules import Standing
 from hedgerow_scheduler.lifecycle.changes import Changes
 from hedgerow_scheduler.lifecycle.model import Attempt, Run, Worker
 from hedgerow_scheduler.limits.limit import LimitId
+from hedgerow_scheduler.metadata.automation import StoredFacts
 from hedgerow_scheduler.metadata.commands import PendingCommand
 from hedgerow_scheduler.metadata.inputs import Stored
 from hedgerow_scheduler.metadata.runs import RequestedRun
@@ -32,7 +33,7 @@ class State(msgspec.Struct, frozen=True):
     `levels` are token buckets with their time, `sequences` what is recorded of each worker, by (team, id); `broken` are the locations
     whose newest code can't be used; `last_ends` tells when the last attempt of a step that waits for a retry ended, by run and number;
     `attempts` are those of `runs` whose outcome may still come, `holds` what those that are out hold; `cursors` how far each team's
-    stream was folded: (position, epoch); `schedules` how far each schedule has come.
+    stream was folded: (position, epoch); `schedules` how far each schedule has come, `memories` what each asset's condition remembers.
     """
 
     catalog: Catalog
@@ -50,6 +51,7 @@ class State(msgspec.Struct, frozen=True):
     holds: Mapping[str, Holds]
     cursors: dict[str, tuple[str, str]]
     schedules: Sequence[Standing] = ()
+    memories: Mapping[str, bytes] = msgspec.field(default_factory=dict)
 
 
 class Transaction(Protocol):
@@ -69,6 +71,9 @@ class Transaction(Protocol):
 
     def pauses(self) -> tuple[Pause, ...]:
         """What operators hold back of everything automatic."""
+
+    def facts(self, keys: Collection[str], with_failures: Collection[str]) -> StoredFacts:
+        """What is recorded of these assets; of `with_failures` also which partitions failed last."""
 
     def requested_runs(self) -> list[RequestedRun]:
         """The oldest runs that are to be planned."""

@@ -1,11 +1,11 @@
-"""The tables of what is launched by itself: schedules with their ticks, and the pauses that hold everything automatic back.
+"""The tables of what is launched by itself: schedules with their ticks, conditions, and the pauses that hold everything automatic back.
 
-The leader is the only writer of `schedules` and `schedule_ticks`, the API of `pauses`.
+The leader is the only writer of all but `pauses`, which the API writes.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Identity, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Column, Identity, Index, Integer, LargeBinary, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP, UUID
 
 from hedgerow_scheduler.metadata.tables import metadata
@@ -54,4 +54,29 @@ pauses = Table(
     Column("reason", Text, nullable=False),
     Column("at", _Time, nullable=False),
     Column("until", _Time),
+)
+
+# What the condition of an asset remembers between evaluations (automation.memory), changed in the transaction that records what it requested.
+automation_memories = Table(
+    "automation_memories",
+    metadata,
+    Column("asset", Text, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+)
+
+# An asset's last evaluation whose findings differ from those before (`kind` latest), and the last that requested something
+# (requested): `findings` are [place, upstream asset or "", asked, true] of each operand of the condition with this digest,
+# `requested` the first partitions of `requested_count`, `problem` why the condition could not be asked.
+automation_evaluations = Table(
+    "automation_evaluations",
+    metadata,
+    Column("asset", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("at", _Time, nullable=False),
+    Column("condition", Text, nullable=False),
+    Column("findings", JSONB, nullable=False),
+    Column("requested", JSONB, nullable=False),
+    Column("requested_count", Integer, nullable=False),
+    Column("problem", Text, nullable=False, server_default=""),
+    Column("run_id", UUID(as_uuid=False)),
 )

@@ -11,12 +11,12 @@ from hedgerow.errors import Problem
 from hedgerow.manifest.model import Computation
 from hedgerow_scheduler.lifecycle.changes import Changes, Effects, Measure
 from hedgerow_scheduler.lifecycle.model import Attempt, Materialization, Run, Step, Worker
+from hedgerow_scheduler.lifecycle.news import NewsDesk
 from hedgerow_scheduler.lifecycle.service_time import ServiceTime, StepTime
 from hedgerow_scheduler.lifecycle.states import (
     ATTEMPT_LIVE,
     ENDED,
     HELD,
-    RETRYABLE,
     STEP_ARROWS,
     AttemptState,
     MaterializationState,
@@ -30,6 +30,7 @@ from hedgerow_scheduler.limits.book import LimitBook
 from hedgerow_scheduler.limits.limit import Holding, LimitId, Need, Values
 from hedgerow_scheduler.limits.lines import Line, QueueName
 from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest
+from hedgerow_scheduler.planning.neighbours import downstream_of, inherited, with_neighbours
 from hedgerow_scheduler.planning.rules import PlatformLimits, Rules, queue_limit_name
 
 # What a step waits for outside the backlog.
@@ -38,7 +39,6 @@ WAITS = {
     StepState.RETRY_WAIT: Cause.RETRY_WAIT,
     StepState.DISPATCHED: Cause.DISPATCH,
 }
-FAILS_DOWNSTREAM = frozenset({StepState.FAILED, StepState.POISONED, StepState.UPSTREAM_FAILED})
 
 
 class Snapshot:
@@ -67,6 +67,7 @@ class Snapshot:
         self.step_times: defaultdict[tuple[QueueName, str], StepTime] = defaultdict(StepTime)
         self.changes = Changes()
         self.effects = Effects()
+        self.news = NewsDesk()
         self._timers: list[tuple[datetime, int, Step]] = []
         self._tie = count()
         self._over: deque[Run] = deque()
@@ -118,9 +119,11 @@ class Snapshot:
         if run.cap is not None:
             self.run_caps[run.id] = run.cap
         run.counts = Counter(step.state for step in run.steps)
-        run.downstream = _downstream(run)
+        run.downstream = downstream_of(run)
         for step in run.steps:
             step.waiting_on = sum(run.steps[number].state is not StepState.SUCCEEDED for number in step.upstream)
+            if step.state not in ENDED:
+                self.news.begun(step)
             if step.state is StepState.READY:
                 if step.ready_at is not None and step.ready_at < now:
                     step.waited(Cause.TAKEOVER, (now - step.ready_at).total_seconds())
@@ -176,6 +179,7 @@ class Snapshot:
         elif before in WAITS and step.since is not None:
             step.waited(WAITS[before], (now - step.since).total_seconds())
         step.state, step.since = to, now
+        self.news.moved(step, before, to)
         run.counts[before] -= 1
         run.counts[to] += 1
         self.changes.steps[(run.id, step.number)] = step
@@ -228,10 +232,11 @@ class Snapshot:
                     if below.waiting_on == 0:
                         self.move(below, StepState.READY, now)
                     continue
-                to, error = _inherited(step)
+                to, error = inherited(step)
                 if below.since is not None:
                     below.waited(Cause.UPSTREAM, (now - below.since).total_seconds())
                 below.state, below.ended_at, below.error = to, now, error
+                self.news.moved(below, StepState.WAITING, to)
                 run.counts[StepState.WAITING] -= 1
                 run.counts[to] += 1
                 self.changes.steps[(run.id, number)] = below
@@ -271,7 +276,7 @@ class Snapshot:
         What they wait for is taken up with them, and so is what failed only because of them. A run that has ended is taken up
         with its steps, and left as it is when there are none to try.
         """
-        again = [run.steps[number] for number in sorted(_with_neighbours(run, numbers))]
+        again = [run.steps[number] for number in sorted(with_neighbours(run, numbers))]
         if not again:
             return 0
         if run.id not in self.runs:
@@ -355,46 +360,3 @@ class Snapshot:
 
 
 _UNSTARTED = frozenset({AttemptState.REFUSED, AttemptState.SUPERSEDED})
-
-
-def _downstream(run: Run) -> list[list[int]]:
-    """The edges of `Step.upstream` the other way round, by step number."""
-    found: list[list[int]] = [[] for _ in run.steps]
-    for step in run.steps:
-        for number in step.upstream:
-            found[number].append(step.number)
-    return found
-
-
-def _with_neighbours(run: Run, numbers: set[int]) -> set[int]:
-    """The steps of `numbers` that may be tried again, with those above that they need and those below that failed for them."""
-    found = {number for number in numbers if run.steps[number].state in RETRYABLE}
-    downstream = _downstream(run)  # a run that has ended was read back without it
-    edge = list(found)
-    while edge:
-        number = edge.pop()
-        above = [other for other in run.steps[number].upstream if run.steps[other].state in RETRYABLE]
-        below = [other for other in downstream[number] if run.steps[other].state is StepState.UPSTREAM_FAILED]
-        fresh = set(above + below) - found
-        found |= fresh
-        edge.extend(fresh)
-    # What stands below a skipped step can never start: it stays as it ended. Upstream steps have lower numbers.
-    again: set[int] = set()
-    for number in sorted(found):
-        above_states = (run.steps[other].state for other in run.steps[number].upstream if other not in again)
-        if all(state is StepState.SUCCEEDED or state not in ENDED for state in above_states):
-            again.add(number)
-    return again
-
-
-def _inherited(above: Step) -> tuple[StepState, Problem | None]:
-    """What a waiting step becomes when `above`, which it waits for, ended without success."""
-    if above.state is StepState.SKIPPED:
-        return StepState.SKIPPED, None
-    if above.state in FAILS_DOWNSTREAM:
-        return StepState.UPSTREAM_FAILED, Problem(
-            "HR-Q021",
-            f"Upstream step {above.number} ({', '.join(above.assets)}) ended as {above.state}.",
-            "Mend the cause and retry the run: this step follows by itself.",
-        )
-    return StepState.CANCELLED, None

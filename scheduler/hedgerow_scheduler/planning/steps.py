@@ -47,14 +47,37 @@ def plan_steps(catalog: Catalog, request: RunRequest, now: datetime) -> tuple[Pl
     chosen = resolve(catalog, request.selection)
     computations = _in_dependency_order(catalog, chosen)
     _check_config(catalog, request, chosen)
-    keys = _partition_keys(computations, request, now)
+    return _steps(catalog, computations, _partition_keys(computations, request, now), set(chosen), now)
+
+
+def plan_exactly(
+    catalog: Catalog, wanted: Mapping[str, Collection[str | None]], now: datetime
+) -> tuple[PlannedStep, ...]:
+    """The steps of a run that makes exactly these partitions of these assets, as `plan_steps` orders them; assets that are not
+    declared (any more) are left out. RequestError HR-Q006 when it is too large.
+    """
+    chosen = [key for key in wanted if (asset := catalog.assets.get(key)) is not None and asset.computation is not None]
+    computations = _in_dependency_order(catalog, chosen)
+    keys = {
+        computation.name: tuple(dict.fromkeys(each for key in computation.assets for each in wanted.get(key, ())))
+        for computation in computations
+    }
+    return _steps(catalog, computations, keys, set(chosen), now)
+
+
+def _steps(
+    catalog: Catalog,
+    computations: Sequence[Computation],
+    keys: Mapping[str, tuple[str | None, ...]],
+    wanted: Collection[str],
+    now: datetime,
+) -> tuple[PlannedStep, ...]:
     total = sum(len(keys[computation.name]) for computation in computations)
     _check_total(total)
     numbers: dict[tuple[str, str | None], int] = {}
     for computation in computations:
         for key in keys[computation.name]:
             numbers[computation.name, key] = len(numbers)
-    wanted = set(chosen)
     planned: list[PlannedStep] = []
     total_edges = 0
     for computation in computations:

@@ -13,7 +13,7 @@ import msgspec
 from hedgerow import clock
 from hedgerow.settings.platform import PlatformSettings
 from hedgerow_scheduler.admission.admit import Admission
-from hedgerow_scheduler.automation.pauses import Pauses
+from hedgerow_scheduler.automation.pauses import Pause, Pauses
 from hedgerow_scheduler.dispatch.orders import Publication
 from hedgerow_scheduler.ingest.fold import Fold
 from hedgerow_scheduler.ingest.inbox import Batch, ClaimAnswer, Inbox, Message, StreamLost
@@ -28,6 +28,7 @@ from hedgerow_scheduler.planning import limiting
 from hedgerow_scheduler.planning.rules import PlatformLimits
 from hedgerow_scheduler.recovery.claims import claim_answered, claim_unanswered
 from hedgerow_scheduler.recovery.leases import Contact, broker_lost_data, reap
+from hedgerow_scheduler.service.automating import Automating
 from hedgerow_scheduler.service.brokers import Brokers
 from hedgerow_scheduler.service.care import Care
 from hedgerow_scheduler.service.dispatching import Dispatcher
@@ -95,6 +96,7 @@ class Loop:
             self.snapshot = snapshot_of(state, self.now, self.lease, platform)
             self._cursors = state.cursors
         self._schedules = Schedules(self.snapshot, state.schedules, settings.automation.enabled, new_id)
+        self._automating = Automating(self.snapshot, state.memories, settings.automation.enabled, new_id)
         self.fold = Fold(self.snapshot, self.lease, noise)
         self.admission = Admission(self.lease, settings.dispatch.max_batch)
         self._contacts: dict[str, Contact] = {}
@@ -102,7 +104,8 @@ class Loop:
         self._to_follow: list[Follow] = []
         past = self.now - timedelta(hours=1)
         self._due = _Due(self.now, past, past, self.now, past)
-        self._more = False
+        self._more = self._unasked = False
+        self._paused: tuple[Pause, ...] = ()
         self._admit_at: datetime | None = None
         self._read_at = clock.monotonic()
         # How long to leave events of these teams together after the cycle that has just ended.
@@ -116,7 +119,9 @@ class Loop:
         """
         began = perf_counter()
         messages = self._care.portion(self._inbox.take())
-        quiet = not (messages or woken or self._more or self.snapshot.effects.revoke or self._care.is_holding())
+        quiet = not (
+            messages or woken or self._more or self._unasked or self.snapshot.effects.revoke or self._care.is_holding()
+        )
         if quiet and not self._is_due():
             return self._until_due()
         with self._store.transaction() as transaction:
@@ -128,6 +133,7 @@ class Loop:
                 self._look(transaction)
             self._schedules.launch(self.now, self._store.renew)
             self.snapshot.fire_timers(self.now)
+            self._unasked = self._automating.turn(transaction, self.now)
             if gone := limiting.expire_overrides(self.snapshot, self.now):
                 transaction.remove_expired(gone)
             planned = perf_counter()
@@ -175,7 +181,7 @@ class Loop:
 
     def _rest(self) -> float:
         self._read_at = clock.monotonic()
-        return 0.0 if self._more or self._care.is_holding() else self._until_due()
+        return 0.0 if self._more or self._unasked or self._care.is_holding() else self._until_due()
 
     def _until_due(self) -> float:
         timer, held_s = self._next_timer(), self._inbox.held_s()
@@ -184,10 +190,10 @@ class Loop:
         return min([IDLE_S, *waits])
 
     def _next_timer(self) -> datetime | None:
-        """When a retry, a limit's next token, the end of an override or a schedule's tick is due."""
+        """When a retry, a limit's next token, the end of an override or a schedule's tick is due, or a condition is to be asked."""
         snapshot = self.snapshot
-        ticks = self._schedules.next_tick()
-        dues = (snapshot.next_timer(), self._admit_at, snapshot.rules.next_expiry(self.now), ticks)
+        ticks, conditions = self._schedules.next_tick(), self._automating.next_due()
+        dues = (snapshot.next_timer(), self._admit_at, snapshot.rules.next_expiry(self.now), ticks, conditions)
         return min((due for due in dues if due is not None), default=None)
 
     def _swap_changes(self) -> Changes:
@@ -268,7 +274,10 @@ class Loop:
         overrides = transaction.overrides()
         if overrides != self.snapshot.rules.overrides:
             limiting.use_overrides(self.snapshot, overrides, self.now)
-        self._schedules.pauses = Pauses(transaction.pauses())
+        if (paused := transaction.pauses()) != self._paused:
+            self._paused = paused
+            self._schedules.pauses = Pauses(paused)
+            self._automating.use(self._schedules.pauses)
         more_runs = take_requested_runs(transaction, self.snapshot, self.now, self._store.renew)
         more_commands = take_commands(transaction, self.snapshot, self.now)
         self._more = more_runs or more_commands

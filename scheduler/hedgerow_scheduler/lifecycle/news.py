@@ -1,0 +1,78 @@
+"""News: what happens to partitions of assets, kept for whoever follows these assets."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from typing import Literal, NamedTuple, TypeAlias
+
+from hedgerow_scheduler.lifecycle.model import Materialization, Step
+from hedgerow_scheduler.lifecycle.states import ENDED, HELD, StepState
+
+What: TypeAlias = Literal["begun", "started", "requeued", "ended", "made", "checked"]
+WELL = {StepState.SUCCEEDED: True, StepState.FAILED: False, StepState.POISONED: False}
+
+
+class News(NamedTuple):
+    """One thing that happened to one partition of an asset.
+
+    ``begun``: a step of it waits. ``started``: it went out; ``requeued``: it waits again. ``ended``: `well` says how (None: neither well nor badly),
+    `was_queued` that it had not gone out. ``made``: a new current materialization by `run_id`, with its versions. ``checked``: the
+    check `name` gave its verdict, `well`.
+    """
+
+    what: What
+    asset: str
+    partition: str | None
+    well: bool | None = None
+    was_queued: bool = False
+    run_id: str = ""
+    name: str = ""
+    code_version: str = ""
+    data_version: str = ""
+
+
+class NewsDesk:
+    """The news of those assets that are `followed`, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.followed: Set[str] = frozenset()
+        self._news: list[News] = []
+
+    def take(self) -> list[News]:
+        """What is new since the last time."""
+        news, self._news = self._news, []
+        return news
+
+    def moved(self, step: Step, before: StepState, to: StepState) -> None:
+        """A step moves along an arrow."""
+        for asset in step.assets:
+            if asset in self.followed and (news := _of_move(asset, step.partition, before, to)) is not None:
+                self._news.append(news)
+
+    def begun(self, step: Step) -> None:
+        """A step waits that was not there before."""
+        for asset in step.assets:
+            if asset in self.followed:
+                self._news.append(News("begun", asset, step.partition))
+
+    def made(self, output: Materialization, failed_checks: Set[str], is_current: bool) -> None:
+        """An output is settled: it became current, or its checks kept it from that."""
+        if output.asset not in self.followed:
+            return
+        partition = output.partition or None
+        if is_current:
+            news = News("made", output.asset, partition, run_id=output.run_id)
+            self._news.append(news._replace(code_version=output.code_version, data_version=output.data_version))
+        self._news += [News("checked", output.asset, partition, False, name=name) for name in sorted(failed_checks)]
+
+
+def _of_move(asset: str, partition: str | None, before: StepState, to: StepState) -> News | None:
+    if to in ENDED:
+        return News("ended", asset, partition, WELL.get(to), before not in HELD)
+    if before in ENDED:
+        return News("begun", asset, partition)
+    if to in HELD and before not in HELD:
+        return News("started", asset, partition)
+    if before in HELD and to not in HELD:
+        return News("requeued", asset, partition)
+    return None

@@ -1,0 +1,181 @@
+"""Automating: tells the conditions of assets what happens, and makes runs of what they request."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from time import perf_counter
+
+from hedgerow.conditions.model import Failed
+from hedgerow.errors import HedgerowError
+from hedgerow_scheduler.automation.engine import Engine, requests_by_key
+from hedgerow_scheduler.automation.grouping import Requests, runs_of
+from hedgerow_scheduler.automation.pauses import Pauses
+from hedgerow_scheduler.automation.turns import Evaluated, Outcome
+from hedgerow_scheduler.lifecycle.changes import EvaluationRecord, NewRun
+from hedgerow_scheduler.lifecycle.model import Run
+from hedgerow_scheduler.lifecycle.news import News
+from hedgerow_scheduler.lifecycle.states import ENDED, HELD, RunState
+from hedgerow_scheduler.metadata.store import Transaction
+from hedgerow_scheduler.planning.catalog import Catalog
+from hedgerow_scheduler.planning.request import RunRequest
+from hedgerow_scheduler.planning.snapshot import Snapshot
+from hedgerow_scheduler.planning.steps import plan_exactly
+from hedgerow_scheduler.service.requests import step_of
+
+AUTHOR = "automation"
+TURN_S = 0.05  # after which a turn leaves the loop to others
+SHOWN = 20  # partitions of a request that are recorded by name
+log = logging.getLogger("hedgerow.scheduler")
+
+
+class Automating:
+    """The conditions of one term. What they decide goes into the snapshot's changes, together with what they remember."""
+
+    def __init__(
+        self, snapshot: Snapshot, memories: Mapping[str, bytes], enabled: bool, new_id: Callable[[], str]
+    ) -> None:
+        self._snapshot, self._enabled, self._new_id = snapshot, enabled, new_id
+        self._catalog = Catalog()
+        self._made_by: dict[str, frozenset[str]] = {}
+        self._news: deque[News] = deque()
+        self._pauses = Pauses()
+        self._now: datetime | None = None
+        self._engine = Engine(self._makes, memories)
+        self._engine.may_request = self._may_request
+
+    def use(self, pauses: Pauses) -> None:
+        """What operators hold back now."""
+        self._pauses = pauses
+        self._engine.release()
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether a turn has something to do."""
+        return self._enabled and self._engine.is_due(now)
+
+    def next_due(self) -> datetime | None:
+        """When time alone makes a turn due."""
+        return self._engine.next_due() if self._enabled else None
+
+    def turn(self, transaction: Transaction, now: datetime) -> bool:
+        """Hears the news, takes a turn if one is due, and launches what is requested. Returns whether there is more to do at once."""
+        if not self._enabled:
+            return False
+        self._now = now
+        if self._snapshot.catalog is not self._catalog:
+            self._take_up(transaction, now)
+        until = perf_counter() + TURN_S
+        while True:
+            self._news.extend(self._snapshot.news.take())
+            if not self._engine.is_under_way():
+                self._hear()
+            if not self._engine.is_due(now):
+                break
+            outcome = self._engine.turn(now, lambda: perf_counter() > until)
+            if outcome is not None:
+                self._launch(outcome, now)
+                self._made_by.clear()
+            if perf_counter() > until:
+                break
+        self._snapshot.changes.memories |= self._engine.store()
+        return bool(self._news) or self._engine.is_due(now)
+
+    def _hear(self) -> None:
+        """Tells the engine what happened, up to where something was made after a step went out: in one turn, that would count as taken in
+        by the step.
+        """
+        went_out = False
+        while self._news and not (went_out and self._news[0].what == "made"):
+            news = self._news.popleft()
+            went_out = went_out or news.what == "started"
+            self._tell(news)
+
+    def _may_request(self, team: str, key: str) -> bool:
+        return self._now is None or self._pauses.over_asset(team, key, self._now) is None
+
+    def _makes(self, run_id: str, key: str) -> bool:
+        """Whether a run makes an asset: of one that is over, what it had left to do is not known any more."""
+        made = self._made_by.get(run_id)
+        if made is None:
+            run = self._snapshot.runs.get(run_id) or self._snapshot.changes.runs.get(run_id)
+            made = frozenset(asset for step in run.steps for asset in step.assets) if run else frozenset()
+            self._made_by[run_id] = made
+        return key in made
+
+    # -- what is known -----------------------------------------------------------------------------------------------
+
+    def _take_up(self, transaction: Transaction, now: datetime) -> None:
+        """Other code has come into force: what is not known of its assets is read."""
+        self._catalog = self._snapshot.catalog
+        unknown = self._engine.use(self._catalog, now)
+        self._snapshot.news.followed = self._engine.facts.keys()
+        if not unknown:
+            return
+        asking = {key for key in unknown if self._engine.declared.asks(key, Failed)}
+        stored = transaction.facts(sorted(unknown), sorted(asking))
+        self._engine.know(
+            [(row.asset, row.partition or None, row.code_version, row.data_version) for row in stored.made],
+            [(asset, partition or None, check) for asset, partition, check in stored.failed_checks],
+            [(asset, partition or None) for asset, partition in stored.failed],
+        )
+        for run in self._snapshot.runs.values():
+            for step in run.steps:
+                if step.state in ENDED:
+                    continue
+                for asset in step.assets:
+                    if asset in unknown:
+                        self._engine.know_step(asset, step.partition, is_out=step.state in HELD)
+
+    def _tell(self, news: News) -> None:
+        engine, key, partition = self._engine, news.asset, news.partition
+        match news.what:
+            case "begun":
+                engine.begin(key, partition)
+            case "started":
+                engine.start(key, partition)
+            case "requeued":
+                engine.requeue(key, partition)
+            case "ended":
+                engine.end(key, partition, news.well, news.was_queued)
+            case "made":
+                engine.materialize(key, partition, news.code_version, news.run_id, news.data_version)
+            case "checked":
+                engine.check(key, partition, news.name, bool(news.well))
+
+    # -- what is requested -------------------------------------------------------------------------------------------
+
+    def _launch(self, outcome: Outcome, now: datetime) -> None:
+        runs: dict[str, str] = {}
+        requests = requests_by_key(self._engine, outcome)
+        for group in runs_of(self._catalog, requests):
+            run_id = self._launch_run(group, now)
+            if run_id is not None:
+                runs |= dict.fromkeys(group, run_id)
+        for each in outcome.evaluated:
+            self._record(each, requests.get(each.key, ()), runs.get(each.key))
+
+    def _launch_run(self, group: Requests, now: datetime) -> str | None:
+        """Makes a run of these; None, with the reason in the log, when it can't be planned."""
+        keys = {key for partitions in group.values() for key in partitions if key is not None}
+        request = RunRequest(tuple(sorted(group)), tuple(sorted(keys)))
+        try:
+            planned = plan_exactly(self._catalog, group, now)
+        except HedgerowError as error:
+            log.warning("what the conditions of %s request can't be planned: %s", ", ".join(sorted(group)), error)
+            return None
+        run = Run(self._new_id(), RunState.REQUESTED, now, request.config, {"automation": "condition"}, AUTHOR)
+        run.steps = [step_of(run, plan) for plan in planned]
+        self._snapshot.changes.new_runs.append(NewRun(run, request))
+        self._snapshot.start_run(run, now)
+        return run.id
+
+    def _record(self, each: Evaluated, requested: tuple[str | None, ...], run_id: str | None) -> None:
+        automated = self._engine.declared.automated[each.key]
+        names = tuple(key or "" for key in requested[:SHOWN])
+        changes = self._snapshot.changes.evaluations
+        for kind in ("latest", "requested") if requested else ("latest",):
+            changes[each.key, kind] = EvaluationRecord(
+                each.key, kind, each.at, automated.program.digest, each.findings, names, len(requested), each.problem, run_id
+            )  # fmt: skip
