@@ -112,7 +112,9 @@ class Crossing:
             slowest = self._below.scales[0] if self._below.scales else None
             return self._listed[1].image(of, extents[0] * slowest.step if slowest else 1)
         fixed = {index: BitMap(range(extents[index])) for index in self._unbound}
-        return self._backwards.image(of, fixed=fixed, only=self._read(now), extents=extents)
+        read = self._read(now)
+        only = {index: some for index, some in read.items() if len(some) < self._above.scales[index].size}
+        return self._backwards.image(of, fixed=fixed, only=only, extents=extents)
 
     def _read(self, now: datetime) -> dict[int, BitMap]:
         """By index of an upstream axis, the numbers on it that every downstream partition alike reads."""

@@ -8,6 +8,7 @@ set, not the number of partitions in it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import NamedTuple
 
 from pyroaring import BitMap
@@ -17,6 +18,7 @@ from hedgerow_scheduler.partitions.sets import place, repeated, slices
 from hedgerow_scheduler.partitions.spaces import ONLY, Space
 
 BEYOND = 2**32
+LARGEST_TABLE = 2**16
 
 
 class Link(NamedTuple):
@@ -46,6 +48,8 @@ class Projection:
         self._links = dict(links)
         levels = range(len(self._source) + 1)
         self._dropped_from = next(n for n in levels if all(level not in links for level in range(n, len(self._source))))
+        self._single_from = next(n for n in levels if all(map(self._is_single, range(n, len(self._source)))))
+        self._tables: dict[int, dict[int, tuple[int, ...]]] = {}
         self._same_from = next(n for n in levels if all(map(self._is_same, range(n, len(self._source)))))
 
     def image(
@@ -100,13 +104,30 @@ class Projection:
         return self._from(level + 1, merged, limits) if merged else merged
 
     def _remembered(self, level: int, of: BitMap, limits: _Limits) -> BitMap:
+        """The image of a slice, carried over once if others are equal."""
         if level >= self._dropped_from or (level >= self._same_from and not limits.fixed):
             return self._from(level, of, limits)
         key = (level, of.serialize())
         found = limits.known.get(key)
         if found is None:
-            found = limits.known[key] = self._from(level, of, limits)
+            table = self._table(level, limits) if len(of) < self._source[level - 1].step else None
+            found = self._by_table(table, level, of, limits) if table is not None else self._from(level, of, limits)
+            limits.known[key] = found
         return found
+
+    def _table(self, level: int, limits: _Limits) -> dict[int, tuple[int, ...]] | None:
+        """Where single numbers within the axes from `level` on lead, as far as it is known; None where that is no single number or depends on the call."""
+        is_bound = bool(limits.fixed) or any(index >= level for index in limits.only)
+        if level < self._single_from or is_bound or self._source[level - 1].step > LARGEST_TABLE:
+            return None
+        return self._tables.setdefault(level, {})
+
+    def _by_table(self, table: dict[int, tuple[int, ...]], level: int, of: BitMap, limits: _Limits) -> BitMap:
+        """The image of a set number by number: a slice without structure is carried over faster so."""
+        for number in of:
+            if number not in table:
+                table[number] = tuple(self._from(level, BitMap([number]), limits))
+        return BitMap(chain.from_iterable(map(table.__getitem__, of)))
 
     def _spread(self, of: BitMap, fixed: Mapping[int, BitMap]) -> BitMap:
         """The set repeated for all the numbers that it is to have on the axes without link, the fastest axis first."""
@@ -114,6 +135,10 @@ class Projection:
             if level in fixed:
                 of = place(of, fixed[level], self._target[level].step)
         return of
+
+    def _is_single(self, level: int) -> bool:
+        link = self._links.get(level)
+        return link is None or link.relation.is_single
 
     def _is_same(self, level: int) -> bool:
         link = self._links.get(level)

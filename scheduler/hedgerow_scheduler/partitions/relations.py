@@ -12,7 +12,12 @@ from hedgerow_scheduler.partitions.sets import runs
 
 
 class Relation(Protocol):
-    """What belongs to numbers of one axis on another one, of which only numbers below `extent` are asked for where there is no end to them."""
+    """What belongs to numbers of one axis on another one, of which only numbers below `extent` are asked for where there is no end to them.
+
+    `is_single` tells that no number leads to more than one, and always to the same.
+    """
+
+    is_single: bool
 
     def image(self, of: BitMap, extent: int) -> BitMap:
         """The numbers that belong to any of these."""
@@ -20,6 +25,8 @@ class Relation(Protocol):
 
 class Identity:
     """Each number belongs to itself."""
+
+    is_single = True
 
     def image(self, of: BitMap, extent: int) -> BitMap:  # noqa: ARG002
         """The same numbers."""
@@ -33,6 +40,8 @@ class Stretch:
     that overlaps the one `late` after n; of those, the ones numbered below `size`. Both calendars are without gaps, so that a run
     of windows leads to a run.
     """
+
+    is_single = False
 
     def __init__(
         self,
@@ -71,12 +80,12 @@ class Stretch:
     def _first(self, number: int) -> int:
         if self._is_one_calendar:
             return number
-        return self._target.windows.first_within(self._source.windows, number)
+        return self._target.windows.within(self._source.windows, number)[0]
 
     def _last(self, number: int) -> int:
         if self._is_one_calendar:
             return number
-        return self._target.windows.last_within(self._source.windows, number)
+        return self._target.windows.within(self._source.windows, number)[1]
 
 
 class Listed:
@@ -86,6 +95,7 @@ class Listed:
         self.listed = dict(listed)
         self.other = other or BitMap()
         self.numbers = BitMap(self.listed)
+        self.is_single = not self.other and all(len(leads_to) <= 1 for leads_to in self.listed.values())
 
     def image(self, of: BitMap, extent: int) -> BitMap:  # noqa: ARG002
         """The union of what is listed, and of `other` where one of these is not listed."""
@@ -104,6 +114,7 @@ class ListedBackwards:
             for each in leads_to:
                 self._back.setdefault(each, BitMap()).add(number)
         self._numbers = BitMap(self._back)
+        self.is_single = not forwards.other and all(len(numbers) <= 1 for numbers in self._back.values())
 
     def image(self, of: BitMap, extent: int) -> BitMap:
         """The numbers that are listed with any of these, and all that are not listed below `extent` if those lead to any."""

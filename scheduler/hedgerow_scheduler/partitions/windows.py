@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from itertools import takewhile
+from itertools import dropwhile, islice, takewhile
 from zoneinfo import ZoneInfo
 
 from hedgerow.partitions.calendar import DAY, YEARS, Span, day_of, span_at, span_of, spans_from
@@ -12,9 +13,11 @@ from hedgerow.partitions.model import Cadence
 
 EPOCH = date(2001, 1, 1)  # a Monday, and the first of a month
 PER_DAY = {"hour": 24, "day": 1, "week": 1 / 7, "month": 12 / 365.2425}
+EVEN = frozenset({"UTC", "Etc/UTC"})
 FARTHEST_DAYS = 75_000  # from the epoch; the years that partitions may lie in end nearer
 KEPT = 65_536
-SHORTEST = timedelta(microseconds=1)
+KEPT_WITHIN = 1_000_000
+WALKED = {"hour": 48, "day": 8, "week": 2, "month": 1}
 
 
 class Windows:
@@ -31,21 +34,12 @@ class Windows:
         self._odd: dict[int, dict[date, tuple[str, ...]]] = {}
         self._surplus = {EPOCH.year: 0}
         self._spans: dict[int, Span] = {}
-        self._firsts: dict[Windows, dict[int, int]] = {}
-        self._lasts: dict[Windows, dict[int, int]] = {}
+        self._within: dict[Windows, dict[int, tuple[int, int]]] = {}
         self._farthest = int(FARTHEST_DAYS * PER_DAY[cadence])
 
     def number(self, key: str) -> int | None:
         """The number of a window; None when the text is not a key of this calendar."""
-        if span_of(self.cadence, self.tz, key) is None:
-            return None
-        day = day_of(key)
-        if self.cadence == "month":
-            return (day.year - EPOCH.year) * 12 + day.month - 1
-        if self.cadence == "week":
-            return (day - EPOCH).days // 7
-        odd = self._odd_days(day.year).get(day)
-        return self._before(day) + (odd.index(key) if odd is not None else int(key[11:] or 0))
+        return self._number(key) if span_of(self.cadence, self.tz, key) is not None else None
 
     def key(self, number: int) -> str | None:
         """The key of a number; None when its year is not one that partitions may lie in."""
@@ -67,28 +61,54 @@ class Windows:
 
     def holding(self, instant: datetime) -> int:
         """The number of the window that holds `instant`."""
-        key = span_at(self.cadence, self.tz, instant).key
-        number = self.number(key)
-        assert number is not None, f"{key} is no key by {self.cadence} in {self.tz}"
-        return number
+        return self._number(span_at(self.cadence, self.tz, instant).key)
 
-    def first_within(self, others: Windows, number: int) -> int:
-        """The number of the first window here that overlaps a window of another calendar."""
-        known = self._firsts.setdefault(others, {})
-        if number not in known:
-            known[number] = self.holding(others.span(number).start)
-        return known[number]
-
-    def last_within(self, others: Windows, number: int) -> int:
-        """The number of the last window here that overlaps a window of another calendar."""
-        known = self._lasts.setdefault(others, {})
-        if number not in known:
-            known[number] = self.holding(others.span(number).end - SHORTEST)
-        return known[number]
+    def within(self, others: Windows, number: int) -> tuple[int, int]:
+        """The numbers of the first and the last window here that overlap a window of another calendar."""
+        known = self._within.setdefault(others, {})
+        number = max(-others._farthest, min(number, others._farthest))
+        found = known.get(number)
+        if found is None:
+            if len(known) >= KEPT_WITHIN:
+                known.clear()
+            known.update(self._overlaps(others, number))
+            found = known[number]
+        return found
 
     def until(self, day: date) -> int:
         """About how many windows there are from the epoch up to a day; exact by day, week and month."""
         return round((day - EPOCH).days * PER_DAY[self.cadence])
+
+    def _overlaps(self, others: Windows, number: int) -> Iterator[tuple[int, tuple[int, int]]]:
+        """The first and the last window here for each of some windows of another calendar from `number` on.
+
+        Several, because walking along both calendars is far cheaper than looking each of them up.
+        """
+        begin = others.span(number)
+        here = self.holding(begin.start)
+        ours = dropwhile(
+            lambda span: span.end <= begin.start, spans_from(self.cadence, self.tz, self._day_and_key(here)[0])
+        )
+        end = next(ours).end
+        theirs = dropwhile(
+            lambda span: span.start < begin.start, spans_from(others.cadence, others.tz, day_of(begin.key))
+        )
+        for offset, span in enumerate(islice(theirs, WALKED[others.cadence])):
+            while end <= span.start:
+                here, end = here + 1, next(ours).end
+            first = here
+            while end < span.end:
+                here, end = here + 1, next(ours).end
+            yield number + offset, (first, here)
+
+    def _number(self, key: str) -> int:
+        day = day_of(key)
+        if self.cadence == "month":
+            return (day.year - EPOCH.year) * 12 + day.month - 1
+        if self.cadence == "week":
+            return (day - EPOCH).days // 7
+        odd = self._odd_days(day.year).get(day)
+        return self._before(day) + (odd.index(key) if odd is not None else int(key[11:] or 0))
 
     def _day_and_key(self, number: int) -> tuple[date, str]:
         if self.cadence == "month":
@@ -130,7 +150,9 @@ class Windows:
     def _odd_days(self, year: int) -> dict[date, tuple[str, ...]]:
         """The days of a year on which the offset changes, in order, and the keys of the windows that start on each."""
         found = self._odd.get(year)
-        if found is None:
+        if found is None and self.tz in EVEN:
+            found = self._odd[year] = {}
+        elif found is None:
             first = date(year, 1, 1)
             days = [first + number * DAY for number in range((date(year + 1, 1, 1) - first).days + 1)]
             offsets = [self._offsets(day) for day in days]
