@@ -14,7 +14,19 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
-from hedgerow_scheduler.api import assets, changes, explain, health, limits, pauses, runs, schedules, teams, workers
+from hedgerow_scheduler.api import (
+    assets,
+    changes,
+    conditions,
+    explain,
+    health,
+    limits,
+    pauses,
+    runs,
+    schedules,
+    teams,
+    workers,
+)
 from hedgerow_scheduler.api.changes import ChangeFeed
 from hedgerow_scheduler.api.metrics import CountRequests, Metrics, show_metrics
 from hedgerow_scheduler.api.problems import HANDLERS, inspect
@@ -52,6 +64,7 @@ def build_app(services: Services) -> Litestar:
             *workers.ROUTES,
             *limits.ROUTES,
             *schedules.ROUTES,
+            *conditions.ROUTES,
             *pauses.ROUTES,
             *explain.ROUTES,
             *changes.ROUTES,

@@ -93,9 +93,11 @@ class Program:
         self.crons: set[Cron] = set()
         self.lookbacks: set[int | None] = set()
         self.labels: list[str] = []  # what each place asks, for people
+        self.depths: list[int] = []  # how deep each place stands below the whole
         self.moments: set[int] = set()  # the places that are true for an evaluation only
         self.waits: dict[int, timedelta] = {}  # after how long a place that remembers times is asked again
         self.kinds: set[type] = set()  # of all its operands
+        self._depth = 0
         self._ask = self._ready(condition)
         # A moment is over in the next evaluation: conditions that see it directly are asked once more.
         self.settles = _sees_moments(condition)
@@ -111,12 +113,14 @@ class Program:
 
     def _ready(self, condition: c.Condition) -> Ask:
         place = len(self.labels)
-        self.labels.append("")
-        self.labels[place] = label_of(condition)
+        self.labels.append(label_of(condition))
+        self.depths.append(self._depth)
         self.kinds.add(type(condition))
         if isinstance(condition, (*MOMENTS, c.BecameTrue)):
             self.moments.add(place)
+        self._depth += 1
         ask = self._function(condition, place)
+        self._depth -= 1
 
         def noted(asking: Asking) -> BitMap:
             found = ask(asking)

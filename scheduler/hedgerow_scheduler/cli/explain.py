@@ -1,4 +1,4 @@
-"""`hedgerow explain`: why a step or an asset is not running, and where its time went."""
+"""`hedgerow explain`: why a step or an asset is (not) running, and where its time went."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hedgerow.errors import RequestError
 from hedgerow_scheduler.admission.causes import duration
 from hedgerow_scheduler.cli.client import connect, segment
 from hedgerow_scheduler.cli.command import OK, Parser, add_json, execute
+from hedgerow_scheduler.cli.conditions import show_condition
 from hedgerow_scheduler.cli.output import Output, clean, output_name, state_text
 
 
@@ -43,9 +44,11 @@ def run(options: argparse.Namespace, output: Output) -> int:
             raise RequestError.of("HR-Q317", f"'{options.target}' is not a run.", "Give a run's id with --waits.")
         return _run_waits(options.target, output)
     asked = {"step": options.target} if is_run else {"asset": options.target, "partition": options.partition}
-    answer = connect().get("/explain", **asked)
+    api = connect()
+    answer = api.get("/explain", **asked)
+    condition = None if is_run else api.get(f"/conditions/{options.target}")
     if output.as_json:
-        output.json(answer)
+        output.json(answer if condition is None else {**answer, "condition": condition})
         return OK
     text = Text(clean(answer["subject"]), "bold").append(" ").append_text(state_text(answer["state"]))
     if answer["assets"] and is_run:
@@ -64,6 +67,8 @@ def run(options: argparse.Namespace, output: Output) -> int:
         output.line(f"  {clean(answer['estimate'])}")
     if answer["waits"]:
         output.line(f"  {waits_text(answer['waited_s'], answer['waits'])}", "dim")
+    if condition is not None:
+        show_condition(condition, output)
     return OK
 
 

@@ -1,0 +1,92 @@
+"""The route of conditions: what the last evaluations of an asset's condition found, operand by operand."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from hedgerow import clock
+from hedgerow_scheduler.api.assets import find_asset
+from hedgerow_scheduler.api.services import Services
+from hedgerow_scheduler.automation.pauses import Pause, Pauses
+from hedgerow_scheduler.automation.program import Program
+from hedgerow_scheduler.metadata import pauses
+from hedgerow_scheduler.metadata.automation import EvaluationEntry, read_evaluations
+
+
+class Operand(msgspec.Struct, frozen=True):
+    """One operand, `depth` levels below the whole condition: for how many of the partitions it was asked of it held. `of` is the
+    upstream asset it was asked of, "" the asset itself.
+    """
+
+    depth: int
+    label: str
+    of: str
+    asked: int
+    true: int
+
+
+class Evaluation(msgspec.Struct, frozen=True):
+    """One evaluation. `operands` stand as they are written, the whole condition first; there are none when it was of another condition
+    than the one in force, or when `problem` says why it could not be asked. `requested` are the first of `requested_count` partitions.
+    """
+
+    at: datetime
+    operands: tuple[Operand, ...]
+    requested: tuple[str, ...]
+    requested_count: int
+    run_id: str | None
+    problem: str
+
+
+class ConditionReport(msgspec.Struct, frozen=True):
+    """Why an asset is, or is not, materialized by itself. `latest` is the last evaluation that found something else than the one before
+    it, `requested` the last that requested anything; `pause` is what holds it back.
+    """
+
+    key: str
+    has_condition: bool
+    latest: Evaluation | None
+    requested: Evaluation | None
+    pause: Pause | None
+
+
+@get("/conditions/{key:path}", tags=["assets"], sync_to_thread=True)
+def show_condition(services: NamedDependency[Services], key: FromPath[str]) -> ConditionReport:
+    """What the condition of an asset was found to be."""
+    with services.reading() as connection:
+        asset = find_asset(services.catalog(connection), key.lstrip("/"))
+        found = read_evaluations(connection, asset.key)
+        held = Pauses(pauses.read_pauses(connection)).over_asset(asset.team, asset.key, clock.now())
+    condition = asset.definition.automation
+    if condition is None:
+        return ConditionReport(asset.key, False, None, None, held)
+    program = Program(condition)
+    latest, requested = (
+        evaluation(program, found[kind]) if kind in found else None for kind in ("latest", "requested")
+    )
+    return ConditionReport(asset.key, True, latest, requested, held)
+
+
+def evaluation(program: Program, entry: EvaluationEntry) -> Evaluation:
+    """A recorded evaluation, told by the condition in force."""
+    operands = tuple(_operands(program, entry.findings)) if entry.condition == program.digest else ()
+    return Evaluation(entry.at, operands, tuple(entry.requested), entry.requested_count, entry.run_id, entry.problem)
+
+
+def _operands(program: Program, findings: Iterable[tuple[int, str, int, int]]) -> Iterable[Operand]:
+    by_place: dict[int, list[tuple[str, int, int]]] = defaultdict(list)
+    for place, of, asked, true in findings:
+        by_place[place].append((of, asked, true))
+    for place, (label, depth) in enumerate(zip(program.labels, program.depths, strict=True)):
+        for of, asked, true in by_place[place]:
+            yield Operand(depth, label, of, asked, true)
+
+
+ROUTES = (show_condition,)

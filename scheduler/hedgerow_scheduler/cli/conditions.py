@@ -1,0 +1,56 @@
+"""How the evaluation of a condition reads in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.text import Text
+
+from hedgerow_scheduler.cli.output import Output, clean
+
+
+def show_condition(report: Mapping[str, Any], output: Output) -> None:
+    """Prints why an asset was, or was not, requested."""
+    if not report["has_condition"]:
+        output.line("  It is materialized when someone asks: it has no condition (automation=).", "dim")
+        return
+    if report["pause"] is not None:
+        pause = report["pause"]
+        output.line(
+            f"  Held back: {pause['kind']} {clean(pause['name'])} is paused by {clean(pause['author'])}: {clean(pause['reason'])}"
+        )
+    latest, requested = report["latest"], report["requested"]
+    if latest is None:
+        output.line("  Its condition has not been evaluated yet.")
+        return
+    if latest["problem"]:
+        output.line(f"  Its condition could not be evaluated: {clean(latest['problem'])}")
+        output.line("    Correct the condition and deploy; it is not asked again before.", "dim")
+    if requested is None:
+        output.line("  Its condition has requested nothing so far.")
+    else:
+        names = ", ".join(clean(each) for each in requested["requested"][:3] if each)
+        more = requested["requested_count"] - 3
+        which = f" ({names}{f' and {more:,} more' if names and more > 0 else ''})" if names else ""
+        run = f" as run {requested['run_id']}" if requested["run_id"] else ""
+        output.line(f"  Last requested{which} at {requested['at'][:19].replace('T', ' ')} UTC{run}.")
+    if latest["operands"]:
+        output.line(f"  Its condition, as found at {latest['at'][:19].replace('T', ' ')} UTC:")
+    for operand in latest["operands"]:
+        output.line(operand_line(operand))
+
+
+def operand_line(operand: Mapping[str, Any]) -> Text:
+    """One operand, indented by its depth, with whether it held or for how many partitions."""
+    asked, true = operand["asked"], operand["true"]
+    mark, style = (
+        ("yes", "green")
+        if true == asked and true
+        else ("no", "red")
+        if not true
+        else (f"{true:,} of {asked:,}", "yellow")
+    )
+    of = f"{clean(operand['of'])}: " if operand["of"] else ""
+    text = Text("    " + "  " * operand["depth"])
+    return text.append(f"{of}{clean(operand['label'])}").append(f"  {mark}", style)
