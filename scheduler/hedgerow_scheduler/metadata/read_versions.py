@@ -13,14 +13,18 @@ from hedgerow_scheduler.planning.staleness import Made, Pair, Status, closure, j
 from hedgerow_scheduler.planning.unchanged import Earlier
 from hedgerow_scheduler.planning.versions import Versions
 
+# Each is looked up by its key, one after the other, the pointer first: of one partition there may be many materializations, and a plan
+# that joins the tables is thousands of times slower whenever the planner has guessed wrongly how many of them there are.
 _FROM_CURRENT = """
 FROM unnest(%(asset)s::text[], %(partition)s::text[]) AS u(asset, partition)
-CROSS JOIN LATERAL (  -- the pointer first: of one partition there may be many materializations
+CROSS JOIN LATERAL (
   SELECT * FROM current_materializations p WHERE p.asset = u.asset AND p.partition = u.partition OFFSET 0
 ) AS c
-JOIN materializations m
-  ON m.asset = c.asset AND m.partition = c.partition AND m.dispatch_seq = c.dispatch_seq AND m.attempt_id = c.attempt_id
-LEFT JOIN attempts a ON a.id = c.attempt_id
+CROSS JOIN LATERAL (
+  SELECT * FROM materializations o
+  WHERE o.asset = c.asset AND o.partition = c.partition AND o.dispatch_seq = c.dispatch_seq AND o.attempt_id = c.attempt_id OFFSET 0
+) AS m
+LEFT JOIN LATERAL (SELECT inputs FROM attempts t WHERE t.id = c.attempt_id OFFSET 0) AS a ON true
 """
 
 _MADE = f"""
