@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple, TypeAlias
 
 from pyroaring import BitMap
@@ -56,9 +56,10 @@ class TimeAxis:
         bounds(dim)  # refuses what is no start or end
         self.first = self.windows.number(dim.start) or 0
         end = self.windows.number(dim.end) if dim.end is not None else None
-        self.size = end - self.first if end is not None else self._up_to(YEARS.stop)
+        self.size = end - self.first if end is not None else self.windows.before_year(YEARS.stop) - self.first
         """One more than the largest number; without an end, it is a little more than there can be."""
-        self.wanted = self.size if end is not None else self._up_to(max(HORIZON, day_of(dim.start).year + LEAST_YEARS))
+        horizon = max(HORIZON, day_of(dim.start).year + LEAST_YEARS)
+        self.wanted = self.size if end is not None else self.windows.before_year(horizon) - self.first
         """How many windows the numbering must have room for."""
         self._complete: _Complete | None = None
 
@@ -98,10 +99,6 @@ class TimeAxis:
             until = self.windows.span(self.first + count).end if count < self.size else None
             self._complete = known = _Complete(now, until, count)
         return known
-
-    def _up_to(self, year: int) -> int:
-        margin = timedelta(days=2)  # for days that clocks lengthen
-        return self.windows.until(date(year, 1, 1) + margin) + 1 - self.first
 
 
 Axis: TypeAlias = StaticAxis | TimeAxis

@@ -12,9 +12,10 @@ from hedgerow.partitions.calendar import DAY, YEARS, Span, day_of, span_at, span
 from hedgerow.partitions.model import Cadence
 
 EPOCH = date(2001, 1, 1)  # a Monday, and the first of a month
-PER_DAY = {"hour": 24, "day": 1, "week": 1 / 7, "month": 12 / 365.2425}
+PER_DAY = {"hour": 24, "day": 1}
 EVEN = frozenset({"UTC", "Etc/UTC"})
-FARTHEST_DAYS = 75_000  # from the epoch; the years that partitions may lie in end nearer
+FARTHEST = {"hour": 1_800_000, "day": 75_000, "week": 10_700, "month": 2_460}
+"""The farthest number from the epoch, 205 years on or back: more than the years that partitions may lie in."""
 KEPT = 65_536
 KEPT_WITHIN = 1_000_000
 WALKED = {"hour": 48, "day": 8, "week": 2, "month": 1}
@@ -35,7 +36,7 @@ class Windows:
         self._surplus = {EPOCH.year: 0}
         self._spans: dict[int, Span] = {}
         self._within: dict[Windows, dict[int, tuple[int, int]]] = {}
-        self._farthest = int(FARTHEST_DAYS * PER_DAY[cadence])
+        self._farthest = FARTHEST[cadence]
 
     def number(self, key: str) -> int | None:
         """The number of a window; None when the text is not a key of this calendar."""
@@ -75,9 +76,15 @@ class Windows:
             found = known[number]
         return found
 
-    def until(self, day: date) -> int:
-        """About how many windows there are from the epoch up to a day; exact by day, week and month."""
-        return round((day - EPOCH).days * PER_DAY[self.cadence])
+    def before_year(self, year: int) -> int:
+        """The number of the first window that starts in `year`; by hour and by day it may be too large by some.
+
+        That is for days that clocks lengthen: counting them exactly would mean to look at every day until then.
+        """
+        if self.cadence == "month":
+            return (year - EPOCH.year) * 12
+        days = (date(year, 1, 1) - EPOCH).days
+        return -(-days // 7) if self.cadence == "week" else (days + 2) * PER_DAY[self.cadence]
 
     def _overlaps(self, others: Windows, number: int) -> Iterator[tuple[int, tuple[int, int]]]:
         """The first and the last window here for each of some windows of another calendar from `number` on.
@@ -117,7 +124,7 @@ class Windows:
         if self.cadence == "week":
             day = EPOCH + 7 * number * DAY
             return day, day.isoformat()
-        day = EPOCH + number // int(PER_DAY[self.cadence]) * DAY
+        day = EPOCH + number // PER_DAY[self.cadence] * DAY
         while number < self._before(day):
             day -= DAY
         while number >= self._before(day + DAY):
@@ -130,21 +137,22 @@ class Windows:
 
     def _before(self, day: date) -> int:
         """How many windows start from the epoch up to the beginning of `day`; by hour and by day only."""
-        usual = int(PER_DAY[self.cadence])
+        usual = PER_DAY[self.cadence]
         odd = self._odd_days(day.year)
         surplus = sum(len(keys) - usual for each, keys in odd.items() if each < day) if odd else 0
         return (day - EPOCH).days * usual + self._surplus_until(day.year) + surplus
 
     def _surplus_until(self, year: int) -> int:
         """How many windows more than usual there are from the epoch up to the beginning of `year`."""
-        for later in range(max(self._surplus) + 1, year + 1):
+        known = tuple(self._surplus)  # a copy, since another thread may be adding years
+        for later in range(max(known) + 1, year + 1):
             self._surplus[later] = self._surplus[later - 1] + self._surplus_of(later - 1)
-        for earlier in range(min(self._surplus) - 1, year - 1, -1):
+        for earlier in range(min(known) - 1, year - 1, -1):
             self._surplus[earlier] = self._surplus[earlier + 1] - self._surplus_of(earlier)
         return self._surplus[year]
 
     def _surplus_of(self, year: int) -> int:
-        usual = int(PER_DAY[self.cadence])
+        usual = PER_DAY[self.cadence]
         return sum(len(keys) - usual for keys in self._odd_days(year).values())
 
     def _odd_days(self, year: int) -> dict[date, tuple[str, ...]]:
