@@ -13,7 +13,7 @@ from hedgerow_scheduler.planning.catalog import Catalog
 from hedgerow_scheduler.planning.steps import PlannedStep
 from hedgerow_scheduler.planning.versions import Edge, Versions, digest, edges
 
-MAX_COMPARED = 200_000
+MAX_COMPARED = 50_000  # about a second, during which a leader does nothing else
 MAX_ROOTS = 5
 
 # An asset and a partition, '' when it has none.

@@ -38,7 +38,7 @@ def take_requested_runs(transaction: Transaction, snapshot: Snapshot, now: datet
             return True
         renew()
         try:
-            planned = _plan(transaction, snapshot, item.request, now)
+            planned = _plan(transaction, snapshot, item.request, now, renew)
         except RequestError as error:
             snapshot.changes.failed_requests.append((item.run.id, error.problems[0]))
             continue
@@ -56,10 +56,13 @@ def take_requested_runs(transaction: Transaction, snapshot: Snapshot, now: datet
     return len(requested) >= runs.REQUESTED_AT_ONCE
 
 
-def _plan(transaction: Transaction, snapshot: Snapshot, request: RunRequest, now: datetime) -> tuple[PlannedStep, ...]:
+def _plan(
+    transaction: Transaction, snapshot: Snapshot, request: RunRequest, now: datetime, renew: Callable[[], None]
+) -> tuple[PlannedStep, ...]:
     planned = plan_steps(snapshot.catalog, request, now)
     if not request.only_stale:
         return planned
+    renew()
     return keep_stale(planned, transaction.statuses(snapshot.catalog, pairs_of(planned), now)).steps
 
 
