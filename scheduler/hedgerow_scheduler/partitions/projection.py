@@ -14,7 +14,7 @@ from typing import NamedTuple
 from pyroaring import BitMap
 
 from hedgerow_scheduler.partitions.relations import Identity, Relation, Stretch
-from hedgerow_scheduler.partitions.sets import place, repeated, slices
+from hedgerow_scheduler.partitions.sets import folded, place, repeated, runs, slices
 from hedgerow_scheduler.partitions.spaces import ONLY, Space
 
 BEYOND = 2**32
@@ -88,7 +88,8 @@ class Projection:
         if level + 1 == len(self._source):
             return place(limits.base, link.relation.image(of, limits.extents[link.target]), target.step)
         found = BitMap()
-        for first, last, content in slices(of, scale.step):
+        alike_until = link.relation.alike_until if isinstance(link.relation, Stretch) else None
+        for first, last, content in slices(of, scale.step, alike_until):
             numbers = link.relation.image(BitMap(range(first, last + 1)), limits.extents[link.target])
             if numbers:
                 found |= place(self._remembered(level + 1, content, limits), numbers, target.step)
@@ -96,11 +97,13 @@ class Projection:
 
     def _without(self, level: int, of: BitMap, limits: _Limits) -> BitMap:
         """The image of a set whose slowest axis leads nowhere: of what any of its slices holds."""
-        only = limits.only.get(level)
-        merged = BitMap()
-        for first, last, content in slices(of, self._source[level].step):
-            if only is None or only.intersect(BitMap(range(first, last + 1))):
-                merged |= content
+        step = self._source[level].step
+        if (only := limits.only.get(level)) is not None:
+            counting = BitMap()
+            for first, last in runs(only):
+                counting.add_range(first * step, (last + 1) * step)
+            of = of & counting
+        merged = folded(of, step)
         return self._from(level + 1, merged, limits) if merged else merged
 
     def _remembered(self, level: int, of: BitMap, limits: _Limits) -> BitMap:

@@ -66,6 +66,20 @@ class Stretch:
         between = self._source.first - self._target.first
         return between + self._early + self._low, between + self._late + self._high
 
+    def alike_until(self, number: int) -> int:
+        """The last of the windows from `number` on that all lead to the same ones."""
+        if self._is_one_calendar or self._early != self._late:
+            return number
+        ours, theirs = self._source.windows, self._target.windows
+        offset = self._source.first + self._early
+        first, last = theirs.within(ours, number + offset)
+        if first != last:
+            return number
+        until = ours.within(theirs, first)[1]
+        if theirs.within(ours, until)[1] != first:
+            until -= 1
+        return max(number, until - offset)
+
     def image(self, of: BitMap, extent: int) -> BitMap:  # noqa: ARG002
         """The windows between start and end that belong to any of these."""
         found = BitMap()

@@ -5,7 +5,7 @@ Every set that is given is only read, so that callers may hold on to theirs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pyroaring import BitMap
 
@@ -27,10 +27,12 @@ def runs(of: BitMap) -> Iterator[tuple[int, int]]:
         first = of.next_set_bit(after)
 
 
-def slices(of: BitMap, width: int) -> Iterator[tuple[int, int, BitMap]]:
+def slices(
+    of: BitMap, width: int, alike_until: Callable[[int], int] | None = None
+) -> Iterator[tuple[int, int, BitMap]]:
     """The set cut into slices of `width` numbers: the first and last slice of a run of full ones (or twice the same one), and what each holds, counted from its beginning.
 
-    Empty slices are left out.
+    Empty slices are left out. Slices that are not full are merged with those after it up to the one that `alike_until` tells.
     """
     if not of:
         return
@@ -44,11 +46,25 @@ def slices(of: BitMap, width: int) -> Iterator[tuple[int, int, BitMap]]:
             yield number, full_until - 1, BitMap(range(width))
             following = full_until * width
         else:
-            following = begin + width
-            yield number, number, (of & BitMap(range(begin, following))).shift(-begin)
+            end = alike_until(number) if alike_until is not None else number
+            following = min(end * width, last) + width
+            some = (of & BitMap(range(begin, following))).shift(-begin)
+            yield number, number, folded(some, width) if end > number else some
         if following > last:
             return
         at = of.next_set_bit(following)
+
+
+def folded(of: BitMap, width: int) -> BitMap:
+    """The union of all slices of `width` numbers, by halves."""
+    count = of.max() // width + 1 if of else 1
+    while count > 1:
+        half = (count + 1) // 2
+        moved = of.shift(-half * width)
+        of = of & BitMap(range(half * width))
+        of |= moved
+        count = half
+    return of
 
 
 def place(content: BitMap, at: BitMap, width: int) -> BitMap:
