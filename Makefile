@@ -18,7 +18,7 @@ PACKAGES := definitions/hedgerow workers/hedgerow_workers scheduler/hedgerow_sch
 PYTEST := $(BIN)/python -m pytest --doctest-modules --ignore-glob='*/metadata/migrations/*'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test acceptance simulate chaos chaos-celery soak check bench lint types types-all unit docs constraints wheel clean
+.PHONY: help demo dev test acceptance simulate chaos chaos-celery soak check bench bench-planner lint types types-all unit docs constraints wheel clean
 
 help:  ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -54,6 +54,14 @@ check: lint types unit  ## Format, lint, types, import contracts, doctests, unit
 
 bench: $(STAMP)  ## Measure against plain Celery on this machine.
 	$(BIN)/python tests/benchmarks/bench.py
+
+DAGSTER := build/dagster
+bench-planner: $(STAMP) $(DAGSTER)/bin/dagster  ## Measure what conditions of 100,000 assets cost, beside Dagster's evaluation of 1,000.
+	$(BIN)/python tests/benchmarks/planner.py --dagster $(DAGSTER)/bin/python
+
+$(DAGSTER)/bin/dagster:
+	$(PYTHON) -m venv $(DAGSTER)
+	$(DAGSTER)/bin/python -m pip install --quiet dagster
 
 lint: $(STAMP)  ## Format, lint, import contracts.
 	$(BIN)/ruff format --check .

@@ -22,7 +22,8 @@ from hedgerow_scheduler.automation.labels import label_of
 from hedgerow_scheduler.automation.memory import Memory
 from hedgerow_scheduler.partitions.crossing import Crossing
 
-MOMENTS = (c.Updated, c.DataChanged, c.Started, c.Requested, c.WillBeRequested, c.FirstSeen, c.CronTick)
+# Not WillBeRequested: what was requested upstream is asked about again in the next turn anyway.
+MOMENTS = (c.Updated, c.DataChanged, c.Started, c.Requested, c.FirstSeen, c.CronTick)
 
 
 class World(Protocol):
