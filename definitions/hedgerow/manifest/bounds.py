@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sized
 
 import msgspec
 
+from hedgerow.conditions.bounds import oversize
 from hedgerow.errors import Problem
 from hedgerow.manifest.model import Computation, Manifest, Schedule, Source
 from hedgerow.sizes import size_text
@@ -56,6 +57,9 @@ def _excess(manifest: Manifest, size_bytes: int) -> Iterator[Problem]:
         yield from _schedule_excess(schedule)
     for computation in manifest.computations:
         yield from _step_excess(computation)
+    for asset in manifest.assets:
+        if asset.automation is not None and (says := oversize(asset.automation)) is not None:
+            yield _problem(f"The condition of asset '{asset.key[:80]}'", says, "Make it simpler.", asset.source)
 
 
 def _schedule_excess(schedule: Schedule) -> Iterator[Problem]:

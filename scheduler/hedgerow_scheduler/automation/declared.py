@@ -58,6 +58,7 @@ class Declared:
             if condition is None or asset.computation is None:
                 continue
             try:
+                space_of(asset.definition.partitions)
                 deps = self._deps(catalog, key)
                 program = self._programs.get(condition)
                 if program is None:

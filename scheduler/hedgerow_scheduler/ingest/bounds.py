@@ -8,6 +8,8 @@ from datetime import datetime
 
 import msgspec
 
+from hedgerow.conditions.bounds import crons_of, oversize
+from hedgerow.conditions.model import Condition
 from hedgerow.cron import cron
 from hedgerow.errors import DefinitionError
 from hedgerow.identifiers import is_name, is_partition_key
@@ -107,6 +109,8 @@ def manifest_defect(manifest: Manifest, now: datetime) -> str | None:
     for key, asset in by_key.items():
         if asset.partitions is not None and (why := _partitions_defect(asset.partitions, now)):
             return f"the partitions of '{key}': {why}"
+        if asset.automation is not None and (why := _condition_defect(asset.automation)):
+            return f"the condition of '{key}' {why}"
     names = {computation.name for computation in manifest.computations}
     if len(names) != len(manifest.computations):
         return "two computations have the same name"
@@ -155,11 +159,23 @@ def manifest_defect(manifest: Manifest, now: datetime) -> str | None:
     return None
 
 
+def _condition_defect(condition: Condition) -> str | None:
+    if why := oversize(condition):
+        return why
+    return (
+        None if all(_is_time(each.expression, each.tz) for each in crons_of(condition)) else "names times that are none"
+    )
+
+
 def _can_tick(schedule: Schedule) -> bool:
-    if len(schedule.cron) > MAX_ID or len(schedule.tz) > MAX_ID:
+    return _is_time(schedule.cron, schedule.tz)
+
+
+def _is_time(expression: str, tz: str) -> bool:
+    if len(expression) > MAX_ID or len(tz) > MAX_ID:
         return False
     try:
-        cron(schedule.cron, schedule.tz)
+        cron(expression, tz)
     except DefinitionError:
         return False
     return True

@@ -1,0 +1,33 @@
+"""An asset whose condition can't be evaluated stops alone, and says why."""
+
+from __future__ import annotations
+
+from support.automated import Made, Stage
+
+from hedgerow.conditions import constructors as hr
+from hedgerow.partitions.model import ProductPartitions, TimePartitions
+
+HOURS = TimePartitions("hour", "2026-01-01T00", dim="one")
+
+
+def test_partitions_that_cannot_be_numbered_stop_their_own_asset_only() -> None:
+    unheard_of = ProductPartitions((HOURS, TimePartitions("hour", "2026-01-01T00", dim="other")))
+    assets = {
+        "up": Made(), "broken": Made(("up",), hr.eager(), unheard_of), "below": Made(("broken",), hr.eager()), "sound": Made(("up",), hr.eager()),
+    }  # fmt: skip
+    stage = Stage(assets, "2026-01-05T12:00")
+    assert stage.play("make up") == ["sound"]
+    assert stage.engine.broken.keys() == {"broken", "below"}
+    assert all(stage.engine.broken.values())
+
+
+def test_a_condition_that_raises_stops_its_own_asset_until_other_code_comes() -> None:
+    stage = Stage(
+        {"up": Made(), "one": Made(("up",), hr.eager()), "two": Made(("up",), hr.eager())}, "2026-01-05T12:00"
+    )
+    stage.engine.facts["one"].materialized = None  # type: ignore[assignment]
+    assert stage.play("make up") == ["two"]
+    assert "one" in stage.engine.broken
+    assert stage.evaluated["one"].problem
+    assert stage.play("make two") == []
+    assert stage.play("make up") == ["two"]
