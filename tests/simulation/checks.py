@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hedgerow_scheduler.dispatch.writer import Acknowledge, Publish, Task
 from hedgerow_scheduler.lifecycle.states import ENDED
 from simulation.clock import START
-from simulation.town import RATES, SLOTS, USES
+from simulation.town import KEYS, RATES, SLOTS, UPSTREAM, USES
 from simulation.worker import Execution
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _OUT = ("dispatched", "running")
 _GOOD = ("succeeded", "skipped")
+_SPARED = "HR-Q026"
 
 
 class Violation(AssertionError):
@@ -45,8 +46,11 @@ class Checks:
                 state = table[key]["state"]
                 if before is None or before["state"] != state:
                     self.transitions[name, before["state"] if before else "-", state] += 1
+                if name == "step" and _is_spared(table[key]) and not (before and _is_spared(before)):
+                    self._unchanged(table[key])
                 if name == "attempt" and before is None:
                     fresh.append(table[key])
+                    self._made_from(self.db.steps[table[key]["run_id"], table[key]["step_number"]], table[key])
                 elif name == "attempt" and state == "succeeded" != before["state"]:
                     self._succeeded(table[key])
             elif table is self.db.sequences:
@@ -58,6 +62,25 @@ class Checks:
             output = self.db.outputs[row["attempt_id"], *key]
             if output["state"] != "current":
                 raise Violation(f"the pointer of {key} is at an output that is {output['state']}")
+
+    def _made_from(self, step: dict[str, Any], attempt: dict[str, Any]) -> None:
+        """An attempt says that it is made from what is current now."""
+        upstream = UPSTREAM.get(step["computation"])
+        keys = [step["partition"]] if step["partition"] else KEYS.keys
+        pointers = {key: self.db.pointers[upstream, key] for key in keys if (upstream, key) in self.db.pointers}
+        current = {
+            key: self.db.outputs[row["attempt_id"], upstream, key]["data_version"] for key, row in pointers.items()
+        }
+        if attempt["inputs"] != ({upstream: current} if upstream else {}):
+            raise Violation(f"attempt {attempt['id']} is made from {attempt['inputs']}, and {current} is current")
+
+    def _unchanged(self, step: dict[str, Any]) -> None:
+        """A step that was spared would be made from what its current output was made from."""
+        for asset in step["assets"]:
+            pointer = self.db.pointers.get((asset, step["partition"]))
+            if pointer is None:
+                raise Violation(f"{asset} [{step['partition']}] was spared, and nothing of it is current")
+            self._made_from(step, self.db.attempts[pointer["attempt_id"]])
 
     def _limits(self) -> None:
         used: Counter[Any] = Counter()
@@ -162,7 +185,7 @@ class Checks:
             (row["run_id"], row["step_number"]) for row in self.db.attempts.values() if row["state"] in _GOOD
         )
         for key, row in self.db.steps.items():
-            if good[key] != (row["state"] in _GOOD and row["attempt"] > 0):
+            if good[key] != (row["state"] in _GOOD and row["attempt"] > 0 and not _is_spared(row)):
                 raise Violation(f"step {key} is {row['state']}, with {good[key]} attempts that ended well")
         current = Counter(
             (row["asset"], row["partition"]) for row in self.db.outputs.values() if row["state"] == "current"
@@ -217,3 +240,8 @@ def _overlaps(runs: list[Execution], now: float) -> list[tuple[Execution, Execut
 
 def _end(execution: Execution, now: float) -> float:
     return now if execution.ended is None else execution.ended
+
+
+def _is_spared(step: dict[str, Any]) -> bool:
+    """Whether a step succeeded without running, because what it would make is unchanged."""
+    return step["error"] is not None and step["error"].code == _SPARED

@@ -102,5 +102,7 @@ MUTANTS = (
     Mutant("what is sent is given up", _OUTBOX, "self.journal.forget(self.acked)", "self.journal.forget(self.sent)"),
     Mutant("what is not acknowledged is not sent again", _OUTBOX, "            self.rewind(self.acked)", "            pass"),
     Mutant("what dead workers left is not taken over", _OUTBOX, "in self._journals.orphans(known):", "in ():"),
+    Mutant("attempts are recorded before what they come after", _RECORDING, "    _outputs(writes, list(changes.outputs.values()), now)\n    _attempts(writes, changes)", "    _attempts(writes, changes)\n    _outputs(writes, list(changes.outputs.values()), now)"),
+    Mutant("other data counts as unchanged", "hedgerow_scheduler.planning.unchanged", "and one.inputs == inputs", ""),
     Mutant("levels of buckets are not recorded", _RECORDING, "writes.rows(sql.UPSERT_BUCKETS, changes.buckets)", "pass"),
 )  # fmt: skip

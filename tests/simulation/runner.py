@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # How a pretended attempt ends if no one stops it.
 Outcome: TypeAlias = Literal["succeeded", "user_error", "runner_lost", "skipped"]
+CODE_VERSION = "c"
 _PROBLEM = Problem("HR-X001", "It raised.", "Nothing: it is pretended.")
 _LOST = Problem("HR-X107", "The runner of the step ended in the middle of it.", "Nothing: it is pretended.")
 
@@ -162,7 +163,13 @@ class Slot:
             report.add(
                 attempt,
                 events.AssetMaterialized(
-                    attempt_id, asset, token, order.partition, Reference(url, "json", order.partition), attempt_id
+                    attempt_id,
+                    asset,
+                    token,
+                    order.partition,
+                    Reference(url, "json", order.partition),
+                    attempt_id,
+                    CODE_VERSION,
                 ),
             )
         if outcome == "succeeded":
