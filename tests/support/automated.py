@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import TypeAlias
 
 import msgspec
 
@@ -27,6 +28,34 @@ class Made(msgspec.Struct, frozen=True):
     external: bool = False
 
 
+Assets: TypeAlias = Mapping[str, Made]
+# What happens (events that one turn sees, with "; " between them, or other code) and what is requested then, sorted.
+Script: TypeAlias = Sequence[tuple[str | Assets, str]]
+NOON = "2026-01-05T12:00"  # a Monday
+
+
+def pair(condition: Condition, up: Partitions | None = None, down: Partitions | None = None) -> Assets:
+    """`down`, with this condition, made from `up`, which has none."""
+    return {"up": Made(partitions=up), "down": Made(("up",), condition, down)}
+
+
+def mapped(condition: Condition, up: Partitions, down: Partitions | None, mapping: PartitionMapping) -> Assets:
+    """The same over a mapping of partitions."""
+    return {"up": Made(partitions=up), "down": Made((("up", mapping),), condition, down)}
+
+
+def act_out(assets: Assets, script: Script, now: str = NOON) -> None:
+    """Plays a script on a stage and holds each step against what it should request."""
+    stage = Stage(assets, now)
+    for number, (happens, wanted) in enumerate(script):
+        if isinstance(happens, str):
+            requested = stage.play(*happens.split("; "))
+        else:
+            stage.deploy(happens)
+            requested = sorted(stage.settle())
+        assert " ".join(requested) == wanted, f"step {number}: {happens}"
+
+
 class Stage:
     """Plays one scenario. What is requested begins at once, as steps that wait do; requests come back as `key` or `key@partition`.
 
@@ -43,6 +72,7 @@ class Stage:
         self.evaluated: dict[str, Evaluated] = {}
         self.asked = 0
         self._number = self._data = 0
+        self._stored: dict[str, bytes] = {}
         self.deploy(assets)
         self.settle()
 
@@ -51,12 +81,33 @@ class Stage:
         self.assets = dict(assets)
         self.engine.use(catalog_of(assets), self.now)
 
+    def take_over(self) -> None:
+        """Another engine goes on from what is stored and what is so."""
+        former = self.engine
+        self._stored |= former.store()
+        self.engine = Engine(former.makes, self._stored)
+        self.engine.use(catalog_of(self.assets), self.now)
+        for key, facts in former.facts.items():
+            name, versions = facts.space.key, facts.data_versions or {}
+            self.engine.know(
+                [
+                    (key, name(each), code, versions.get(each, ""))
+                    for code, made in facts.by_code.items()
+                    for each in made
+                ],
+                [(key, name(each), check) for check, which in facts.failed_checks.items() for each in which],
+                [(key, name(each)) for each in facts.failed],
+            )
+            for each, steps in facts.steps.items():
+                for number in range(steps):
+                    self.engine.know_step(key, name(each), is_out=number >= facts.queued[each])
+
     def play(self, *events: str) -> list[str]:
         """Lets things happen, all of them before the next turn; returns what is requested until nothing more is due, sorted.
 
         `make K` (by a run of its own, or one that is under way) · `make K same` (with the same data version) · `begin K` ·
         `start K` (its step goes out) · `fail K` · `together A B` (a run makes both) · `check K NAME fails|passes` · `code K VERSION` · `wait 90m` ·
-        `at 2026-01-02T06:00` (UTC). K may be `key@partition`. Time stops at each instant at which something is due.
+        `at 2026-01-02T06:00` (UTC) · `takeover`. K may be `key@partition`. Time stops at each instant at which something is due.
         """
         found: list[str] = []
         for event in events:
@@ -89,6 +140,9 @@ class Stage:
             return self._until(
                 self.now + parse_duration(rest[0]) if what == "wait" else datetime.fromisoformat(f"{rest[0]}+00:00")
             )
+        if what == "takeover":
+            self.take_over()
+            return []
         if what == "together":
             self._number += 1
             self.runs[f"run {self._number}"] = frozenset(each.partition("@")[0] for each in rest)

@@ -90,7 +90,11 @@ class Engine:
                 continue
             if known_as is None or known_as.digest != automated.digest:
                 self._remember(automated, now)
-            self._ask_again(key, facts[key].space.existing(now))
+            existing = facts[key].space.existing(now)
+            self._ask_again(key, existing)
+            if not existing:  # the first partition that comes to exist is news, not what was so at first
+                self.memories[key].is_first = False
+                self._altered.add(key)
         for space, _ in self._spaces.values():
             if id(space) not in self._awaited:
                 self._at_change(space, now)
