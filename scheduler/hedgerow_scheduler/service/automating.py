@@ -59,13 +59,15 @@ class Automating:
         """When time alone makes a turn due."""
         return self._engine.next_due() if self._enabled else None
 
-    def turn(self, transaction: Transaction, now: datetime) -> bool:
-        """Hears the news, takes a turn if one is due, and launches what is requested. Returns whether there is more to do at once."""
+    def turn(self, transaction: Transaction, now: datetime, renew: Callable[[], None]) -> bool:
+        """Hears the news, takes a turn if one is due, and launches what is requested. Returns whether there is more to do at once.
+        `renew` keeps the lead where other code has come into force, for taking up very many assets takes seconds.
+        """
         if not self._enabled:
             return False
         self._now = now
         if self._snapshot.catalog is not self._catalog:
-            self._take_up(transaction, now)
+            self._take_up(transaction, now, renew)
         until = perf_counter() + TURN_S
         while True:
             self._news.extend(self._snapshot.news.take())
@@ -106,10 +108,12 @@ class Automating:
 
     # -- what is known -----------------------------------------------------------------------------------------------
 
-    def _take_up(self, transaction: Transaction, now: datetime) -> None:
+    def _take_up(self, transaction: Transaction, now: datetime, renew: Callable[[], None]) -> None:
         """Other code has come into force: what is not known of its assets is read."""
         self._catalog = self._snapshot.catalog
+        renew()
         unknown = self._engine.use(self._catalog, now)
+        renew()
         self._snapshot.news.followed = self._engine.facts.keys()
         if not unknown:
             return

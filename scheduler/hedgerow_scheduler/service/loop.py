@@ -133,7 +133,7 @@ class Loop:
                 self._look(transaction)
             self._schedules.launch(self.now, self._store.renew)
             self.snapshot.fire_timers(self.now)
-            self._unasked = self._automating.turn(transaction, self.now)
+            self._unasked = self._automating.turn(transaction, self.now, self._store.renew)
             if gone := limiting.expire_overrides(self.snapshot, self.now):
                 transaction.remove_expired(gone)
             planned = perf_counter()
