@@ -73,6 +73,7 @@ class Stage:
         self.asked = 0
         self._number = self._data = 0
         self._stored: dict[str, bytes] = {}
+        self._versions: dict[str, str] = {}
         self.deploy(assets)
         self.settle()
 
@@ -154,7 +155,9 @@ class Stage:
             self._end(key, partition, True)
             runs = [run_id for run_id, keys in self.runs.items() if key in keys]
             run_id = runs[-1] if runs else f"run of {key}"
-            self.engine.materialize(key, partition, self.assets[key].code, run_id, self._version("same" in rest))
+            self.engine.materialize(
+                key, partition, self.assets[key].code, run_id, self._version(rest[0], "same" in rest)
+            )
         elif what == "begin":
             self.engine.begin(key, partition)
         elif what == "start":
@@ -169,10 +172,12 @@ class Stage:
             raise AssertionError(f"nothing is called {what!r}")
         return []
 
-    def _version(self, same: bool) -> str:
-        """A data version: another one, unless the `same` is wanted."""
-        self._data += not same
-        return f"data {self._data}"
+    def _version(self, name: str, same: bool) -> str:
+        """A data version: another one, unless the `same` as this partition's last is wanted."""
+        if not same or name not in self._versions:
+            self._data += 1
+            self._versions[name] = f"data {self._data}"
+        return self._versions[name]
 
     def _end(self, key: str, partition: str | None, succeeded: bool) -> None:
         facts = self.engine.facts[key]

@@ -152,6 +152,7 @@ class Program:
                 per = self.waits[place] = timedelta(milliseconds=per_ms)
                 return _at_most(self._ready(of), count, per, place)
             case c.ExceptDuring(of=of, cron=cron, lasting_ms=lasting_ms):
+                self.crons.add(cron)  # what holds stops holding when it comes due
                 return _except_during(self._ready(of), cron, timedelta(milliseconds=lasting_ms))
             case c.AnyDep(of=of, keys=keys, but=but):
                 return _any_dep(self._ready(of), keys, but)
