@@ -180,8 +180,10 @@ class Stage:
         return self._versions[name]
 
     def _end(self, key: str, partition: str | None, succeeded: bool) -> None:
-        facts = self.engine.facts[key]
+        if (facts := self.engine.facts.get(key)) is None:  # nobody looks at it
+            return
         ordinal = facts.space.ordinal(partition)
+        assert ordinal is not None, f"{key} has no partition {partition!r}"
         if ordinal not in facts.in_progress:
             self.engine.begin(key, partition)
         if ordinal in facts.queued:
