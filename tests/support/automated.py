@@ -56,6 +56,10 @@ def act_out(assets: Assets, script: Script, now: str = NOON) -> None:
         assert " ".join(requested) == wanted, f"step {number}: {happens}"
 
 
+class Restless(AssertionError):
+    """A condition asks for itself without end."""
+
+
 class Stage:
     """Plays one scenario. What is requested begins at once, as steps that wait do; requests come back as `key` or `key@partition`.
 
@@ -115,12 +119,16 @@ class Stage:
             found += self._event(event.split())
         return sorted(found + self.settle())
 
+    def before_turn(self) -> None:
+        """What stages of another kind do before each turn."""
+
     def settle(self) -> list[str]:
         """Takes turns until nothing is due."""
         found: list[str] = []
         for _ in range(50):
             if not self.engine.is_due(self.now):
                 return found
+            self.before_turn()
             outcome = self.engine.turn(self.now)
             assert outcome is not None
             self.asked += outcome.asked
@@ -133,7 +141,7 @@ class Stage:
                 for partition in partitions:
                     self.engine.begin(key, partition)
                     found.append(key if partition is None else f"{key}@{partition}")
-        raise AssertionError(f"the conditions never come to rest; asked for last: {found[-5:]}")
+        raise Restless(f"the conditions never come to rest; asked for last: {found[-5:]}")
 
     def _event(self, words: list[str]) -> list[str]:
         what, rest = words[0], words[1:]

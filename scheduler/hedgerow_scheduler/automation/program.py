@@ -20,10 +20,8 @@ from hedgerow.cron import Cron, last_tick
 from hedgerow_scheduler.automation.facts import EMPTY, Facts, Moments
 from hedgerow_scheduler.automation.labels import label_of
 from hedgerow_scheduler.automation.memory import Memory
+from hedgerow_scheduler.automation.moments import MOMENTS, is_momentary, sees_moments
 from hedgerow_scheduler.partitions.crossing import Crossing
-
-# Not WillBeRequested: what was requested upstream is asked about again in the next turn anyway.
-MOMENTS = (c.Updated, c.DataChanged, c.Started, c.Requested, c.FirstSeen, c.CronTick)
 
 
 class World(Protocol):
@@ -101,7 +99,7 @@ class Program:
         self._depth = 0
         self._ask = self._ready(condition)
         # A moment is over in the next evaluation: conditions that see it directly are asked once more.
-        self.settles = _sees_moments(condition)
+        self.settles = sees_moments(condition)
 
     @cached_property
     def digest(self) -> str:
@@ -142,7 +140,8 @@ class Program:
             case c.Labeled(of=of):
                 return self._ready(of)
             case c.Since(of=of, reset=reset):
-                return _since(self._ready(of), self._ready(reset), place)
+                began = self._ready(of)  # what was so when it was reset has to become so anew
+                return _since(began if is_momentary(of) else _became_true(began, ~place), self._ready(reset), place)
             case c.BecameTrue(of=of):
                 return _became_true(self._ready(of), place)
             case c.Debounce(of=of, quiet_ms=quiet_ms):
@@ -372,24 +371,3 @@ def _all_deps(of: Ask, keys: tuple[str, ...], but: tuple[str, ...], some: bool) 
         return found
 
     return ask
-
-
-def _sees_moments(condition: c.Condition) -> bool:
-    """Whether a moment shows through to the answer: not where a Since takes it in."""
-    match condition:
-        case c.And(of=of) | c.Or(of=of):
-            return any(map(_sees_moments, of))
-        case c.Since():
-            return False
-        case c.BecameTrue() | c.AtMost():
-            return True
-        case (
-            c.Not(of=of)
-            | c.Labeled(of=of)
-            | c.Debounce(of=of)
-            | c.ExceptDuring(of=of)
-            | c.AnyDep(of=of)
-            | c.AllDeps(of=of)
-        ):
-            return _sees_moments(of)
-    return isinstance(condition, MOMENTS)

@@ -31,6 +31,8 @@ SCENARIOS: dict[str, tuple[Assets, Script]] = {
     "since: both at once is not": (two(hr.any_dep(hr.updated(), "a").since(hr.any_dep(hr.updated(), "b"))), [("make a; make b", ""), ("make a", "down")]),
     "since: asked of an upstream partition": (pair(hr.all_deps(hr.updated().since(hr.failed())), LANDS), [("make up@no", ""), ("fail up@no", ""), ("make up@se", ""), ("make up@no", "down")]),
     "since handled: until a step goes out": (pair(NEWS), [("begin down; begin up", ""), ("make up", ""), ("start down", ""), ("make up", "down")]),
+    "since: what is so when it is reset has to become so anew": (pair(hr.any_dep(hr.failed()).since_handled()), [("fail up", "down"), ("make down", ""), ("takeover", ""), ("make up", ""), ("fail up", "down")]),
+    "since handled: what was so at first does not count for another leader either": (only(hr.missing().since_handled()), [("takeover", ""), ("fail only", "")]),
     "became true: a moment of a state": (only(hr.failed().became_true()), [("fail only", "only"), ("fail only", ""), ("make only", ""), ("fail only", "only")]),
     "became true: not what was so at first, when handled": (only(hr.missing().became_true().since_handled()), [("wait 1d", ""), ("fail only", "")]),
     "became true: not at first for an update": (pair(hr.any_dep(hr.updated()).became_true()), [("make up", "down"), ("make down", ""), ("make up", "down")]),
