@@ -104,9 +104,9 @@ class Engine:
         """Takes up what was stored of the condition; of one that is new nothing is remembered."""
         key, stored = automated.key, self._stored.pop(automated.key, None)
         memory = self.memories[key] = (decode(stored, automated.digest) if stored else None) or Memory(now)
-        for (place, _), groups in memory.times.items():
+        for (place, of), groups in memory.times.items():
             for at, which in groups.items():
-                self._at(at + automated.program.waits[place], key, which)
+                self._wake(automated, at + automated.program.waits[place], of, which, now)
         for cron in automated.program.crons:
             if (key, cron) not in self._scheduled:
                 self._scheduled.add((key, cron))
@@ -244,6 +244,12 @@ class Engine:
     def _at(self, due: datetime, what: str | Space, payload: BitMap | Cron | datetime) -> None:
         heapq.heappush(self._timers, (due, next(self._tie), what, payload))
 
+    def _wake(self, automated: Automated, due: datetime, of: str, which: BitMap, now: datetime) -> None:
+        """The asset is asked again then: for these partitions, or for those made from them when they are an upstream asset's."""
+        ways = [crossing for key, crossing in automated.deps if key == of]
+        asked = BitMap.union(EMPTY, *(each.downstream(which, now) for each in ways)) if of else which
+        self._at(due, automated.key, asked)
+
     def next_due(self) -> datetime | None:
         """When a turn is due although nothing happens; None when never."""
         return self._timers[0][0] if self._timers else None
@@ -321,16 +327,20 @@ class Engine:
     def _windows_complete(self, turn: Turn, space: Space, keys: list[str], before: datetime) -> None:
         fresh = space.existing(turn.now) - space.existing(before)
         moved: dict[int | None, BitMap] = {}
+
+        def moves(automated: Automated) -> BitMap:
+            """The partitions that come into the windows it looks at, or leave them."""
+            for lookback_ms in automated.program.lookbacks - moved.keys():
+                back = None if lookback_ms is None else timedelta(milliseconds=lookback_ms)
+                moved[lookback_ms] = (space.latest(before, back) or EMPTY) ^ (space.latest(turn.now, back) or EMPTY)
+            return BitMap.union(fresh, *(moved[each] for each in automated.program.lookbacks))
+
         for key in keys:
-            self._spread_below(turn, key, fresh)
-            if (automated := self._asked(key)) is None:
-                continue
-            turn.mark(automated, fresh)
-            for lookback_ms in automated.program.lookbacks:
-                if lookback_ms not in moved:
-                    back = None if lookback_ms is None else timedelta(milliseconds=lookback_ms)
-                    moved[lookback_ms] = (space.latest(before, back) or EMPTY) ^ (space.latest(turn.now, back) or EMPTY)
-                turn.mark(automated, moved[lookback_ms])
+            if (automated := self._asked(key)) is not None:
+                turn.mark(automated, moves(automated))
+            for automated, crossing in self.declared.watchers.get(key, ()):
+                if automated.key not in self.broken:
+                    turn.mark(automated, crossing.downstream(moves(automated), turn.now))
 
     def _evaluate(self, turn: Turn, automated: Automated, scope: BitMap) -> None:
         key, memory, program = automated.key, self.memories[automated.key], automated.program
@@ -350,8 +360,8 @@ class Engine:
         memory.held |= true
         memory.is_first = False
         self._altered.add(key)
-        for due, which in asking.wakes:
-            self._at(due, key, which)
+        for due, of, which in asking.wakes:
+            self._wake(automated, due, of, which, turn.now)
         if program.settles and any(each.true and each.place in program.moments for each in asking.findings):
             self._ask_again(key, scope)
         if fresh and not self.may_request(automated.team, key):

@@ -67,7 +67,7 @@ class Asking:
     ) -> None:
         self.world, self.root, self.deps, self.memory, self.crons = world, root, deps, memory, crons
         self.findings: list[Finding] = []
-        self.wakes: list[tuple[datetime, BitMap]] = []
+        self.wakes: list[tuple[datetime, str, BitMap]] = []  # when to ask again, and of which asset's partitions
         self.key, self.of, self.facts, self.scope = root, "", world.facts(root), scope
 
     def above(self, key: str, scope: BitMap) -> Asking:
@@ -298,7 +298,7 @@ def _debounce(of: Ask, quiet: timedelta, place: int) -> Ask:
                 long |= group
         if fresh := true - known:
             groups[now] = groups.get(now, EMPTY) | fresh
-            asking.wakes.append((now + quiet, fresh))
+            asking.wakes.append((now + quiet, asking.of, fresh))
         return long & asking.scope
 
     return ask
@@ -314,7 +314,7 @@ def _at_most(of: Ask, count: int, per: timedelta, place: int) -> Ask:
             while at in groups:  # asked for twice in one instant, which are two times
                 at += timedelta(microseconds=1)
             groups[at] = asked
-            asking.wakes.append((at + per, asked))
+            asking.wakes.append((at + per, asking.of, asked))
         reached = [BitMap() for _ in range(count)]  # at place n those that were requested over n times
         for at in list(groups):
             if at + per <= now:
@@ -336,7 +336,7 @@ def _except_during(of: Ask, cron: Cron, lasting: timedelta) -> Ask:
         if until <= asking.world.now:
             return true
         if true:
-            asking.wakes.append((until, true))
+            asking.wakes.append((until, asking.of, true))
         return EMPTY
 
     return ask

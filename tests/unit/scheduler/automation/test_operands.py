@@ -7,7 +7,7 @@ from support.automated import Assets, Made, Script, act_out, pair
 
 from hedgerow.conditions import constructors as hr
 from hedgerow.conditions.model import Condition
-from hedgerow.partitions.constructors import daily, static
+from hedgerow.partitions.constructors import daily, hourly, static
 
 DAYS, LANDS = daily("2026-01-01"), static("no", "se")
 
@@ -54,6 +54,7 @@ SCENARIOS: dict[str, tuple[Assets, Script]] = {
     "in the latest window: without time always": (only(hr.in_latest_window() & hr.failed()), [("fail only", "only")]),
     "in the latest window: each land of it": ({"only": Made((), hr.in_latest_window(), DAYS * static("no", "se", dim="land"))}, [("at 2026-01-06T00:00", "only@2026-01-05|no only@2026-01-05|se")]),
     "in the latest window: of an upstream": (pair(~hr.any_dep(hr.in_latest_window()), DAYS, DAYS), [("at 2026-01-06T00:00", "down@2026-01-04"), ("at 2026-01-07T00:00", "down@2026-01-05")]),
+    "in the latest window: of an upstream with other windows": (pair(hr.all_deps(~hr.in_latest_window()), hourly("2026-01-05T00"), DAYS), [("at 2026-01-06T00:00", ""), ("at 2026-01-06T00:59", ""), ("at 2026-01-06T01:00", "down@2026-01-05")]),
     "will be requested: with its upstream in one turn": ({"up": Made((), hr.cron_tick("0 * * * *")), "down": Made(("up",), hr.any_dep(hr.updated().since_handled()) | hr.any_dep(hr.WillBeRequested()))}, [("wait 1h", "down up"), ("make down", "")]),
     "a condition that names no upstream leaves out the others' news": (only(~hr.failed() & ~hr.in_progress() & ~hr.missing()), [("make only", "only"), ("make only", "only")]),
 }  # fmt: skip

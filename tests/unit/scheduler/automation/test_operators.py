@@ -44,6 +44,7 @@ SCENARIOS: dict[str, tuple[Assets, Script]] = {
     "debounce: once": (pair(NEWS.debounce("5m")), [("make up", ""), ("wait 5m", "down"), ("make down", ""), ("wait 1h", ""), ("make up", ""), ("wait 5m", "down")]),
     "debounce: each partition has its own time": (pair(hr.any_dep(hr.failed()).debounce("5m"), LANDS, LANDS), [("fail up@no", ""), ("wait 3m", ""), ("fail up@se", ""), ("wait 2m", "down@no"), ("wait 3m", "down@se")]),
     "debounce: another leader goes on counting": (pair(NEWS.debounce("5m")), [("make up", ""), ("wait 3m", ""), ("takeover", ""), ("wait 1m", ""), ("wait 1m", "down")]),
+    "debounce: asked of an upstream key": (pair(hr.any_dep(hr.failed().debounce("5m")), LANDS), [("fail up@se", ""), ("wait 4m", ""), ("takeover", ""), ("wait 1m", "down")]),
     "debounce: a moment is never long enough": (pair(hr.any_dep(hr.updated()).debounce("1m")), [("make up", ""), ("wait 10m", "")]),
     "at most: twice an hour": (pair(hr.any_dep(hr.updated()).at_most(2, per="1h")), [("make up", "down"), ("make down", ""), ("make up", "down"), ("make down", ""), ("make up", ""), ("wait 1h", "")]),
     "at most: what waits goes when the time is over": (pair(NEWS.at_most(1, per="1h")), [("make up", "down"), ("make down", ""), ("wait 30m", ""), ("make up", ""), ("wait 29m", ""), ("wait 1m", "down")]),
