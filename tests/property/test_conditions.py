@@ -38,7 +38,6 @@ def _wider(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 OF_PARTITIONS = st.recursive(st.sampled_from(OPERANDS), _wider, max_leaves=3)
 OF_DEPS = st.one_of(OF_PARTITIONS.map(hr.any_dep), OF_PARTITIONS.map(hr.all_deps))
-# In progress keeps what would ask for itself from doing so without end.
 CONDITIONS = st.one_of(
     st.sampled_from([hr.eager(), hr.eager("all"), hr.on_cron("0 6 * * *"), hr.on_missing()]),
     st.recursive(st.one_of(st.sampled_from(OPERANDS), OF_DEPS), _wider, max_leaves=4),
