@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from itertools import count
@@ -24,6 +25,7 @@ from hedgerow_scheduler.automation.turns import Evaluated, Outcome, Turn
 from hedgerow_scheduler.partitions.spaces import Space
 from hedgerow_scheduler.planning.catalog import Catalog
 
+MOST_IN_VAIN = 10
 log = logging.getLogger("hedgerow.automation")
 
 
@@ -42,6 +44,7 @@ class Engine:
         self.happened: dict[str, Moments] = {}
         self.may_request: Callable[[str, str], bool] = lambda team, key: True  # noqa: ARG005
         self._held_back: dict[str, BitMap] = {}
+        self._in_vain: Counter[str] = Counter()  # requests in a row of what is requested already, by asset
         self._changed: dict[str, BitMap] = {}  # by asset, partitions of which some fact is different
         self._asked_again: dict[str, BitMap] = {}
         self._last: dict[str, tuple[Finding, ...]] = {}
@@ -172,6 +175,7 @@ class Engine:
         """A step that waited goes out."""
         if (place := self._place(key, partition)) is not None:
             place[0].start(place[1])
+            self._in_vain.pop(key, None)
             self._moments(key).started.add(place[1])
             self._change_one(key, place[1])
 
@@ -381,6 +385,11 @@ class Engine:
         if more := fresh - BitMap(each for each in fresh if each in queued) if queued else fresh:
             turn.outcome.requests[key] = more
             self._spread_below(turn, key, more)
+            self._in_vain.pop(key, None)
+        else:
+            self._in_vain[key] += 1
+            if self._in_vain[key] > MOST_IN_VAIN:  # it asks because it asked: enough until its step has gone out
+                return
         self._moments(key).requested |= fresh
         self._change(key, fresh)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from support.automated import Made, Stage
 
 from hedgerow.conditions import constructors as hr
+from hedgerow.conditions.model import Requested
 from hedgerow.partitions.model import ProductPartitions, TimePartitions
 
 HOURS = TimePartitions("hour", "2026-01-01T00", dim="one")
@@ -31,3 +32,11 @@ def test_a_condition_that_raises_stops_its_own_asset_until_other_code_comes() ->
     assert stage.evaluated["one"].problem
     assert stage.play("make two") == []
     assert stage.play("make up") == ["two"]
+
+
+def test_a_condition_that_asks_because_it_asked_comes_to_rest_while_its_step_waits() -> None:
+    restless = (~hr.missing().since_handled()).became_true() | (~hr.any_dep(hr.missing()) & ~Requested())
+    stage = Stage({"up": Made(), "one": Made(("up",), restless)}, "2026-01-05T12:00")
+    stage.play("make up")
+    stage.play("start one")
+    assert stage.asked < 100
