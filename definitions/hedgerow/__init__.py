@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from hedgerow.conditions.constructors import deps_checks_passed as deps_checks_passed
     from hedgerow.conditions.constructors import eager as eager
     from hedgerow.conditions.constructors import failed as failed
-    from hedgerow.conditions.constructors import freshness as freshness
     from hedgerow.conditions.constructors import in_latest_window as in_latest_window
     from hedgerow.conditions.constructors import in_progress as in_progress
     from hedgerow.conditions.constructors import missing as missing
@@ -72,7 +71,6 @@ _HOMES = {
     "deps_checks_passed": "hedgerow.conditions.constructors",
     "eager": "hedgerow.conditions.constructors",
     "failed": "hedgerow.conditions.constructors",
-    "freshness": "hedgerow.conditions.constructors",
     "in_latest_window": "hedgerow.conditions.constructors",
     "in_progress": "hedgerow.conditions.constructors",
     "missing": "hedgerow.conditions.constructors",

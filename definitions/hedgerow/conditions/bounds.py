@@ -67,8 +67,6 @@ def _wrong(condition: c.Condition) -> str | None:
             texts += [cron.expression, cron.tz]
         case c.Labeled(label=label):
             texts.append(label)
-        case c.Custom(name=name):
-            texts.append(name)
         case c.CheckFailed(check=check):
             texts.append(check)
         case c.AnyDep(keys=keys, but=but) | c.AllDeps(keys=keys, but=but):

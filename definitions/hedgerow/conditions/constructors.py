@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Literal
 
 from hedgerow.conditions.durations import period_ms
 from hedgerow.conditions.model import (
@@ -14,17 +13,13 @@ from hedgerow.conditions.model import (
     CodeChanged,
     Condition,
     CronTick,
-    Custom,
     DataChanged,
     Failed,
-    FirstSeen,
     InLatestWindow,
     InProgress,
     Labeled,
-    Late,
     Missing,
     Operand,
-    Requested,
     Updated,
     WillBeRequested,
 )
@@ -63,13 +58,6 @@ def check_failed(check: str = "") -> CheckFailed:
     return CheckFailed(check)
 
 
-def freshness(state: Literal["warn", "fail"] = "fail") -> Late:
-    """The partition is late by its asset's `freshness=`: so late that it counts as `"warn"`, or as `"fail"` (the default)."""
-    if state not in ("warn", "fail"):
-        raise _wrong(f"freshness({state!r}) is no state of freshness.", 'Give "warn" or "fail".')
-    return Late(state == "fail")
-
-
 def in_latest_window(lookback: str | timedelta | None = None) -> InLatestWindow:
     """The partition's window of time is the last complete one, or ended within `lookback`; every partition without time counts."""
     return InLatestWindow(None if lookback is None else period_ms("in_latest_window", lookback))
@@ -88,13 +76,6 @@ def data_changed() -> DataChanged:
 def cron_tick(expression: str, tz: str = "UTC") -> CronTick:
     """The moment at which a cron expression of five fields comes due, in the local time of `tz`."""
     return CronTick(cron(expression, tz))
-
-
-def custom(name: str) -> Custom:
-    """What the function declared under this name by `hr.condition` says."""
-    if not is_name(name):
-        raise _wrong(f"{name!r} is no name of a condition.", "Give the name of a function declared by @hr.condition.")
-    return Custom(name)
 
 
 def any_dep(condition: Condition, *keys: str, but: str | tuple[str, ...] = ()) -> AnyDep:
@@ -180,7 +161,7 @@ def _wrong(message: str, remedy: str) -> DefinitionError:
 
 
 __all__ = [
-    "FirstSeen", "Requested", "all_deps", "any_dep", "check_failed", "code_changed", "cron_tick", "custom", "data_changed",
-    "deps_checks_passed", "eager", "failed", "freshness", "in_latest_window", "in_progress", "missing", "on_cron", "on_missing",
+    "all_deps", "any_dep", "check_failed", "code_changed", "cron_tick", "data_changed",
+    "deps_checks_passed", "eager", "failed", "in_latest_window", "in_progress", "missing", "on_cron", "on_missing",
     "updated",
 ]  # fmt: skip

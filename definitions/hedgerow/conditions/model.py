@@ -12,7 +12,6 @@ condition                             kind      true for a partition
 ``failed``                            state     whose last step ended without success
 ``code_changed``                      state     that was materialized by other code than the code in force
 ``check_failed``                      state     of whose current materialization a check (or this one) failed
-``late``                              state     whose freshness is at "warn" or worse, or at "fail"
 ``in_latest_window``                  state     in the last complete window of time, or in those that ended within a period; and every one without time
 ``updated``                           moment    that has a new materialization
 ``data_changed``                      moment    that has a new materialization with another data version than the one before
@@ -21,7 +20,6 @@ condition                             kind      true for a partition
 ``will_be_requested``                 moment    that is requested in this very evaluation: asked of upstream assets
 ``first_seen``                        moment    when its asset's condition is evaluated for the first time
 ``cron_tick``                         moment    when the cron expression has come due
-``custom``                            state     for which the team's own function said so
 ====================================  ========  ==============================================================================
 """
 
@@ -104,12 +102,6 @@ class CheckFailed(Operand, frozen=True, tag="check_failed"):
     check: str = ""
 
 
-class Late(Operand, frozen=True, tag="late"):
-    """The partition's freshness is at "warn" or worse, or (`fail`) at "fail"."""
-
-    fail: bool = False
-
-
 class InLatestWindow(Operand, frozen=True, tag="in_latest_window"):
     """The partition's window is the last complete one, or ended within `lookback_ms`; always true without a dimension of time."""
 
@@ -146,12 +138,6 @@ class CronTick(Operand, frozen=True, tag="cron_tick"):
     """The moment at which a cron expression comes due."""
 
     cron: Cron
-
-
-class Custom(Operand, frozen=True, tag="custom"):
-    """What a function of the team said last: see `hr.condition`."""
-
-    name: str
 
 
 class And(Operand, frozen=True, tag="and"):
@@ -238,7 +224,6 @@ Condition: TypeAlias = (
     | Failed
     | CodeChanged
     | CheckFailed
-    | Late
     | InLatestWindow
     | Updated
     | DataChanged
@@ -247,7 +232,6 @@ Condition: TypeAlias = (
     | WillBeRequested
     | FirstSeen
     | CronTick
-    | Custom
     | And
     | Or
     | Not

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from itertools import count
 
@@ -18,7 +18,8 @@ from pyroaring import BitMap
 from hedgerow.conditions.model import DataChanged
 from hedgerow.cron import Cron, next_tick
 from hedgerow_scheduler.automation.declared import Automated, Declared
-from hedgerow_scheduler.automation.facts import EMPTY, Facts, Moments
+from hedgerow_scheduler.automation.facts import EMPTY, Facts
+from hedgerow_scheduler.automation.knowledge import Knowledge
 from hedgerow_scheduler.automation.memory import Memory, decode, encode
 from hedgerow_scheduler.automation.program import Asking, Finding
 from hedgerow_scheduler.automation.turns import Evaluated, Outcome, Turn
@@ -29,23 +30,26 @@ MOST_IN_VAIN = 10
 log = logging.getLogger("hedgerow.automation")
 
 
-class Engine:
-    """See above. `makes(run id, key)` says whether a run makes an asset. Single-threaded, without effects."""
+class Engine(Knowledge):
+    """See above. `makes(run id, key)` says whether a run makes an asset, `may_request(team, key)` whether nothing holds it back; `stored`
+    is what `store` gave last. Single-threaded, without effects.
+    """
 
-    def __init__(self, makes: Callable[[str, str], bool], stored: Mapping[str, bytes] = {}) -> None:
-        self.makes = makes
-        self.catalog = Catalog()
-        self.declared = Declared(self.catalog)
-        self.facts: dict[str, Facts] = {}
+    def __init__(
+        self,
+        makes: Callable[[str, str], bool],
+        stored: Mapping[str, bytes] | None = None,
+        may_request: Callable[[str, str], bool] = lambda *_: True,
+    ) -> None:
+        super().__init__()
+        self.makes, self._may_request = makes, may_request
+        self.declared = Declared(Catalog())
         self.memories: dict[str, Memory] = {}
         self._altered: set[str] = set()  # assets whose memory is to be stored
-        self._stored = dict(stored)  # what was stored before, by asset
+        self._stored = dict(stored or {})  # what was stored before, by asset
         self.broken: dict[str, str] = {}
-        self.happened: dict[str, Moments] = {}
-        self.may_request: Callable[[str, str], bool] = lambda team, key: True  # noqa: ARG005
         self._held_back: dict[str, BitMap] = {}
         self._in_vain: Counter[str] = Counter()  # requests in a row of what is requested already, by asset
-        self._changed: dict[str, BitMap] = {}  # by asset, partitions of which some fact is different
         self._asked_again: dict[str, BitMap] = {}
         self._last: dict[str, tuple[Finding, ...]] = {}
         self._timers: list[tuple[datetime, int, str | Space, BitMap | Cron | datetime]] = []
@@ -54,6 +58,7 @@ class Engine:
         self._awaited: set[int] = set()  # spaces of which the next window is on the timers
         self._scheduled: set[tuple[str, Cron]] = set()
         self._turn: Turn | None = None
+        self._decided = Outcome()  # of a turn that was given up, for the next one
 
     # -- what is declared --------------------------------------------------------------------------------------------
 
@@ -61,9 +66,9 @@ class Engine:
         """Another catalog is in force. What is known of an asset stays, as long as its partitions are the same; returns those of which
         nothing is known, to be told before the next turn.
         """
-        self.catalog = catalog
         self._give_up_turn()
         former, self.declared = self.declared, Declared(catalog, self.declared)
+        self._forget_others(former)
         facts: dict[str, Facts] = {}
         unknown = set()
         for key in self.declared.automated.keys() | self.declared.watchers.keys():
@@ -80,7 +85,7 @@ class Engine:
                 unknown.add(key)
             if known.code_version != version:
                 known.code_version = version
-                self._change(key, known.materialized)
+                self.change(key, known.materialized)
             facts[key] = known
         self.facts = facts
         self.broken = dict(self.declared.problems)
@@ -116,20 +121,36 @@ class Engine:
                 self._at(next_tick(cron, memory.ticked), key, cron)
 
     def store(self) -> dict[str, bytes]:
-        """What the conditions asked since the last time remember, to be stored, by asset."""
+        """What the conditions asked since the last time remember, to be stored with what they request, by asset. Nothing while a turn is
+        under way, which has not said yet what it requests.
+        """
+        if self._turn is not None or self._decided.requests:
+            return {}
         altered, self._altered = self._altered, set()
         automated = self.declared.automated
         return {key: encode(self.memories[key], automated[key].digest) for key in altered if key in automated}
 
     def _give_up_turn(self) -> None:
-        """A turn that is under way is not gone on with: what it had not asked yet is for the next one."""
+        """A turn that is under way is not gone on with: what it had not asked yet, and what it has decided, is for the next one."""
         turn, self._turn = self._turn, None
         if turn is None:
             return
+        self._decided = turn.outcome
         for key, scope in turn.scopes.items():
             self._ask_again(key, scope)
         for key, moments in turn.happened.items():
-            self._moments(key).add(moments)
+            self.moments_of(key).add(moments)
+
+    def _forget_others(self, former: Declared) -> None:
+        """Of what was decided, only what concerns conditions and partitions that are still the same holds."""
+        decided, now, then = self._decided, self.declared.automated, former.automated
+        same = (
+            {key for key, each in now.items() if key in then and each.digest == then[key].digest}
+            if decided.asked
+            else set()
+        )
+        decided.requests = {key: which for key, which in decided.requests.items() if key in same}
+        decided.evaluated = [each for each in decided.evaluated if each.key in same]
 
     def _at_change(self, space: Space, now: datetime) -> None:
         self._awaited.discard(id(space))
@@ -137,101 +158,10 @@ class Engine:
             self._awaited.add(id(space))
             self._at(due, space, now)
 
-    def know(
-        self,
-        made: Iterable[tuple[str, str | None, str, str]],
-        failed_checks: Iterable[tuple[str, str | None, str]],
-        failed: Iterable[tuple[str, str | None]],
-    ) -> None:
-        """What was so before, which is no news: current materializations as (asset, partition, code version, data version), failed checks
-        as (asset, partition, check), and the partitions whose last step failed.
-        """
-        for key, partition, code_version, data_version in made:
-            if (place := self._place(key, partition)) is not None:
-                place[0].materialize(place[1], code_version, data_version)
-        for key, partition, check in failed_checks:
-            if (place := self._place(key, partition)) is not None:
-                place[0].check(check, place[1], False)
-        for key, partition in failed:
-            if (place := self._place(key, partition)) is not None:
-                place[0].failed.add(place[1])
-
-    def know_step(self, key: str, partition: str | None, *, is_out: bool) -> None:
-        """A step of the partition waits, or is out."""
-        if (place := self._place(key, partition)) is not None:
-            place[0].begin(place[1])
-            if is_out:
-                place[0].start(place[1])
-
-    # -- what happens ------------------------------------------------------------------------------------------------
-
-    def begin(self, key: str, partition: str | None) -> None:
-        """A step of the partition waits."""
-        if (place := self._place(key, partition)) is not None:
-            place[0].begin(place[1])
-            self._change_one(key, place[1])
-
     def start(self, key: str, partition: str | None) -> None:
         """A step that waited goes out."""
-        if (place := self._place(key, partition)) is not None:
-            place[0].start(place[1])
-            self._in_vain.pop(key, None)
-            self._moments(key).started.add(place[1])
-            self._change_one(key, place[1])
-
-    def requeue(self, key: str, partition: str | None) -> None:
-        """A step that was out waits again."""
-        if (place := self._place(key, partition)) is not None:
-            place[0].queued[place[1]] += 1
-
-    def end(self, key: str, partition: str | None, succeeded: bool | None, was_queued: bool = False) -> None:
-        """A step of the partition has ended well, badly, or (None) neither; `was_queued`: before it went out."""
-        if (place := self._place(key, partition)) is not None:
-            place[0].end(place[1], succeeded, was_queued)
-            self._change_one(key, place[1])
-
-    def materialize(
-        self, key: str, partition: str | None, code_version: str, run_id: str, data_version: str = ""
-    ) -> None:
-        """The partition has a new current materialization, by a run."""
-        if (place := self._place(key, partition)) is not None:
-            facts, ordinal = place
-            changed = facts.materialize(ordinal, code_version, data_version)
-            moments = self._moments(key)
-            made = moments.updated.get(run_id)
-            if made is None:
-                made = moments.updated[run_id] = BitMap()
-            made.add(ordinal)
-            if changed:
-                moments.changed.add(ordinal)
-            self._change_one(key, ordinal)
-
-    def check(self, key: str, partition: str | None, name: str, passed: bool) -> None:
-        """A check of the partition's current materialization gave its verdict."""
-        if (place := self._place(key, partition)) is not None:
-            place[0].check(name, place[1], passed)
-            self._change_one(key, place[1])
-
-    def _place(self, key: str, partition: str | None) -> tuple[Facts, int] | None:
-        facts = self.facts.get(key)
-        ordinal = facts.space.ordinal(partition) if facts is not None else None
-        return None if facts is None or ordinal is None else (facts, ordinal)
-
-    def _moments(self, key: str) -> Moments:
-        found = self.happened.get(key)
-        if found is None:
-            found = self.happened[key] = Moments()
-        return found
-
-    def _change_one(self, key: str, ordinal: int) -> None:
-        known = self._changed.get(key)
-        if known is None:
-            known = self._changed[key] = BitMap()
-        known.add(ordinal)
-
-    def _change(self, key: str, ordinals: BitMap) -> None:
-        if ordinals:
-            self._changed[key] = self._changed.get(key, EMPTY) | ordinals
+        super().start(key, partition)
+        self._in_vain.pop(key, None)
 
     def release(self) -> None:
         """Pauses have changed: what was held back is asked again."""
@@ -260,7 +190,13 @@ class Engine:
 
     def is_due(self, now: datetime) -> bool:
         """Whether a turn has something to do."""
-        return bool(self._turn or self._changed or self._asked_again or (self._timers and self._timers[0][0] <= now))
+        return bool(
+            self._turn
+            or self._decided.requests
+            or self.changed
+            or self._asked_again
+            or (self._timers and self._timers[0][0] <= now)
+        )
 
     def is_under_way(self) -> bool:
         """Whether a turn has begun and not ended."""
@@ -282,12 +218,12 @@ class Engine:
         return turn.outcome
 
     def _begin(self, now: datetime) -> Turn:
-        turn = Turn(self, now)
-        self.happened = {}
+        turn = Turn(self, now, self._decided)
+        self.happened, self._decided = {}, Outcome()
         while self._timers and self._timers[0][0] <= now:
             due, _, what, payload = heapq.heappop(self._timers)
             self._fire(turn, due, what, payload)
-        changed, self._changed = self._changed, {}
+        changed, self.changed = self.changed, {}
         for key, ordinals in changed.items():
             self._spread(turn, key, ordinals)
         again, self._asked_again = self._asked_again, {}
@@ -368,7 +304,7 @@ class Engine:
             self._wake(automated, due, of, which, turn.now)
         if program.settles and any(each.true and each.place in program.moments for each in asking.findings):
             self._ask_again(key, scope)
-        if fresh and not self.may_request(automated.team, key):
+        if fresh and not self._may_request(automated.team, key):
             memory.held -= fresh
             self._held_back[key] = self._held_back.get(key, EMPTY) | fresh
             fresh = EMPTY
@@ -390,8 +326,8 @@ class Engine:
             self._in_vain[key] += 1
             if self._in_vain[key] > MOST_IN_VAIN:  # it asks because it asked: enough until its step has gone out
                 return
-        self._moments(key).requested |= fresh
-        self._change(key, fresh)
+        self.moments_of(key).requested |= fresh
+        self.change(key, fresh)
 
 
 def requests_by_key(engine: Engine, outcome: Outcome) -> Mapping[str, tuple[str | None, ...]]:

@@ -16,11 +16,11 @@ class Facts:
     """What is so of one asset's partitions, by their ordinals in `space`. An asset that nobody declares is missing for ever.
 
     `by_code` are the materialized ones by the code version that made them; `failed_checks` those of whose current materialization
-    a check failed, by check; `custom` what functions of the team said, by name.
+    a check failed, by check.
     """
 
     __slots__ = (
-        "by_code", "code_version", "custom", "data_versions", "failed", "failed_checks", "in_progress", "is_external", "late", "later",
+        "by_code", "code_version", "data_versions", "failed", "failed_checks", "in_progress", "is_external",
         "materialized", "queued", "space", "steps",
     )  # fmt: skip
 
@@ -35,10 +35,7 @@ class Facts:
         self.steps: Counter[int] = Counter()
         self.by_code: dict[str, BitMap] = {}
         self.failed_checks: dict[str, BitMap] = {}
-        self.custom: dict[str, BitMap] = {}
         self.data_versions: dict[int, str] | None = None  # kept only where a condition asks for them
-        self.late = BitMap()
-        self.later = BitMap()
 
     def begin(self, ordinal: int) -> None:
         """A step of the partition waits."""

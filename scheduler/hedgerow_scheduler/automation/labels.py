@@ -12,7 +12,6 @@ _LABELS: Mapping[type, Callable[..., str]] = {
     c.Failed: lambda _: "failed",
     c.CodeChanged: lambda _: "made by other code",
     c.CheckFailed: lambda of: f"check {of.check} failed" if of.check else "a check failed",
-    c.Late: lambda of: "late (fail)" if of.fail else "late",
     c.InLatestWindow: lambda of: (
         "in the latest window" if of.lookback_ms is None else f"ended within {_period(of.lookback_ms)}"
     ),
@@ -23,7 +22,6 @@ _LABELS: Mapping[type, Callable[..., str]] = {
     c.WillBeRequested: lambda _: "requested with it",
     c.FirstSeen: lambda _: "seen for the first time",
     c.CronTick: lambda of: f"'{of.cron.expression}' came due ({of.cron.tz})",
-    c.Custom: lambda of: f"custom {of.name}",
     c.And: lambda _: "all of",
     c.Or: lambda _: "any of",
     c.Not: lambda _: "not",

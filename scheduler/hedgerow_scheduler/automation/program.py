@@ -178,10 +178,6 @@ def _operand(condition: c.Condition) -> Ask:
             return lambda asking: asking.facts.by_other_code() & asking.scope
         case c.CheckFailed(check=check):
             return lambda asking: asking.facts.with_failed_check(check) & asking.scope
-        case c.Late(fail=fail):
-            return lambda asking: (asking.facts.later if fail else asking.facts.late) & asking.scope
-        case c.Custom(name=name):
-            return lambda asking: asking.facts.custom.get(name, EMPTY) & asking.scope
         case c.Updated(elsewhere=elsewhere):
             return _updated_elsewhere if elsewhere else _updated
         case c.DataChanged():

@@ -48,13 +48,13 @@ class Outcome(msgspec.Struct):
 class Turn:
     """A turn that is under way; also the World that its evaluations look at."""
 
-    def __init__(self, engine: Known, now: datetime) -> None:
+    def __init__(self, engine: Known, now: datetime, decided: Outcome) -> None:
         self.engine, self.now = engine, now
         self.happened: dict[str, Moments] = engine.happened
         self.crons: dict[str, set[Cron]] = defaultdict(set)
         self.scopes: dict[str, BitMap] = {}
         self.order: list[tuple[int, str]] = []
-        self.outcome = Outcome()
+        self.outcome = decided
 
     def facts(self, key: str) -> Facts:
         return self.engine.facts.get(key, NOBODYS)

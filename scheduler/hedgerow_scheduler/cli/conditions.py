@@ -25,8 +25,8 @@ def show_condition(report: Mapping[str, Any], output: Output) -> None:
         output.line("  Its condition has not been evaluated yet.")
         return
     if latest["problem"]:
-        output.line(f"  Its condition could not be evaluated: {clean(latest['problem'])}")
-        output.line("    Correct the condition and deploy; it is not asked again before.", "dim")
+        output.line(f"  Its condition is in trouble: {clean(latest['problem'])}")
+        output.line("    Correct the condition or its asset and deploy.", "dim")
     if requested is None:
         output.line("  Its condition has requested nothing so far.")
     else:

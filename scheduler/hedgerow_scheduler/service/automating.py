@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from time import perf_counter
 
+import msgspec
+
 from hedgerow.conditions.model import Failed
 from hedgerow.errors import HedgerowError
 from hedgerow_scheduler.automation.engine import Engine, requests_by_key
@@ -43,8 +45,7 @@ class Automating:
         self._news: deque[News] = deque()
         self._pauses = Pauses()
         self._now: datetime | None = None
-        self._engine = Engine(self._makes, memories)
-        self._engine.may_request = self._may_request
+        self._engine = Engine(self._makes, memories, self._may_request)
 
     def use(self, pauses: Pauses) -> None:
         """What operators hold back now."""
@@ -115,6 +116,9 @@ class Automating:
         unknown = self._engine.use(self._catalog, now)
         renew()
         self._snapshot.news.followed = self._engine.facts.keys()
+        for key, problem in self._engine.declared.problems.items():
+            nothing = EvaluationRecord(key, "latest", now, "", (), (), 0, problem, None)
+            self._snapshot.changes.evaluations[key, "latest"] = nothing
         if not unknown:
             return
         asking = {key for key in unknown if self._engine.declared.asks(key, Failed)}
@@ -152,23 +156,25 @@ class Automating:
 
     def _launch(self, outcome: Outcome, now: datetime) -> None:
         runs: dict[str, str] = {}
+        problems: dict[str, str] = {}
         requests = requests_by_key(self._engine, outcome)
         for group in runs_of(self._catalog, requests):
-            run_id = self._launch_run(group, now)
-            if run_id is not None:
-                runs |= dict.fromkeys(group, run_id)
+            try:
+                runs |= dict.fromkeys(group, self._launch_run(group, now))
+            except Exception as error:  # too large, or a defect: it must not keep the loop from everyone else's work
+                expected = isinstance(error, HedgerowError)
+                log.warning("no run of %s: %s", ", ".join(sorted(group)[:SHOWN]), error, exc_info=not expected)
+                says = error.problems[0].message if isinstance(error, HedgerowError) else repr(error)
+                problems |= dict.fromkeys(group, f"What it requests can't be planned: {says}")
         for each in outcome.evaluated:
-            self._record(each, requests.get(each.key, ()), runs.get(each.key))
+            found = msgspec.structs.replace(each, problem=problems[each.key]) if each.key in problems else each
+            self._record(found, requests.get(each.key, ()), runs.get(each.key))
 
-    def _launch_run(self, group: Requests, now: datetime) -> str | None:
-        """Makes a run of these; None, with the reason in the log, when it can't be planned."""
+    def _launch_run(self, group: Requests, now: datetime) -> str:
+        """Makes a run of these; its id."""
         keys = {key for partitions in group.values() for key in partitions if key is not None}
         request = RunRequest(tuple(sorted(group)), tuple(sorted(keys)))
-        try:
-            planned = plan_exactly(self._catalog, group, now)
-        except HedgerowError as error:
-            log.warning("what the conditions of %s request can't be planned: %s", ", ".join(sorted(group)), error)
-            return None
+        planned = plan_exactly(self._catalog, group, now)
         run = Run(self._new_id(), RunState.REQUESTED, now, request.config, {"automation": "condition"}, AUTHOR)
         run.steps = [step_of(run, plan) for plan in planned]
         self._snapshot.changes.new_runs.append(NewRun(run, request))

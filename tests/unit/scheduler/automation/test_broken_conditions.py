@@ -40,3 +40,24 @@ def test_a_condition_that_asks_because_it_asked_comes_to_rest_while_its_step_wai
     stage.play("make up")
     stage.play("start one")
     assert stage.asked < 100
+
+
+def test_a_deploy_amid_a_turn_loses_nothing_of_what_was_decided() -> None:
+    assets = {"up": Made(), "one": Made(("up",), hr.eager()), "two": Made(("up",), hr.eager()), "other": Made()}
+    stage = Stage(assets, "2026-01-05T12:00")
+    stage.engine.materialize("up", None, "v1", "run")
+    assert stage.engine.turn(stage.now, lambda: True) is None
+    assert stage.engine.store() == {}  # it has not said yet what it requests
+    stage.deploy({**assets, "other": Made(code="v2")})
+    assert stage.engine.store() == {}
+    assert sorted(stage.settle()) == ["one", "two"]
+    assert stage.engine.store().keys() == {"one", "two"}
+
+
+def test_what_was_decided_for_a_condition_that_is_gone_is_not_requested() -> None:
+    assets = {"up": Made(), "one": Made(("up",), hr.eager()), "two": Made(("up",), hr.eager())}
+    stage = Stage(assets, "2026-01-05T12:00")
+    stage.engine.materialize("up", None, "v1", "run")
+    assert stage.engine.turn(stage.now, lambda: True) is None
+    stage.deploy({"up": Made()})
+    assert stage.settle() == []
