@@ -53,7 +53,12 @@ if TYPE_CHECKING:
     from hedgerow.result import skip as skip
     from hedgerow.retry import Retry as Retry
     from hedgerow.schedules import schedule as schedule
+    from hedgerow.sensing import RunRequest as RunRequest
+    from hedgerow.sensing import SensorContext as SensorContext
+    from hedgerow.sensing import SensorResult as SensorResult
+    from hedgerow.sensors import sensor as sensor
     from hedgerow.testing.in_process import materialize as materialize
+    from hedgerow.testing.sensing import evaluate_sensor as evaluate_sensor
 
 # No public name equals a module's: importing the module would otherwise replace the name.
 _HOMES = {
@@ -100,7 +105,12 @@ _HOMES = {
     "skip": "hedgerow.result",
     "Retry": "hedgerow.retry",
     "schedule": "hedgerow.schedules",
+    "RunRequest": "hedgerow.sensing",
+    "SensorContext": "hedgerow.sensing",
+    "SensorResult": "hedgerow.sensing",
+    "sensor": "hedgerow.sensors",
     "materialize": "hedgerow.testing.in_process",
+    "evaluate_sensor": "hedgerow.testing.sensing",
 }
 
 __all__ = sorted(_HOMES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import graphlib
 import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,8 @@ from hedgerow.annotations import Signature, read_signature
 from hedgerow.arguments import Arguments, suggestion
 from hedgerow.assets import AssetDefinition
 from hedgerow.checks import CheckDefinition
+from hedgerow.context import Context
+from hedgerow.cycles import cycles_of
 from hedgerow.declarations import Declarations
 from hedgerow.dependencies import Dep
 from hedgerow.errors import Problem
@@ -26,6 +27,8 @@ from hedgerow.partitions import Partitions, validate_mapping
 from hedgerow.pools import shown
 from hedgerow.resource import Resource
 from hedgerow.schedules import lower_schedule
+from hedgerow.sensing import SensorContext
+from hedgerow.sensor_binding import BoundSensor, bind_sensors
 from hedgerow.settings.location import LOCATION_FILE
 from hedgerow.site import Site
 
@@ -57,6 +60,7 @@ class Bound:
     pools: dict[str, model.Pool] = field(default_factory=dict)
     jobs: dict[str, model.Job] = field(default_factory=dict)
     schedules: dict[str, model.Schedule] = field(default_factory=dict)
+    sensors: dict[str, BoundSensor] = field(default_factory=dict)
     resources: dict[type, Resource] = field(default_factory=dict)
     ios: dict[str, IO] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -72,6 +76,7 @@ def own_problems(declared: Declarations) -> list[Problem]:
         *(problem for pool in declared.pools for problem in pool.problems),
         *(problem for job in declared.jobs for problem in job.problems),
         *(problem for schedule in declared.schedules for problem in schedule.problems),
+        *(problem for sensor in declared.sensors for problem in sensor.problems),
     ]
 
 
@@ -101,6 +106,10 @@ class _Binder:
         self._pools()
         self._jobs()
         self._schedules()
+        self.bound.sensors, problems = bind_sensors(
+            self.declared.sensors, self.bound.jobs, self.sources, lambda told: self._parameters(told, (), SensorContext)
+        )
+        self.bound.problems += problems
         owners = self._keys()
         for definition in owners:
             self._computation(definition)
@@ -278,8 +287,8 @@ class _Binder:
                     one.site,
                 )
 
-    def _parameters(self, arguments: Arguments, local: Iterable[str]) -> Parameters:
-        return Parameters(arguments, local, self.bound.resources, self.around.named)
+    def _parameters(self, arguments: Arguments, local: Iterable[str], context: type = Context) -> Parameters:
+        return Parameters(arguments, local, self.bound.resources, self.around.named, context)
 
     def _deps(self, definition: AssetDefinition[..., Any], arguments: Arguments) -> tuple[Dep, ...]:
         """The upstreams of all specs together, without those that the step computes itself."""
@@ -295,7 +304,7 @@ class _Binder:
                         f"{arguments.what}: two specs depend on {dep.key!r} in different ways.",
                         "The step runs once: give them the same hr.dep(...), or split the multi-asset.",
                     )
-        for cycle in _cycles_of(inside):
+        for cycle in cycles_of(inside):
             self.refuse(
                 "HR-D006", f"The assets {' → '.join(cycle)} depend on each other.", _CYCLE_REMEDY, definition.site
             )
@@ -367,7 +376,7 @@ class _Binder:
             name: {owner[edge.key] for edge in bound.computation.deps if edge.key in owner}
             for name, bound in self.bound.computations.items()
         }
-        for cycle in _cycles_of(graph):
+        for cycle in cycles_of(graph):
             path = " → ".join(cycle)
             message = (
                 f"Asset {cycle[0]!r} depends on itself."
@@ -382,17 +391,3 @@ class _Binder:
 
 _IO_REMEDY = "Make an instance of an hr.IO subclass at module level, with a `name` of small letters, digits, _ and -."
 _CYCLE_REMEDY = "Remove one of the edges; what both need may become an asset of its own."
-
-
-def _cycles_of(graph: Mapping[str, Iterable[str]]) -> list[list[str]]:
-    """Cycles of a graph (node → what it depends on), each from a node back to it, no node in two of them."""
-    left = {node: set(upstream) for node, upstream in graph.items()}
-    cycles: list[list[str]] = []
-    while True:
-        try:
-            graphlib.TopologicalSorter(left).prepare()
-            return cycles
-        except graphlib.CycleError as error:
-            cycle: list[str] = error.args[1]
-            cycles.append(cycle)
-            left = {node: upstream - set(cycle) for node, upstream in left.items() if node not in cycle}

@@ -16,6 +16,7 @@ from hedgerow.jobs import JobDefinition
 from hedgerow.pools import PoolDefinition
 from hedgerow.resource import Resource
 from hedgerow.schedules import ScheduleDefinition
+from hedgerow.sensors import SensorDefinition
 from hedgerow.site import Site
 
 
@@ -29,6 +30,7 @@ class Declarations:
     pools: list[PoolDefinition] = field(default_factory=list)
     jobs: list[JobDefinition] = field(default_factory=list)
     schedules: list[ScheduleDefinition] = field(default_factory=list)
+    sensors: list[SensorDefinition[..., Any]] = field(default_factory=list)
     resources: list[Resource] = field(default_factory=list)
     ios: list[IO] = field(default_factory=list)
     names: dict[int, str] = field(default_factory=dict)
@@ -54,6 +56,7 @@ class Declarations:
             (PoolDefinition, self.pools),
             (JobDefinition, self.jobs),
             (ScheduleDefinition, self.schedules),
+            (SensorDefinition, self.sensors),
             (Resource, self.resources),
             (IO, self.ios),
         ):

@@ -185,9 +185,9 @@ def _arguments(call: Call, context: Context, inputs: Mapping[str, Any], what: st
 def _run(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
     returned = function(**arguments)
     if inspect.isasyncgen(returned):
-        return _await(_collect(returned))
+        return run_coroutine(_collect(returned))
     if inspect.isawaitable(returned):
-        return _await(_as_coroutine(returned))
+        return run_coroutine(_as_coroutine(returned))
     if inspect.isgenerator(returned):
         return list(returned)
     return returned
@@ -201,7 +201,8 @@ async def _as_coroutine(awaitable: Any) -> Any:
     return await awaitable
 
 
-def _await(coroutine: Any) -> Any:
+def run_coroutine(coroutine: Any) -> Any:
+    """What a coroutine returns, from within a running loop as well."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -22,7 +22,7 @@ class Parameters:
     """Reads one function's parameters; what is wrong with them is noted in `arguments`.
 
     `local` are the keys that the location declares, `resources` its instances by type, `named` those that stand in for the
-    resource of a parameter's name, whatever their type.
+    resource of a parameter's name, whatever their type, `context` the type of what tells the function about its call.
     """
 
     def __init__(
@@ -31,7 +31,9 @@ class Parameters:
         local: Iterable[str],
         resources: Mapping[type, Resource],
         named: Mapping[str, Resource],
+        context: type = Context,
     ) -> None:
+        self._context = context
         self._arguments = arguments
         self._local = frozenset(local)
         self._resources = resources
@@ -74,6 +76,17 @@ class Parameters:
                 )
                 continue
             self._edge(parameter, Dep(asset))
+        return self._call()
+
+    def of_evaluation(self, signature: Signature) -> Call:
+        """How to call a function that is evaluated outside of steps: it takes nothing but its context and resources."""
+        wanted = f"hr.{self._context.__name__}"
+        for parameter in signature.parameters:
+            if self._shape_is_fine(parameter) and not self._is_service(parameter):
+                self._unknown(
+                    f"{self._arguments.what}: parameter {parameter.name!r} is neither {wanted} nor a resource.",
+                    f"Write ctx: {wanted}; clients and settings belong into an hr.Resource.",
+                )
         return self._call()
 
     def _call(self) -> Call:
@@ -124,7 +137,7 @@ class Parameters:
 
     def _is_service(self, parameter: Parameter) -> bool:
         annotation = without_none(parameter.annotation)
-        if isinstance(annotation, type) and issubclass(annotation, Context):
+        if isinstance(annotation, type) and issubclass(annotation, self._context):
             self._contexts.append(parameter.name)
             return True
         if isinstance(annotation, type) and issubclass(annotation, Resource):

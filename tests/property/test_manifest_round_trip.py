@@ -158,6 +158,20 @@ manifests = st.builds(
         ),
         max_size=2,
     ).map(tuple),
+    sensors=st.lists(
+        st.builds(
+            model.Sensor,
+            name=names,
+            selection=texts,
+            every_ms=st.integers(1),
+            timeout_ms=st.integers(1),
+            tags=text_maps,
+            description=texts,
+            enabled=st.booleans(),
+            source=sources,
+        ),
+        max_size=2,
+    ).map(tuple),
     environment=st.builds(model.Environment, python=texts, packages=text_maps, commit=texts),
 )
 

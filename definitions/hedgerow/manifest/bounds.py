@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sized
+from datetime import timedelta
 
 import msgspec
 
 from hedgerow.conditions.bounds import oversize
 from hedgerow.errors import Problem
-from hedgerow.manifest.model import Computation, Manifest, Schedule, Source
+from hedgerow.manifest.model import Computation, Manifest, Schedule, Sensor, Source
 from hedgerow.sizes import size_text
 
 MAX_MANIFEST_BYTES = 16 * 2**20
@@ -16,9 +17,12 @@ MAX_ASSETS = 10_000
 MAX_QUEUES = 1_000
 MAX_POOLS = 1_000
 MAX_SCHEDULES = 1_000
-MAX_RUN_TAGS = 50  # of a schedule: each of its runs carries them
+MAX_SENSORS = 500
+MAX_RUN_TAGS = 50  # of a schedule or sensor: each of its runs carries them
 MAX_TAG_TEXT = 255
 MAX_SCHEDULE_BYTES = 80 * 2**10
+SHORTEST_EVERY, LONGEST_EVERY = timedelta(seconds=1), timedelta(days=1)  # between evaluations of a sensor
+LONGEST_EVALUATION = timedelta(hours=1)
 MAX_AT_ONCE = 1_000_000  # slots of a pool, steps of a queue or run: beyond it, no limit is meant
 # Of one step:
 MAX_STEP_ASSETS = 1_000
@@ -55,6 +59,9 @@ def _excess(manifest: Manifest, size_bytes: int) -> Iterator[Problem]:
     yield from _too_many(here, manifest.schedules, "schedules", MAX_SCHEDULES, together)
     for schedule in manifest.schedules:
         yield from _schedule_excess(schedule)
+    yield from _too_many(here, manifest.sensors, "sensors", MAX_SENSORS, "Let one sensor look for all that is alike.")
+    for sensor in manifest.sensors:
+        yield from _sensor_excess(sensor)
     for computation in manifest.computations:
         yield from _step_excess(computation)
     for asset in manifest.assets:
@@ -63,14 +70,22 @@ def _excess(manifest: Manifest, size_bytes: int) -> Iterator[Problem]:
 
 
 def _schedule_excess(schedule: Schedule) -> Iterator[Problem]:
-    it, source = f"Schedule '{schedule.name[:80]}'", schedule.source
-    yield from _too_many(it, schedule.tags, "tags", MAX_RUN_TAGS, "Each of its runs carries them: keep fewer.", source)
-    if any(not 0 < len(text) <= MAX_TAG_TEXT for tag in schedule.tags.items() for text in tag):
+    return _launcher_excess(f"Schedule '{schedule.name[:80]}'", schedule, "Shorten its description and config.")
+
+
+def _sensor_excess(sensor: Sensor) -> Iterator[Problem]:
+    return _launcher_excess(f"Sensor '{sensor.name[:80]}'", sensor, "Shorten its description and selection.")
+
+
+def _launcher_excess(it: str, declared: Schedule | Sensor, shorter: str) -> Iterator[Problem]:
+    source = declared.source
+    yield from _too_many(it, declared.tags, "tags", MAX_RUN_TAGS, "Each of its runs carries them: keep fewer.", source)
+    if any(not 0 < len(text) <= MAX_TAG_TEXT for tag in declared.tags.items() for text in tag):
         remedy = f"Names and values of tags have 1 to {MAX_TAG_TEXT} characters."
         yield _problem(it, "has a tag that is too long or empty", remedy, source)
-    if (size := len(msgspec.json.encode(schedule))) > MAX_SCHEDULE_BYTES:
+    if (size := len(msgspec.json.encode(declared))) > MAX_SCHEDULE_BYTES:
         says = f"takes {size_text(size)}; it may take {size_text(MAX_SCHEDULE_BYTES)}"
-        yield _problem(it, says, "Shorten its description and config.", source)
+        yield _problem(it, says, shorter, source)
 
 
 def _step_excess(made: Computation) -> Iterator[Problem]:

@@ -25,5 +25,6 @@ def build_manifest(
         queues=tuple(sorted(queues, key=lambda queue: queue.name)),
         jobs=tuple(job for _, job in sorted(bound.jobs.items())),
         schedules=tuple(schedule for _, schedule in sorted(bound.schedules.items())),
+        sensors=tuple(one.sensor for _, one in sorted(bound.sensors.items())),
         environment=environment,
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from hedgerow.manifest.model import Manifest
+from hedgerow.manifest.model import Manifest, Schedule, Sensor
 
 
 class Change(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -20,7 +20,7 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Difference(msgspec.Struct, frozen=True, omit_defaults=True):
     """Asset keys, sorted; `packages` holds the names of installed packages whose version differs, `schedules` those of schedules
-    that were added, removed or changed.
+    that were added, removed or changed, `sensors` those of sensors.
     """
 
     added: tuple[str, ...] = ()
@@ -28,6 +28,7 @@ class Difference(msgspec.Struct, frozen=True, omit_defaults=True):
     changed: tuple[Change, ...] = ()
     packages: tuple[str, ...] = ()
     schedules: tuple[str, ...] = ()
+    sensors: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return self != Difference()
@@ -51,7 +52,8 @@ def compare(old: Manifest, new: Manifest) -> Difference:
         removed=tuple(sorted(before.keys() - after.keys())),
         changed=tuple(change for change in changes if change.code or change.fields),
         packages=_differing(old.environment.packages, new.environment.packages),
-        schedules=_differing(_schedules(old), _schedules(new)),
+        schedules=_differing(_by_name(old.schedules), _by_name(new.schedules)),
+        sensors=_differing(_by_name(old.sensors), _by_name(new.sensors)),
     )
 
 
@@ -71,8 +73,8 @@ def _by_key(manifest: Manifest) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _schedules(manifest: Manifest) -> dict[str, Any]:
-    return {one.name: _facts(one, "source") for one in manifest.schedules}
+def _by_name(declared: Iterable[Schedule | Sensor]) -> dict[str, Any]:
+    return {one.name: _facts(one, "source") for one in declared}
 
 
 def _facts(struct: msgspec.Struct, *without: str) -> dict[str, Any]:

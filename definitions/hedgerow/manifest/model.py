@@ -1,6 +1,6 @@
 """The manifest: all that a team's code declares, as frozen data that can be hashed, sent and read without running that code.
 
-Ordering rule for a stable hash: assets, computations, checks, pools, jobs and schedules are sorted by key or name; string sets are
+Ordering rule for a stable hash: assets, computations, checks, pools, jobs, schedules and sensors are sorted by key or name; string sets are
 sorted tuples; maps are encoded with sorted keys. `encode` gives the canonical JSON; `manifest_hash` its SHA-256.
 """
 
@@ -193,6 +193,21 @@ class Schedule(msgspec.Struct, frozen=True, omit_defaults=True):
     source: Source | None = None
 
 
+class Sensor(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A function that is evaluated every `every_ms` and killed after `timeout_ms`; runs without a selection of their own are of `selection`
+    ("": each must have one). `tags` are a run's.
+    """
+
+    name: str
+    selection: str = ""
+    every_ms: int = 30_000
+    timeout_ms: int = 60_000
+    tags: dict[str, str] = {}
+    description: str = ""
+    enabled: bool = True
+    source: Source | None = None
+
+
 class Environment(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the code was loaded with: the interpreter's version, the installed packages' versions, the git commit ("" if unknown, suffix
     `+` if changed), and a digest of the team's own source, so that other code is always another manifest.
@@ -217,6 +232,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     jobs: tuple[Job, ...] = ()
     schedules: tuple[Schedule, ...] = ()
     environment: Environment = Environment()
+    sensors: tuple[Sensor, ...] = ()
     version: int = MANIFEST_VERSION
 
 

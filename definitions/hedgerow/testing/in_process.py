@@ -72,7 +72,7 @@ def materialize(
     """
     items: Sequence[Any] = selection if isinstance(selection, list | tuple) else [selection]
     declared = _declare(items, definitions if isinstance(definitions, list | tuple) else [definitions])
-    by_type, by_name = _overrides(resources)
+    by_type, by_name = replacements(resources)
     bound = bind(declared, Surroundings(complete=False, resources=by_type, named=by_name), Sources())
     if bound.problems:
         raise DefinitionError(bound.problems)
@@ -107,7 +107,8 @@ def _keys(declared: Declarations) -> set[str]:
     return {key for one in declared.assets for key in one.keys}
 
 
-def _overrides(resources: Mapping[Any, Any] | Iterable[Any] | None) -> tuple[dict[type, Any], dict[str, Any]]:
+def replacements(resources: Mapping[Any, Any] | Iterable[Any] | None) -> tuple[dict[type, Any], dict[str, Any]]:
+    """The instances that stand in for a location's resources, by type and by the name of a parameter."""
     if resources is None:
         return {}, {}
     if not isinstance(resources, Mapping):

@@ -268,6 +268,7 @@ def _show(output: Output, one: Checked) -> None:
             (len(manifest.checks), "checks"),
             (len(manifest.jobs), "jobs"),
             (len(manifest.schedules), "schedules"),
+            (len(manifest.sensors), "sensors"),
         )
         if count
     ]

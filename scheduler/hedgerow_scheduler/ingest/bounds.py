@@ -11,11 +11,12 @@ import msgspec
 from hedgerow.conditions.bounds import crons_of, oversize
 from hedgerow.conditions.model import Condition
 from hedgerow.cron import cron
+from hedgerow.durations import milliseconds
 from hedgerow.errors import DefinitionError
 from hedgerow.identifiers import is_name, is_partition_key
-from hedgerow.manifest.bounds import MAX_AT_ONCE, MAX_QUEUES
+from hedgerow.manifest.bounds import LONGEST_EVALUATION, LONGEST_EVERY, MAX_AT_ONCE, MAX_QUEUES, SHORTEST_EVERY
 from hedgerow.manifest.keys import is_per
-from hedgerow.manifest.model import Computation, Manifest, Pool, Queue, Schedule
+from hedgerow.manifest.model import Computation, Manifest, Pool, Queue, Schedule, Sensor
 from hedgerow.partitions.algebra import bounds, count
 from hedgerow.partitions.model import Partitions, StaticPartitions, TimePartitions, dimensions
 from hedgerow.partitions.resolution import validate_mapping
@@ -130,6 +131,11 @@ def manifest_defect(manifest: Manifest, now: datetime) -> str | None:
             return f"the times of schedule {schedule.name[:80]!r} are none"
         if depth(msgspec.json.encode(schedule.config)) > MAX_DEPTH:
             return f"the config of schedule {schedule.name[:80]!r} is nested too deeply"
+    if len({sensor.name for sensor in manifest.sensors}) != len(manifest.sensors):
+        return "two sensors have the same name"
+    for sensor in manifest.sensors:
+        if not _can_be_evaluated(sensor):
+            return f"the times of sensor {sensor.name[:80]!r} are out of bounds"
     slots = {pool.name: pool.slots for pool in manifest.pools if pool.slots is not None}
     for computation in manifest.computations:
         if not computation.assets or computation.name != computation.assets[0]:
@@ -164,6 +170,13 @@ def _condition_defect(condition: Condition) -> str | None:
         return why
     return (
         None if all(_is_time(each.expression, each.tz) for each in crons_of(condition)) else "names times that are none"
+    )
+
+
+def _can_be_evaluated(sensor: Sensor) -> bool:
+    shortest = milliseconds(SHORTEST_EVERY)
+    return shortest <= sensor.every_ms <= milliseconds(LONGEST_EVERY) and shortest <= sensor.timeout_ms <= milliseconds(
+        LONGEST_EVALUATION
     )
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from hedgerow.errors import Problem
 from hedgerow.identifiers import is_asset_key, is_name
-from hedgerow.manifest.model import Asset, Check, Computation, Dependency, Job, Manifest, Pool, Queue
+from hedgerow.manifest.model import Asset, Check, Computation, Dependency, Job, Manifest, Pool, Queue, Schedule, Sensor
 from hedgerow.partitions.model import ByDim, Window
 
 
@@ -159,7 +159,7 @@ def refusals(catalog: Catalog, candidate: Manifest, owners: Mapping[str, tuple[s
                     asset.source.line if asset.source else None,
                 )
             )
-    problems += _taken_schedules(catalog, candidate)
+    problems += _taken_launchers(catalog, candidate)
     if problems:
         return tuple(problems)
     cycle = find_cycle(catalog.replacing(PublishedManifest("", candidate)))
@@ -174,23 +174,27 @@ def refusals(catalog: Catalog, candidate: Manifest, owners: Mapping[str, tuple[s
     return tuple(problems)
 
 
-def _taken_schedules(catalog: Catalog, candidate: Manifest) -> Iterable[Problem]:
-    """Schedules that another location of the team declares: `team/name` is what people call them, and what pauses hold."""
+def _taken_launchers(catalog: Catalog, candidate: Manifest) -> Iterable[Problem]:
+    """Schedules and sensors that another location of the team declares: `team/name` is what people call them, and what pauses hold."""
     others = {
-        schedule.name: location
+        (type(one), one.name): location
         for (team, location), published in catalog.published.items()
         if team == candidate.team and location != candidate.location
-        for schedule in published.manifest.schedules
+        for one in _launchers(published.manifest)
     }
-    for schedule in candidate.schedules:
-        if schedule.name in others:
+    for one in _launchers(candidate):
+        if (location := others.get((type(one), one.name))) is not None:
             yield Problem(
                 "HR-Q016",
-                f"Schedule '{schedule.name}' is declared by location '{others[schedule.name]}' of team '{candidate.team}' already.",
+                f"{type(one).__name__} '{one.name}' is declared by location '{location}' of team '{candidate.team}' already.",
                 'Give one of them another name: name="...".',
-                schedule.source.file if schedule.source else None,
-                schedule.source.line if schedule.source else None,
+                one.source.file if one.source else None,
+                one.source.line if one.source else None,
             )
+
+
+def _launchers(manifest: Manifest) -> tuple[Schedule | Sensor, ...]:
+    return (*manifest.schedules, *manifest.sensors)
 
 
 def _bad_names(manifest: Manifest) -> Iterable[Problem]:
@@ -198,6 +202,7 @@ def _bad_names(manifest: Manifest) -> Iterable[Problem]:
     names = [manifest.location, *(queue.name for queue in manifest.queues), *(pool.name for pool in manifest.pools)]
     names += [computation.queue for computation in manifest.computations] + [job.name for job in manifest.jobs]
     names += [check.name for check in manifest.checks] + [schedule.name for schedule in manifest.schedules]
+    names += [sensor.name for sensor in manifest.sensors]
     keys = [asset.key for asset in manifest.assets] + [computation.name for computation in manifest.computations]
     keys += [key for computation in manifest.computations for key in computation.assets]
     bad = [name for name in names if not is_name(name)] + [key for key in keys if not is_asset_key(key)]

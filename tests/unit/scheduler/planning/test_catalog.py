@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.scheduling import asset, catalog_of, external, manifest, multi, published
 
-from hedgerow.manifest.model import Check, Dependency, Job, Manifest, Pool, Queue, Schedule
+from hedgerow.manifest.model import Check, Dependency, Job, Manifest, Pool, Queue, Schedule, Sensor
 from hedgerow.partitions.model import ByDim, TimePartitions, Window
 from hedgerow_scheduler.planning.catalog import Catalog, find_cycle, refusals
 
@@ -113,6 +113,15 @@ def test_a_schedule_of_another_location_of_the_team_is_refused_and_one_of_anothe
     assert "declared by location 'sales' of team 'sales'" in problem.message
     assert refusals(catalog, Manifest("ml", "ml", schedules=nightly), {}) == ()
     assert refusals(catalog, manifest("sales", schedules=nightly), {}) == ()
+
+
+def test_a_sensor_of_another_location_of_the_team_is_refused_and_a_schedule_of_its_name_is_not() -> None:
+    sensors = (Sensor("nightly"),)
+    catalog = catalog_of(manifest("sales", asset("orders"), sensors=sensors))
+    (problem,) = refusals(catalog, Manifest("sales", "other", sensors=sensors), {})
+    assert (problem.code, problem.message[:17]) == ("HR-Q016", "Sensor 'nightly' ")
+    assert refusals(catalog, Manifest("sales", "other", schedules=(Schedule("nightly", "*", "0 2 * * *"),)), {}) == ()
+    assert refusals(Catalog(), manifest("sales", sensors=(Sensor("../x"),)), {})[0].code == "HR-Q013"
 
 
 def test_the_name_of_a_schedule_is_judged_like_every_other() -> None:

@@ -1,0 +1,63 @@
+"""Evaluating a sensor in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from hedgerow.binding import Surroundings, bind
+from hedgerow.declarations import Declarations
+from hedgerow.errors import DefinitionError
+from hedgerow.manifest.lowering import Sources
+from hedgerow.protocol.sensing import RequestedRun
+from hedgerow.sensing import SensorContext
+from hedgerow.sensors import SensorDefinition
+from hedgerow.testing.in_process import replacements
+
+
+@dataclass(frozen=True)
+class SensorOutcome:
+    """What an evaluation came to: the runs that it asks for, where the next one begins, why it asks for none."""
+
+    runs: tuple[RequestedRun, ...]
+    cursor: str | None
+    skipped: str
+
+    @property
+    def dedupe_keys(self) -> tuple[str, ...]:
+        """The dedupe keys of the runs, in order, "" where there is none."""
+        return tuple(run.dedupe_key for run in self.runs)
+
+
+def evaluate_sensor(
+    sensor: SensorDefinition[..., Any],
+    *,
+    cursor: str | None = None,
+    now: datetime | None = None,
+    resources: Mapping[Any, Any] | Iterable[Any] | None = None,
+) -> SensorOutcome:
+    """Evaluate a sensor here and now, as a runner would, with its return checked in the same way: no server, nothing recorded.
+
+    `resources` are instances, or a mapping from type or parameter name to instance. Raises what the function raises, and
+    `ExecutionError` when its return could not be recorded.
+
+    >>> import hedgerow as hr
+    >>> @hr.sensor(target="raw/orders")
+    ... def new_days(ctx: hr.SensorContext):
+    ...     yield hr.RunRequest(partition=f"{ctx.now:%Y-%m-%d}")
+    ...     ctx.update_cursor(ctx.now.isoformat())
+    >>> from datetime import UTC, datetime
+    >>> found = evaluate_sensor(new_days, now=datetime(2024, 1, 31, tzinfo=UTC))
+    >>> found.runs[0].partitions, found.cursor
+    (('2024-01-31',), '2024-01-31T00:00:00+00:00')
+    """
+    by_type, by_name = replacements(resources)
+    declared = Declarations(sensors=[sensor], jobs=[sensor.job] if sensor.job is not None else [])
+    bound = bind(declared, Surroundings(complete=False, resources=by_type, named=by_name), Sources())
+    if bound.problems:
+        raise DefinitionError(bound.problems)
+    context = SensorContext(cursor=cursor, now=now, name=sensor.lowered.name)
+    answer = bound.sensors[sensor.lowered.name].evaluate(context)
+    return SensorOutcome(answer.runs, cursor if answer.cursor is None else answer.cursor, answer.skipped)
