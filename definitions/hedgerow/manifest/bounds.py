@@ -8,6 +8,7 @@ from datetime import timedelta
 import msgspec
 
 from hedgerow.conditions.bounds import oversize
+from hedgerow.conditions.model import Condition
 from hedgerow.errors import Problem
 from hedgerow.manifest.model import Computation, Manifest, Schedule, Sensor, Source
 from hedgerow.sizes import size_text
@@ -64,8 +65,13 @@ def _excess(manifest: Manifest, size_bytes: int) -> Iterator[Problem]:
         yield from _sensor_excess(sensor)
     for computation in manifest.computations:
         yield from _step_excess(computation)
+    judged: set[Condition] = set()  # very many assets may have the same one
     for asset in manifest.assets:
-        if asset.automation is not None and (says := oversize(asset.automation)) is not None:
+        if asset.automation is None or asset.automation in judged:
+            continue
+        if (says := oversize(asset.automation)) is None:
+            judged.add(asset.automation)
+        else:
             yield _problem(f"The condition of asset '{asset.key[:80]}'", says, "Make it simpler.", asset.source)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence, Set
 
 import msgspec
 
@@ -15,6 +15,8 @@ from hedgerow_scheduler.automation.program import Program
 from hedgerow_scheduler.partitions.crossing import Crossing
 from hedgerow_scheduler.partitions.spaces import space_of
 from hedgerow_scheduler.planning.catalog import Catalog
+
+PAUSE_EACH = 200  # assets: some milliseconds of work
 
 
 class Automated:
@@ -43,36 +45,75 @@ class Automated:
 
 class Declared:
     """All assets with a condition, by key, and for each upstream key those that look at it with the way from it. Programs and crossings
-    are shared by equal ones, also with the `former` picture.
+    are shared by equal ones, also with the former picture. `touched` are the assets of which something is other than in that one.
     """
 
-    def __init__(self, catalog: Catalog, former: Declared | None = None) -> None:
-        self._programs: dict[Condition, Program] = former._programs if former else {}
-        self._crossings: dict[object, Crossing] = former._crossings if former else {}
+    def __init__(self) -> None:
+        self.catalog = Catalog()
+        self._programs: dict[Condition, Program] = {}
+        self._crossings: dict[object, Crossing] = {}
+        self._ranks: dict[str, int] = {}
         self.automated: dict[str, Automated] = {}
-        self.watchers: dict[str, list[tuple[Automated, Crossing]]] = defaultdict(list)
+        self.watchers: dict[str, tuple[tuple[Automated, Crossing], ...]] = {}
         self.problems: dict[str, str] = {}
-        ranks = ranks_of(catalog)
-        for key, asset in catalog.assets.items():
-            condition = asset.definition.automation
-            if condition is None or asset.computation is None:
-                continue
-            try:
-                space_of(asset.definition.partitions)
-                deps = self._deps(catalog, key)
-                program = self._programs.get(condition)
-                if program is None:
-                    program = self._programs[condition] = Program(condition)
-            except (RequestError, RecursionError) as error:  # of this asset alone
-                self.problems[key] = (
-                    error.problems[0].message if isinstance(error, RequestError) else "It is nested too deeply."
-                )
-                continue
-            found = self.automated[key] = Automated(
-                key, asset.team, program, deps, ranks.get(key, 0), asset.definition.partitions
+        self.touched: Set[str] = frozenset()
+
+    def after(self, catalog: Catalog) -> Generator[None, None, Declared]:
+        """The picture of another catalog, made from this one at a cost that follows what is different there. Pauses now and then, so
+        that whoever waits for it can do something else in between; this one stays as it is.
+        """
+        assets, former = catalog.assets, self.catalog.assets
+        changed = {key for key in assets if assets[key] is not former.get(key)} | (former.keys() - assets.keys())
+        yield
+        found = Declared()
+        found.catalog, found._programs, found._crossings = catalog, self._programs, self._crossings
+        found._ranks = yield from _ranks_after(self._ranks, catalog, changed)
+        found.automated, found.watchers, found.problems = dict(self.automated), dict(self.watchers), dict(self.problems)
+        below = {key for each in changed for key in catalog.downstream(each)}
+        moved = {key for key in self.automated if found._ranks.get(key, 0) != self.automated[key].rank}
+        fresh: dict[str, list[tuple[Automated, Crossing]]] = defaultdict(list)
+        made = changed | below | moved
+        yield
+        for key in made:
+            found.automated.pop(key, None)
+            found.problems.pop(key, None)
+        for number, key in enumerate(key for key in assets if key in made):
+            if (automated := found._made(key)) is not None:
+                found.automated[key] = automated
+                for upstream, crossing in automated.deps:
+                    fresh[upstream].append((automated, crossing))
+            if number % PAUSE_EACH == 0:
+                yield
+        before = [self.automated[key] for key in made if key in self.automated]
+        looked_at = fresh.keys() | {key for each in before for key, _ in each.deps}
+        for number, key in enumerate(looked_at):
+            kept = (pair for pair in self.watchers.get(key, ()) if pair[0].key not in made)
+            found.watchers[key] = (*kept, *fresh.get(key, ()))
+            if not found.watchers[key]:
+                del found.watchers[key]
+            if number % PAUSE_EACH == 0:
+                yield
+        found.touched = made | looked_at
+        return found
+
+    def _made(self, key: str) -> Automated | None:
+        """An asset with its condition; None when it has none, or when that can't be asked: then its problem is noted."""
+        asset = self.catalog.assets.get(key)
+        condition = asset.definition.automation if asset else None
+        if asset is None or condition is None or asset.computation is None:
+            return None
+        try:
+            space_of(asset.definition.partitions)
+            deps = self._deps(self.catalog, key)
+            program = self._programs.get(condition)
+            if program is None:
+                program = self._programs[condition] = Program(condition)
+        except (RequestError, RecursionError) as error:  # of this asset alone
+            self.problems[key] = (
+                error.problems[0].message if isinstance(error, RequestError) else "It is nested too deeply."
             )
-            for upstream, crossing in deps:
-                self.watchers[upstream].append((found, crossing))
+            return None
+        return Automated(key, asset.team, program, deps, self._ranks.get(key, 0), asset.definition.partitions)
 
     def asks(self, key: str, kind: type) -> bool:
         """Whether a condition with operands of this kind is an asset's own, or looks at it."""
@@ -102,20 +143,37 @@ def _digest(partitions: Partitions | None) -> str:
     return "" if partitions is None else hashlib.sha256(msgspec.json.encode(partitions)).hexdigest()[:16]
 
 
-def ranks_of(catalog: Catalog) -> Mapping[str, int]:
-    """For each asset a number that is higher than those of everything upstream. There are no cycles: manifests that close one are refused."""
-    above = {key: [each for each in catalog.upstream(key) if each in catalog.assets] for key in catalog.assets}
-    left = {key: len(keys) for key, keys in above.items()}
-    ranks: dict[str, int] = {}
-    ready: Iterable[str] = [key for key, count in left.items() if not count]
-    rank = 0
-    while ready:
-        freed = []
-        for key in ready:
-            ranks[key] = rank
-            for below in catalog.downstream(key):
-                left[below] -= 1
-                if not left[below]:
-                    freed.append(below)
-        ready, rank = freed, rank + 1
+def _ranks_after(
+    before: Mapping[str, int], catalog: Catalog, changed: Set[str]
+) -> Generator[None, None, dict[str, int]]:
+    """For each asset a number that is higher than those of everything upstream, of a catalog in which only the `changed` assets are others
+    than those that have the ranks `before`. There are no cycles: manifests that close one are refused.
+    """
+    ranks = dict(before)
+    affected = {key for key in changed if key in catalog.assets}
+    for key in changed:
+        ranks.pop(key, None)
+    edge = [below for key in changed for below in catalog.downstream(key)]
+    while edge:
+        key = edge.pop()
+        if key not in affected:
+            affected.add(key)
+            edge.extend(catalog.downstream(key))
+    left: dict[str, int] = {}
+    ready = []
+    for number, key in enumerate(affected):
+        left[key] = sum(above in affected for above in catalog.upstream(key))
+        if not left[key]:
+            ready.append(key)
+        if number % PAUSE_EACH == 0:
+            yield
+    for number in range(len(affected)):
+        key = ready.pop()
+        ranks[key] = max((ranks[above] + 1 for above in catalog.upstream(key) if above in catalog.assets), default=0)
+        for below in catalog.downstream(key):
+            left[below] -= 1
+            if not left[below]:
+                ready.append(below)
+        if number % PAUSE_EACH == 0:
+            yield
     return ranks

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping, Set
 from datetime import datetime, timedelta
 from itertools import count
 
@@ -17,7 +17,7 @@ from pyroaring import BitMap
 
 from hedgerow.conditions.model import DataChanged
 from hedgerow.cron import Cron, next_tick
-from hedgerow_scheduler.automation.declared import Automated, Declared
+from hedgerow_scheduler.automation.declared import PAUSE_EACH, Automated, Declared
 from hedgerow_scheduler.automation.facts import EMPTY, Facts
 from hedgerow_scheduler.automation.knowledge import Knowledge
 from hedgerow_scheduler.automation.memory import Memory, decode, encode
@@ -43,7 +43,7 @@ class Engine(Knowledge):
     ) -> None:
         super().__init__()
         self.makes, self._may_request = makes, may_request
-        self.declared = Declared(Catalog())
+        self.declared = Declared()
         self.memories: dict[str, Memory] = {}
         self._altered: set[str] = set()  # assets whose memory is to be stored
         self._stored = dict(stored or {})  # what was stored before, by asset
@@ -62,51 +62,78 @@ class Engine(Knowledge):
 
     # -- what is declared --------------------------------------------------------------------------------------------
 
-    def use(self, catalog: Catalog, now: datetime) -> frozenset[str]:
+    def use(self, catalog: Catalog, now: datetime) -> Set[str]:
         """Another catalog is in force. What is known of an asset stays, as long as its partitions are the same; returns those of which
         nothing is known, to be told before the next turn.
         """
+        taking_up = self.taking_up(catalog, now)
+        while True:
+            try:
+                next(taking_up)
+            except StopIteration as done:
+                unknown: Set[str] = done.value
+                return unknown
+
+    def taking_up(self, catalog: Catalog, now: datetime) -> Generator[None, None, Set[str]]:
+        """As `use`, with pauses in between, in which nothing else may be asked of the engine; the cost follows what is different."""
         self._give_up_turn()
-        former, self.declared = self.declared, Declared(catalog, self.declared)
+        former, self.declared = self.declared, (yield from self.declared.after(catalog))
         self._forget_others(former)
-        facts: dict[str, Facts] = {}
         unknown = set()
-        for key in self.declared.automated.keys() | self.declared.watchers.keys():
-            asset = catalog.assets.get(key)
-            if asset is None:
-                continue
-            version = asset.computation.code_version if asset.computation else ""
-            known = self.facts.get(key)
-            asks = self.declared.asks(key, DataChanged)
-            is_same = known is not None and known.space.partitions == asset.definition.partitions
-            if known is None or not is_same or (asks and known.data_versions is None):
-                known = Facts(asset.definition, version)
-                known.data_versions = {} if asks else None
+        for number, key in enumerate(self.declared.touched):
+            if self._meet(key):
                 unknown.add(key)
-            if known.code_version != version:
-                known.code_version = version
-                self.change(key, known.materialized)
-            facts[key] = known
-        self.facts = facts
+            if number % PAUSE_EACH == 0:
+                yield
+        yield
         self.broken = dict(self.declared.problems)
-        self._spaces = {}
-        for key, found in facts.items():
-            if found.space.next_change(now) and (key in self.declared.automated or key in self.declared.watchers):
-                self._spaces.setdefault(id(found.space), (found.space, []))[1].append(key)
-        for key, automated in self.declared.automated.items():
-            if automated.asks_as(known_as := former.automated.get(key)):
+        self._watch_windows(now)
+        for number, key in enumerate(self.declared.touched):
+            automated = self.declared.automated.get(key)
+            if automated is None or automated.asks_as(known_as := former.automated.get(key)):
                 continue
             if known_as is None or known_as.digest != automated.digest:
                 self._remember(automated, now)
-            existing = facts[key].space.existing(now)
+            existing = self.facts[key].space.existing(now)
             self._ask_again(key, existing)
             if not existing:  # the first partition that comes to exist is news, not what was so at first
                 self.memories[key].is_first = False
                 self._altered.add(key)
+            if number % PAUSE_EACH == 0:
+                yield
+        return unknown
+
+    def _meet(self, key: str) -> bool:
+        """Makes the facts of an asset that someone asks about, or adapts them; whether nothing is known of it."""
+        asset = self.declared.catalog.assets.get(key)
+        if asset is None or (key not in self.declared.automated and key not in self.declared.watchers):
+            self.facts.pop(key, None)
+            return False
+        version = asset.computation.code_version if asset.computation else ""
+        known = self.facts.get(key)
+        asks = self.declared.asks(key, DataChanged)
+        is_same = known is not None and known.space.partitions == asset.definition.partitions
+        is_unknown = known is None or not is_same or (asks and known.data_versions is None)
+        if known is None or is_unknown:
+            known = self.facts[key] = Facts(asset.definition, version)
+            known.data_versions = {} if asks else None
+        if known.code_version != version:
+            known.code_version = version
+            self.change(key, known.materialized)
+        return is_unknown
+
+    def _watch_windows(self, now: datetime) -> None:
+        self._spaces = {}
+        changing: dict[int, bool] = {}
+        for key, found in self.facts.items():
+            space = found.space
+            if (changes := changing.get(id(space))) is None:
+                changes = changing[id(space)] = space.next_change(now) is not None
+            if changes:
+                self._spaces.setdefault(id(space), (space, []))[1].append(key)
         for space, _ in self._spaces.values():
             if id(space) not in self._awaited:
                 self._at_change(space, now)
-        return frozenset(unknown)
 
     def _remember(self, automated: Automated, now: datetime) -> None:
         """Takes up what was stored of the condition; of one that is new nothing is remembered."""

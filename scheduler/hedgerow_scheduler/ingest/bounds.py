@@ -107,11 +107,14 @@ def manifest_defect(manifest: Manifest, now: datetime) -> str | None:
     by_key = {asset.key: asset for asset in manifest.assets}
     if len(by_key) != len(manifest.assets):
         return "two assets have the same key"
+    judged: set[Condition] = set()  # very many assets may have the same one
     for key, asset in by_key.items():
         if asset.partitions is not None and (why := _partitions_defect(asset.partitions, now)):
             return f"the partitions of '{key}': {why}"
-        if asset.automation is not None and (why := _condition_defect(asset.automation)):
-            return f"the condition of '{key}' {why}"
+        if asset.automation is not None and asset.automation not in judged:
+            if why := _condition_defect(asset.automation):
+                return f"the condition of '{key}' {why}"
+            judged.add(asset.automation)
     names = {computation.name for computation in manifest.computations}
     if len(names) != len(manifest.computations):
         return "two computations have the same name"

@@ -7,42 +7,31 @@ and each entry that can't be taken apart, is counted once: as ingested, stale, d
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from hedgerow.errors import Problem
-from hedgerow.identifiers import is_name
-from hedgerow.manifest.bounds import MAX_MANIFEST_BYTES, excess, too_large
-from hedgerow.manifest.model import Manifest, Retry
-from hedgerow.manifest.model import decode as decode_manifest
+from hedgerow.manifest.model import Retry
 from hedgerow.protocol import events as ev
 from hedgerow.protocol.envelope import Envelope, decode_envelope
-from hedgerow_scheduler.ingest.bounds import body_defect, envelope_defect, manifest_defect, taken_apart
-from hedgerow_scheduler.ingest.misfits import MisfitError, StaleEventError
+from hedgerow_scheduler.ingest.asking import NEVER, Asking
+from hedgerow_scheduler.ingest.bounds import body_defect, envelope_defect, taken_apart
+from hedgerow_scheduler.ingest.manifests import Manifests
+from hedgerow_scheduler.ingest.misfits import UNREADABLE, MisfitError, StaleEventError
 from hedgerow_scheduler.ingest.outcomes import Outcomes
-from hedgerow_scheduler.lifecycle.changes import AcceptedEvent, LocationChange, NewManifest, Quarantined
+from hedgerow_scheduler.lifecycle.changes import AcceptedEvent, Quarantined
 from hedgerow_scheduler.lifecycle.model import Attempt, Worker
 from hedgerow_scheduler.lifecycle.states import ENDED, AttemptState, StepState
-from hedgerow_scheduler.planning.catalog import PublishedManifest, refusals
-from hedgerow_scheduler.planning.limiting import use_catalog
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
-MAX_TOLD = 100  # of what is wrong with a manifest
-MAX_OPEN_MANIFESTS = 4  # of a team, of which some chunks have not come yet
 MAX_WORKERS = 2_000  # of a team: each costs every cycle a look
 LOOK_AGAIN = timedelta(seconds=1)
 MAX_KEPT_BYTES = 64 * 1024  # of what is put aside
 MAX_REASON = 500
-NEVER = datetime.min.replace(tzinfo=UTC)
-UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 REJECTIONS = {"HR-X101": "late", "HR-X102": "leaving"}
-ASK_AGAIN = timedelta(seconds=5)
-ASK_AGAIN_IF_REFUSED = timedelta(minutes=1)
 
 _decoders: dict[str, msgspec.json.Decoder[Any]] = {kind: msgspec.json.Decoder(body) for kind, body in ev.KINDS.items()}
 
@@ -63,10 +52,8 @@ class Fold:
         self.lease = lease
         self.outcomes = Outcomes(snapshot, noise)
         self.counted: Counter[tuple[str, str]] = Counter()
-        self._chunks: dict[tuple[str, str, int], dict[int, str]] = {}
-        self._asked: dict[tuple[str, str], datetime] = {}
-        self._forgot_at = NEVER
-        self._refused: set[str] = set()
+        self._asking = Asking()
+        self.manifests = Manifests(snapshot, self._asking)
         self._crowded_until: dict[str, datetime] = {}
         self._bodies: dict[type, Callable[[str, Envelope, Any, datetime], None]] = {
             ev.AttemptStarted: self._started,
@@ -75,9 +62,9 @@ class Fold:
             ev.AttemptSucceeded: self._succeeded,
             ev.AttemptFailed: self._failed,
             ev.AttemptSkipped: self._skipped,
-            ev.ManifestPublished: self._published,
-            ev.ManifestChunk: self._chunk,
-            ev.LocationFailed: self._location_failed,
+            ev.ManifestPublished: self.manifests.published,
+            ev.ManifestChunk: self.manifests.chunk,
+            ev.LocationFailed: self.manifests.location_failed,
             ev.WorkerHeartbeat: self._heartbeat,
             ev.WorkerStopped: self._stopped,
         }
@@ -121,7 +108,7 @@ class Fold:
                 return
             if envelope.seq != known + 1:
                 self.counted[team, "gap"] += 1
-                if self._may_ask(("resend", f"{team}/{envelope.worker}"), now):
+                if self._asking.may_ask(("resend", f"{team}/{envelope.worker}"), now):
                     self.snapshot.effects.resend[team, envelope.worker] = known
                 return
             self._accept(team, envelope)
@@ -162,16 +149,6 @@ class Fold:
             reason = f"{reason[: MAX_REASON - 60]}; of its {len(body):,} bytes {MAX_KEPT_BYTES:,} are kept"
         found = Quarantined(entry.team, entry.id, reason[:MAX_REASON], body[:MAX_KEPT_BYTES])
         self.snapshot.changes.quarantined.append(found)
-
-    def _may_ask(self, what: tuple[str, str], now: datetime, patience: timedelta = ASK_AGAIN) -> bool:
-        """Whether something may be asked of workers again: not more often than once per `patience`."""
-        if (asked := self._asked.get(what)) is not None and now - asked < patience:
-            return False
-        if now - self._forgot_at >= ASK_AGAIN_IF_REFUSED:  # what was asked before that may be asked again
-            self._asked = {what: when for what, when in self._asked.items() if now - when < ASK_AGAIN_IF_REFUSED}
-            self._forgot_at = now
-        self._asked[what] = now
-        return True
 
     # -- attempts ----------------------------------------------------------------------------------------------------
 
@@ -236,103 +213,6 @@ class Fold:
         computation = known.get(attempt.step.computation)
         return computation.retry if computation else Retry()
 
-    # -- manifests ---------------------------------------------------------------------------------------------------
-
-    def _published(self, team: str, envelope: Envelope, body: ev.ManifestPublished, now: datetime) -> None:
-        known = self.snapshot.accepted.get(body.hash)
-        if body.size_bytes > MAX_MANIFEST_BYTES:
-            self._location_problems(team, body.location, (too_large(body.location, body.size_bytes),))
-        elif known is None or known.manifest.team != team:
-            # Even if it was refused a moment ago: this worker has just been started, and its supervisor waits for the answer.
-            if self._may_ask(("published", f"{envelope.worker}/{body.hash}"), now):
-                self._ask_for(team, body.hash, now, timedelta(0))
-        else:
-            self._again_in_force(known, now)
-
-    def _again_in_force(self, known: PublishedManifest, now: datetime) -> None:
-        """A manifest that was accepted before is what the location's workers serve now."""
-        team = known.manifest.team
-        in_force = self.snapshot.catalog.manifest_hash(team, known.manifest.location) == known.hash
-        problems = () if in_force else refusals(self.snapshot.catalog, known.manifest, self.snapshot.owners)
-        if problems:  # others have moved on since it was in force
-            self._refuse(known.hash, known.manifest, problems)
-        else:
-            self._put_in_force(known, now)
-
-    def _ask_for(self, team: str, manifest_hash: str, now: datetime, patience: timedelta) -> None:
-        if self._may_ask(("manifest", manifest_hash), now, patience):
-            self.snapshot.effects.send_manifest[manifest_hash] = team
-
-    def _chunk(self, team: str, _: Envelope, body: ev.ManifestChunk, now: datetime) -> None:
-        if body.hash in self.snapshot.accepted:
-            return
-        key = (team, body.hash, body.count)
-        parts = self._chunks.setdefault(key, {})
-        parts[body.index] = body.text
-        if sum(map(len, parts.values())) > MAX_MANIFEST_BYTES:
-            del self._chunks[key]
-            raise MisfitError(f"manifest {body.hash}: it is too large", body.text.encode())
-        if len(parts) < body.count:
-            open_ones = [other for other in self._chunks if other[0] == team]
-            if len(open_ones) > MAX_OPEN_MANIFESTS:
-                del self._chunks[open_ones[0]]
-            return
-        del self._chunks[key]
-        data = "".join(parts[index] for index in range(body.count)).encode()
-        try:
-            if hashlib.sha256(data).hexdigest() != body.hash:
-                raise msgspec.ValidationError("its hash is another")
-            manifest = decode_manifest(data)
-            if manifest.team != team:
-                raise msgspec.ValidationError(f"it names the team '{manifest.team}'")
-            if not is_name(manifest.location):
-                raise msgspec.ValidationError(f"it names the location {manifest.location[:80]!r}")
-        except UNREADABLE as error:
-            raise MisfitError(f"manifest {body.hash}: {error}", data) from None
-        if problems := excess(manifest, len(data)):
-            self._refuse(body.hash, manifest, problems[:MAX_TOLD])
-            return
-        if (why := manifest_defect(manifest, now)) is not None:
-            remedy = "Mend what made the manifest; `hedgerow check` finds such mistakes in Python code."
-            self._refuse(body.hash, manifest, (Problem("HR-Q015", f"The manifest contradicts itself: {why}.", remedy),))
-            return
-        self._offer(body.hash, manifest, data, now)
-
-    def _offer(self, manifest_hash: str, manifest: Manifest, data: bytes, now: datetime) -> None:
-        """A new manifest comes into force, or is refused whole with the reasons."""
-        snapshot, place = self.snapshot, (manifest.team, manifest.location)
-        problems = refusals(snapshot.catalog, manifest, snapshot.owners)
-        snapshot.changes.manifests.append(NewManifest(manifest_hash, manifest, data, not problems))
-        if problems:
-            self._refuse(manifest_hash, manifest, problems)
-            return
-        self._refused.discard(manifest_hash)
-        for asset in manifest.assets:
-            snapshot.owners[asset.key] = place
-        self._put_in_force(PublishedManifest(manifest_hash, manifest), now)
-
-    def _refuse(self, manifest_hash: str, manifest: Manifest, problems: tuple[Problem, ...]) -> None:
-        """What is in force stays so; the location shows why the other was refused."""
-        self._refused.add(manifest_hash)
-        self._location_problems(manifest.team, manifest.location, problems)
-
-    def _put_in_force(self, published: PublishedManifest, now: datetime) -> None:
-        """A manifest comes into force, for the first time or again (a roll-back, a restart)."""
-        snapshot, manifest = self.snapshot, published.manifest
-        snapshot.accepted.pop(published.hash, None)
-        snapshot.accepted[published.hash] = published
-        if snapshot.catalog.manifest_hash(manifest.team, manifest.location) != published.hash:
-            use_catalog(snapshot, snapshot.catalog.replacing(published), now)
-        snapshot.broken.discard((manifest.team, manifest.location))
-        snapshot.changes.locations.append(LocationChange(manifest.team, manifest.location, published.hash))
-
-    def _location_failed(self, team: str, _: Envelope, body: ev.LocationFailed, now: datetime) -> None:
-        self._location_problems(team, body.location, body.problems)
-
-    def _location_problems(self, team: str, location: str, problems: tuple[Problem, ...]) -> None:
-        self.snapshot.broken.add((team, location))
-        self.snapshot.changes.locations.append(LocationChange(team, location, None, problems))
-
     # -- workers -----------------------------------------------------------------------------------------------------
 
     def _heartbeat(self, team: str, envelope: Envelope, body: ev.WorkerHeartbeat, now: datetime) -> None:
@@ -357,9 +237,7 @@ class Fold:
             worker.queues = body.queues
         worker.manifest_hash = body.manifest
         snapshot.changes.workers[key] = worker
-        if body.manifest and body.manifest not in snapshot.accepted:
-            patience = ASK_AGAIN_IF_REFUSED if body.manifest in self._refused else ASK_AGAIN
-            self._ask_for(team, body.manifest, now, patience)
+        self.manifests.serves(team, body.manifest, now)
 
     def _is_crowded(self, team: str, now: datetime) -> bool:
         """Whether a team has as many workers as are counted with; looked at again after a second."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
+
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 
 class StaleEventError(Exception):
     """An event is about an attempt that is not its sender's, or not any more: counted by this reason, and without effect."""

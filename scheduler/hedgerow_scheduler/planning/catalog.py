@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import cached_property
 from types import MappingProxyType
+from typing import TypeAlias
 
 import msgspec
 
@@ -13,6 +14,8 @@ from hedgerow.errors import Problem
 from hedgerow.identifiers import is_asset_key, is_name
 from hedgerow.manifest.model import Asset, Check, Computation, Dependency, Job, Manifest, Pool, Queue, Schedule, Sensor
 from hedgerow.partitions.model import ByDim, Window
+
+Place: TypeAlias = tuple[str, str]  # team and location
 
 
 class CatalogAsset(msgspec.Struct, frozen=True):
@@ -48,39 +51,45 @@ class PublishedManifest(msgspec.Struct, frozen=True, dict=True):
 
 
 class Catalog:
-    """All that is declared in the deployment. Built once per change of a manifest, read by everyone, never altered."""
+    """All that is declared in the deployment. Built anew or from the one before, read by everyone, never altered."""
 
     def __init__(self, published: Iterable[PublishedManifest] = ()) -> None:
-        self.published: Mapping[tuple[str, str], PublishedManifest] = MappingProxyType(
-            {(entry.manifest.team, entry.manifest.location): entry for entry in published}
-        )
+        by_place = {(entry.manifest.team, entry.manifest.location): entry for entry in published}
         assets: dict[str, CatalogAsset] = {}
         computations: dict[str, Computation] = {}
-        jobs: dict[str, Job] = {}
-        self._home: dict[str, tuple[str, str]] = {}
-        for (team, location), entry in sorted(self.published.items()):
-            manifest = entry.manifest
-            checks: dict[str, list[Check]] = defaultdict(list)
-            for check in manifest.checks:
-                checks[check.asset].append(check)
-            own = {computation.name: computation for computation in manifest.computations}
-            for name, computation in own.items():
-                computations.setdefault(name, computation)
-                self._home.setdefault(name, (team, location))
-            for asset in manifest.assets:
-                made_by = own.get(asset.computation) if asset.computation else None
-                assets.setdefault(asset.key, CatalogAsset(asset, team, location, made_by, tuple(checks[asset.key])))
-            for job in manifest.jobs:
-                jobs[job.name if job.name not in jobs else f"{team}/{job.name}"] = job
-                jobs[f"{team}/{job.name}"] = job
-        self.assets: Mapping[str, CatalogAsset] = MappingProxyType(assets)
-        self.computations: Mapping[str, Computation] = MappingProxyType(computations)
-        self.jobs: Mapping[str, Job] = MappingProxyType(jobs)
+        home: dict[str, Place] = {}
+        self._is_contested = False
+        """Whether something is declared twice; manifests that would do so are refused, but what was stored may be anything."""
+        for place, entry in sorted(by_place.items()):
+            for key, asset in _assets_of(place, entry.manifest).items():
+                self._is_contested |= assets.setdefault(key, asset) is not asset
+            for computation in entry.manifest.computations:
+                self._is_contested |= computations.setdefault(computation.name, computation) is not computation
+                home.setdefault(computation.name, place)
+        self._take(by_place, assets, computations, home)
         downstream: dict[str, list[str]] = defaultdict(list)
         for key in sorted(assets):
             for upstream in self.upstream(key):
                 downstream[upstream].append(key)
         self._downstream = {key: tuple(keys) for key, keys in downstream.items()}
+
+    def _take(
+        self,
+        by_place: Mapping[Place, PublishedManifest],
+        assets: Mapping[str, CatalogAsset],
+        computations: Mapping[str, Computation],
+        home: Mapping[str, Place],
+    ) -> None:
+        self.published: Mapping[Place, PublishedManifest] = MappingProxyType(by_place)
+        self.assets: Mapping[str, CatalogAsset] = MappingProxyType(assets)
+        self.computations: Mapping[str, Computation] = MappingProxyType(computations)
+        self._home = home
+        jobs: dict[str, Job] = {}
+        for (team, _), entry in sorted(by_place.items()):
+            for job in entry.manifest.jobs:
+                jobs[job.name if job.name not in jobs else f"{team}/{job.name}"] = job
+                jobs[f"{team}/{job.name}"] = job
+        self.jobs: Mapping[str, Job] = MappingProxyType(jobs)
 
     def home(self, computation: str) -> tuple[str, str]:
         """The (team, location) that declares a computation; KeyError when no one does."""
@@ -126,10 +135,61 @@ class Catalog:
         return None
 
     def replacing(self, published: PublishedManifest) -> Catalog:
-        """The catalog with this manifest in place of the location's former one."""
-        key = (published.manifest.team, published.manifest.location)
-        others = [entry for place, entry in self.published.items() if place != key]
-        return Catalog([*others, published])
+        """The catalog with this manifest in place of the location's former one, at a cost that follows the manifest. What is
+        declared as before is the same object as before.
+        """
+        place = (published.manifest.team, published.manifest.location)
+        former = self.published.get(place)
+        before = {each.key: self.assets[each.key] for each in former.manifest.assets} if former else {}
+        after = {
+            key: before[key] if before.get(key) == asset else asset
+            for key, asset in _assets_of(place, published.manifest).items()
+        }
+        by_place = {**self.published, place: published}
+        if self._is_contested or any(key in self.assets and key not in before for key in after):
+            return Catalog(by_place.values())
+        assets = {**self.assets, **after}
+        for key in before.keys() - after.keys():
+            del assets[key]
+        computations, home = dict(self.computations), dict(self._home)
+        for computation in former.manifest.computations if former else ():
+            del computations[computation.name], home[computation.name]
+        computations |= {each.name: each for each in published.manifest.computations}
+        home |= dict.fromkeys((each.name for each in published.manifest.computations), place)
+        found = Catalog.__new__(Catalog)
+        found._is_contested = False
+        found._take(by_place, assets, computations, home)
+        found._downstream = found._edges_after(self, before.keys(), after.keys())
+        return found
+
+    def _edges_after(self, former: Catalog, before: Set[str], after: Set[str]) -> dict[str, tuple[str, ...]]:
+        """Who is made from what, where only these assets are others than in the `former` catalog."""
+        fresh: dict[str, set[str]] = defaultdict(set)
+        for key in before:
+            for upstream in former.upstream(key):
+                fresh.setdefault(upstream, set())
+        for key in after:
+            for upstream in self.upstream(key):
+                fresh[upstream].add(key)
+        edges = dict(former._downstream)
+        for upstream, keys in fresh.items():
+            edges[upstream] = tuple(sorted({*keys, *(key for key in edges.get(upstream, ()) if key not in before)}))
+            if not edges[upstream]:
+                del edges[upstream]
+        return edges
+
+
+def _assets_of(place: Place, manifest: Manifest) -> dict[str, CatalogAsset]:
+    checks: dict[str, list[Check]] = defaultdict(list)
+    for check in manifest.checks:
+        checks[check.asset].append(check)
+    own = {computation.name: computation for computation in manifest.computations}
+    return {
+        asset.key: CatalogAsset(
+            asset, *place, own.get(asset.computation) if asset.computation else None, tuple(checks.get(asset.key, ()))
+        )
+        for asset in manifest.assets
+    }
 
 
 def looks_back(dep: Dependency) -> bool:
@@ -138,10 +198,13 @@ def looks_back(dep: Dependency) -> bool:
     return any(isinstance(one, Window) and one.end < 0 for one in mappings)
 
 
-def refusals(catalog: Catalog, candidate: Manifest, owners: Mapping[str, tuple[str, str]]) -> tuple[Problem, ...]:
+def refusals(
+    catalog: Catalog, candidate: Manifest, owners: Mapping[str, Place], after: Catalog | None = None
+) -> tuple[Problem, ...]:
     """Why a manifest can't come into force beside the others: a key that belongs to someone else, or a cycle it would close.
 
-    `owners` maps every key ever published to its (team, location). An empty result means it may come into force.
+    `owners` maps every key ever published to its (team, location); `after` is the catalog with the manifest, if it is known already.
+    An empty result means it may come into force.
     """
     problems = list(_bad_names(candidate))
     mine = (candidate.team, candidate.location)
@@ -162,7 +225,8 @@ def refusals(catalog: Catalog, candidate: Manifest, owners: Mapping[str, tuple[s
     problems += _taken_launchers(catalog, candidate)
     if problems:
         return tuple(problems)
-    cycle = find_cycle(catalog.replacing(PublishedManifest("", candidate)))
+    after = after or catalog.replacing(PublishedManifest("", candidate))
+    cycle = find_cycle(after, (each.name for each in candidate.computations))
     if cycle:
         problems.append(
             Problem(
@@ -214,27 +278,29 @@ def _bad_names(manifest: Manifest) -> Iterable[Problem]:
         )
 
 
-def find_cycle(catalog: Catalog) -> Sequence[str]:
-    """The keys of one cycle, the first repeated at the end; empty when there is none. Steps are the nodes, not single assets."""
-    nodes: dict[str, set[str]] = {}
-    for key, asset in catalog.assets.items():
-        if asset.computation is None:
-            continue
-        name = asset.computation.name
-        if asset.computation.assets == (key,) and any(
-            dep.key == key and not looks_back(dep) for dep in asset.computation.deps
-        ):
-            return [key, key]
-        for upstream in catalog.upstream(key):
-            other = catalog.assets.get(upstream)
-            if other is not None and other.computation is not None and other.computation.name != name:
-                nodes.setdefault(name, set()).add(other.computation.name)
+def find_cycle(catalog: Catalog, through: Iterable[str] | None = None) -> Sequence[str]:
+    """The keys of one cycle, the first repeated at the end; empty when there is none. Steps are the nodes, not single assets. Only cycles
+    through one of these computations are looked for, if any are given, at a cost that follows what they are made from.
+    """
+    above: dict[str, list[str]] = {}
+
+    def made_from(name: str) -> list[str]:
+        found = above.get(name)
+        if found is None:
+            found = above[name] = _computations_above(catalog, name)
+        return found
+
     colour: dict[str, int] = {}
-    for root in sorted(nodes):
+    roots = sorted(catalog.computations if through is None else through)
+    for root in roots:
+        computation = catalog.computations[root]
+        if computation.assets == (root,) and any(dep.key == root and not looks_back(dep) for dep in computation.deps):
+            return [root, root]
+    for root in roots:
         if root in colour:
             continue
         path = [root]
-        stack = [iter(sorted(nodes.get(root, ())))]
+        stack = [iter(made_from(root))]
         colour[root] = 1
         while stack:
             following = next(stack[-1], None)
@@ -247,5 +313,12 @@ def find_cycle(catalog: Catalog) -> Sequence[str]:
             elif following not in colour:
                 colour[following] = 1
                 path.append(following)
-                stack.append(iter(sorted(nodes.get(following, ()))))
+                stack.append(iter(made_from(following)))
     return []
+
+
+def _computations_above(catalog: Catalog, name: str) -> list[str]:
+    """The computations that make what one is made from, itself left out, sorted."""
+    own = catalog.computations[name]
+    made_by = (catalog.assets[dep.key].computation for dep in own.deps if dep.key in catalog.assets)
+    return sorted({each.name for each in made_by if each is not None and each.name != name})

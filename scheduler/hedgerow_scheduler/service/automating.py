@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping, Set
 from datetime import datetime
 from time import perf_counter
 
@@ -29,6 +29,8 @@ from hedgerow_scheduler.service.requests import step_of
 
 AUTHOR = "automation"
 TURN_S = 0.05  # after which a turn leaves the loop to others
+LEARNT_AT_ONCE = 1_000  # assets whose facts are read by one query
+OF_STEPS = frozenset({"begun", "started", "requeued", "ended"})
 SHOWN = 20  # partitions of a request that are recorded by name
 log = logging.getLogger("hedgerow.scheduler")
 
@@ -45,6 +47,9 @@ class Automating:
         self._news: deque[News] = deque()
         self._pauses = Pauses()
         self._now: datetime | None = None
+        self._taking_up: Generator[None, None, Set[str]] | None = None
+        self._unknown: list[str] = []
+        """Assets of which facts are to be read; until then no turn is taken."""
         self._engine = Engine(self._makes, memories, self._may_request)
 
     def use(self, pauses: Pauses) -> None:
@@ -54,22 +59,28 @@ class Automating:
 
     def is_due(self, now: datetime) -> bool:
         """Whether a turn has something to do."""
-        return self._enabled and self._engine.is_due(now)
+        return self._enabled and (self._is_behind() or self._engine.is_due(now))
+
+    def _is_behind(self) -> bool:
+        return bool(self._taking_up or self._unknown) or self._snapshot.catalog is not self._catalog
 
     def next_due(self) -> datetime | None:
         """When time alone makes a turn due."""
         return self._engine.next_due() if self._enabled else None
 
-    def turn(self, transaction: Transaction, now: datetime, renew: Callable[[], None]) -> bool:
-        """Hears the news, takes a turn if one is due, and launches what is requested. Returns whether there is more to do at once.
-        `renew` keeps the lead where other code has come into force, for taking up very many assets takes seconds.
+    def turn(self, transaction: Transaction, now: datetime, record: Callable[[], None]) -> bool:
+        """Hears the news, takes a turn if one is due, and launches what is requested; or takes up other code that has come into force, of
+        which very many assets take several cycles. Returns whether there is more to do at once. `record` has the transaction take
+        what was decided in this cycle.
         """
         if not self._enabled:
             return False
-        self._now = now
-        if self._snapshot.catalog is not self._catalog:
-            self._take_up(transaction, now, renew)
-        until = perf_counter() + TURN_S
+        self._now, until = now, perf_counter() + TURN_S
+        if self._taking_up is None and self._snapshot.catalog is not self._catalog:
+            self._catalog = self._snapshot.catalog
+            self._taking_up = self._engine.taking_up(self._catalog, now)
+        if not self._is_up_to_date(transaction, record, until):
+            return True
         while True:
             self._news.extend(self._snapshot.news.take())
             if not self._engine.is_under_way():
@@ -83,7 +94,7 @@ class Automating:
             if perf_counter() > until:
                 break
         self._snapshot.changes.memories |= self._engine.store()
-        return bool(self._news) or self._engine.is_due(now)
+        return bool(self._news) or self.is_due(now)
 
     def _hear(self) -> None:
         """Tells the engine what happened, up to where something was made after a step went out: in one turn, that would count as taken in
@@ -109,20 +120,37 @@ class Automating:
 
     # -- what is known -----------------------------------------------------------------------------------------------
 
-    def _take_up(self, transaction: Transaction, now: datetime, renew: Callable[[], None]) -> None:
-        """Other code has come into force: what is not known of its assets is read."""
-        self._catalog = self._snapshot.catalog
-        renew()
-        unknown = self._engine.use(self._catalog, now)
-        renew()
+    def _is_up_to_date(self, transaction: Transaction, record: Callable[[], None], until: float) -> bool:
+        """Goes on with taking up other code, at least by one part; whether everything is known that conditions look at."""
+        while self._taking_up is not None:
+            try:
+                next(self._taking_up)
+            except StopIteration as taken:
+                self._taking_up = None
+                self._taken_up(taken.value)
+            if perf_counter() > until:
+                return not (self._taking_up or self._unknown)
+        while self._unknown:
+            self._learn(transaction, record)
+            if perf_counter() > until:
+                return not self._unknown
+        return True
+
+    def _taken_up(self, unknown: Set[str]) -> None:
         self._snapshot.news.followed = self._engine.facts.keys()
+        self._unknown = sorted(unknown, reverse=True)
+        now = self._now or self._snapshot.backlog.now
         for key, problem in self._engine.declared.problems.items():
             nothing = EvaluationRecord(key, "latest", now, "", (), (), 0, problem, None)
             self._snapshot.changes.evaluations[key, "latest"] = nothing
-        if not unknown:
-            return
-        asking = {key for key in unknown if self._engine.declared.asks(key, Failed)}
-        stored = transaction.facts(sorted(unknown), sorted(asking))
+
+    def _learn(self, transaction: Transaction, record: Callable[[], None]) -> None:
+        """Reads what is so of some of the assets of which nothing is known. What happened to their steps until now is in that: it is
+        no news any more.
+        """
+        some = {self._unknown.pop() for _ in range(min(LEARNT_AT_ONCE, len(self._unknown)))}
+        record()
+        stored = transaction.facts(sorted(some), sorted(key for key in some if self._engine.declared.asks(key, Failed)))
         self._engine.know(
             [(row.asset, row.partition or None, row.code_version, row.data_version) for row in stored.made],
             [(asset, partition or None, check) for asset, partition, check in stored.failed_checks],
@@ -133,8 +161,10 @@ class Automating:
                 if step.state in ENDED:
                     continue
                 for asset in step.assets:
-                    if asset in unknown:
+                    if asset in some:
                         self._engine.know_step(asset, step.partition, is_out=step.state in HELD)
+        self._news.extend(self._snapshot.news.take())
+        self._news = deque(news for news in self._news if news.asset not in some or news.what not in OF_STEPS)
 
     def _tell(self, news: News) -> None:
         engine, key, partition = self._engine, news.asset, news.partition

@@ -119,13 +119,16 @@ class Loop:
         """
         began = perf_counter()
         messages = self._care.portion(self._inbox.take())
-        quiet = not (
-            messages or woken or self._more or self._unasked or self.snapshot.effects.revoke or self._care.is_holding()
-        )
+        quiet = not (messages or woken or self._has_more() or self.snapshot.effects.revoke)
         if quiet and not self._is_due():
             return self._until_due()
         with self._store.transaction() as transaction:
             self.now = max(self.now, transaction.now())
+
+            def record() -> None:
+                transaction.write(self._swap_changes(), self.now)
+
+            self.fold.manifests.take_offer(self.now)
             for message in messages:
                 self._take(message)
             folded = perf_counter()
@@ -133,7 +136,7 @@ class Loop:
                 self._look(transaction)
             self._schedules.launch(self.now, self._store.renew)
             self.snapshot.fire_timers(self.now)
-            self._unasked = self._automating.turn(transaction, self.now, self._store.renew)
+            self._unasked = self._automating.turn(transaction, self.now, record)
             if gone := limiting.expire_overrides(self.snapshot, self.now):
                 transaction.remove_expired(gone)
             planned = perf_counter()
@@ -149,14 +152,14 @@ class Loop:
             admitted = perf_counter()
 
             def current(pairs: list[tuple[str, str]]) -> Stored:
-                transaction.write(self._swap_changes(), self.now)
+                record()
                 return transaction.stored(pairs)
 
             publications = self._dispatcher.dispatch(self.snapshot, grants, self.now, current, transaction.earlier)
             if self._dispatcher.spared:  # what comes after the steps that need not run is ready now
                 self._more, self._dispatcher.spared = True, 0
             self.snapshot.changes.buckets.extend(self.snapshot.limits.levels())
-            transaction.write(self._swap_changes(), self.now)
+            record()
         self._due.renewed = self.now
         self._care.recorded()
         recorded = perf_counter()
@@ -181,7 +184,11 @@ class Loop:
 
     def _rest(self) -> float:
         self._read_at = clock.monotonic()
-        return 0.0 if self._more or self._unasked or self._care.is_holding() else self._until_due()
+        return 0.0 if self._has_more() else self._until_due()
+
+    def _has_more(self) -> bool:
+        """Whether something of an earlier cycle is left to do."""
+        return self._more or self._unasked or self.fold.manifests.has_offers() or self._care.is_holding()
 
     def _until_due(self) -> float:
         timer, held_s = self._next_timer(), self._inbox.held_s()

@@ -15,6 +15,7 @@ from hedgerow.errors import Problem
 from hedgerow.manifest import model
 from hedgerow.partitions.model import StaticPartitions, TimePartitions, Window
 from hedgerow.protocol import events as ev
+from hedgerow_scheduler.ingest import manifests as arriving
 from hedgerow_scheduler.ingest.bounds import depth, manifest_defect
 
 OLD = manifest("sales", asset("orders"))
@@ -127,7 +128,7 @@ def test_manifests_that_are_never_finished_do_not_pile_up() -> None:
     first = chunks(NEW)[0]
     for number in range(1000):
         world.send("sales", msgspec.structs.replace(first, hash=f"{number:064}"))
-    assert sum(len(parts) for parts in world.fold._chunks.values()) <= 5
+    assert sum(len(parts) for parts in world.fold.manifests._chunks.values()) <= 5
     deliver(world, NEW)
     assert in_force(world) == published(NEW).hash
 
@@ -400,3 +401,39 @@ def test_a_schedule_that_can_not_tick_is_seen_whatever_a_stranger_says_of_it(
     defect = manifest_defect(manifest("sales", schedules=declared), NOW)
     assert (told is None) == (defect is None)
     assert told is None or told in (defect or "")
+
+
+def test_a_large_manifest_is_judged_in_a_cycle_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arriving, "SMALL_MANIFEST_BYTES", 10)
+    world = World()
+    deliver(world, NEW)
+    assert in_force(world) is None
+    assert world.fold.manifests.has_offers()
+    world.fold.manifests.take_offer(world.now)
+    assert in_force(world) == published(NEW).hash
+    assert not world.fold.manifests.has_offers()
+
+
+def test_of_the_large_manifests_of_a_team_only_the_latest_wait_to_be_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arriving, "SMALL_MANIFEST_BYTES", 10)
+    world = World()
+    several = [manifest("sales", asset(f"x{number}")) for number in range(arriving.MAX_OPEN_MANIFESTS + 1)]
+    for one in several:
+        deliver(world, one)
+    judged = []
+    while world.fold.manifests.has_offers():
+        world.fold.manifests.take_offer(world.now)
+        judged.append(in_force(world))
+    assert judged == [published(one).hash for one in several[1:]]
+
+
+def test_a_manifest_that_nobody_can_judge_is_refused_and_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(arriving, "manifest_defect", fail)
+    world = World()
+    deliver(world, NEW)
+    assert in_force(world) is None
+    (told,) = world.recorded()[0].locations[-1].problems
+    assert (told.code, "ZeroDivisionError" in told.message) == ("HR-Q015", True)
