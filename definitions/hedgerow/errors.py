@@ -189,6 +189,8 @@ CODES: dict[str, str] = {
     "HR-Q335": "A run's priority can't be set to this.",
     "HR-Q340": "There is no such schedule.",
     "HR-Q341": "Something of this kind can't be paused.",
+    "HR-Q365": "What a backfill was to make is not declared as it was when the backfill began.",
+    "HR-Q367": "A backfill ended because too many of its partitions failed.",
     # S: storage
     "HR-S001": "A table can't be written as parquet.",
     "HR-S002": "A library that a value's type or the storage's URL needs is not installed.",

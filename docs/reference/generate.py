@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +22,7 @@ from hedgerow.settings.toml import describe
 from hedgerow_scheduler.api.metrics import Metrics as ApiMetrics
 from hedgerow_scheduler.api.reference import http_page
 from hedgerow_scheduler.cli.reference import cli_page
-from hedgerow_scheduler.lifecycle import states
+from hedgerow_scheduler.lifecycle import backfills, states
 from hedgerow_scheduler.observe.metrics import SchedulerMetrics
 from hedgerow_workers.metrics import Metrics as WorkerMetrics
 
@@ -122,25 +123,34 @@ def states_page() -> str:
         "",
     ]
     meanings = _comments(Path(states.__file__).read_text("utf-8"))
+    meanings |= _comments(Path(backfills.__file__).read_text("utf-8"))
     for title, kind in {
         "Step": states.StepState,
         "Attempt": states.AttemptState,
         "Run": states.RunState,
         "Materialization": states.MaterializationState,
+        "Backfill": backfills.BackfillState,
+        "Partition of a backfill": backfills.PartitionState,
     }.items():
         lines += [f"## {title}", "", str(kind.__doc__), "", "| state | meaning |", "| --- | --- |"]
         lines += [f"| `{state}` | {_cell(meanings[kind.__name__, state.name])} |" for state in kind]
         lines.append("")
-    lines += [
-        "## Arrows between the states of a step",
-        "",
-        "| from | to | moved by | when |",
-        "| --- | --- | --- | --- |",
-    ]
-    for (before, after), text in states.STEP_ARROWS.items():
-        mover, _, when = text.partition(": ")
-        lines.append(f"| `{before}` | `{after}` | {mover} | {_cell(when)} |")
-    lines.append("")
+    arrows: dict[str, Mapping[Any, str]] = {
+        "a step": states.STEP_ARROWS,
+        "a backfill": backfills.BACKFILL_ARROWS,
+        "a partition of a backfill": backfills.PARTITION_ARROWS,
+    }
+    for what, table in arrows.items():
+        lines += [
+            f"## Arrows between the states of {what}",
+            "",
+            "| from | to | moved by | when |",
+            "| --- | --- | --- | --- |",
+        ]
+        for (before, after), text in table.items():
+            mover, _, when = text.partition(": ")
+            lines.append(f"| `{before}` | `{after}` | {mover} | {_cell(when)} |")
+        lines.append("")
     return "\n".join(lines)
 
 

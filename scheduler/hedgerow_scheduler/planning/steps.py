@@ -45,8 +45,8 @@ def plan_steps(catalog: Catalog, request: RunRequest, now: datetime) -> tuple[Pl
     """
     check_cap(request)
     chosen = resolve(catalog, request.selection)
-    computations = _in_dependency_order(catalog, chosen)
-    _check_config(catalog, request, chosen)
+    computations = in_dependency_order(catalog, chosen)
+    check_config(catalog, request, chosen)
     return _steps(catalog, computations, _partition_keys(computations, request, now), set(chosen), now)
 
 
@@ -57,7 +57,7 @@ def plan_exactly(
     declared (any more) are left out. RequestError HR-Q006 when it is too large.
     """
     chosen = [key for key in wanted if (asset := catalog.assets.get(key)) is not None and asset.computation is not None]
-    computations = _in_dependency_order(catalog, chosen)
+    computations = in_dependency_order(catalog, chosen)
     keys = {
         computation.name: tuple(dict.fromkeys(each for key in computation.assets for each in wanted.get(key, ())))
         for computation in computations
@@ -142,7 +142,7 @@ class _Edges:
         return tuple(sorted(found))
 
 
-def _in_dependency_order(catalog: Catalog, chosen: Sequence[str]) -> list[Computation]:
+def in_dependency_order(catalog: Catalog, chosen: Sequence[str]) -> list[Computation]:
     """The computations of the chosen assets, each after those it reads from; ties by name. Cycles can't be: manifests that close one are refused."""
     computations: dict[str, Computation] = {}
     for key in chosen:
@@ -174,7 +174,7 @@ def _in_dependency_order(catalog: Catalog, chosen: Sequence[str]) -> list[Comput
     return ordered
 
 
-def _check_config(catalog: Catalog, request: RunRequest, chosen: Sequence[str]) -> None:
+def check_config(catalog: Catalog, request: RunRequest, chosen: Sequence[str]) -> None:
     problems: list[Problem] = []
     for key, value in request.config.items():
         computation = catalog.assets[key].computation if key in chosen else None
@@ -267,7 +267,7 @@ class _Choice:
             return own
         found: dict[str | None, None] = dict.fromkeys(own)
         for definition, keys in self._known:
-            if definition != partitions and _related(definition, partitions):
+            if definition != partitions and related(definition, partitions):
                 for key in keys:
                     if algebra.contains(partitions, key, self._now):
                         found[key] = None  # a range may begin before this definition does
@@ -313,7 +313,7 @@ class _Choice:
             )
 
 
-def _related(one: Partitions, other: Partitions) -> bool:
+def related(one: Partitions, other: Partitions) -> bool:
     """Whether keys of `one` say something about `other`: both are windows of time, or they share a dimension."""
     here, there = dimensions(one), dimensions(other)
     alone = len(here) == len(there) == 1 and isinstance(one, TimePartitions) and isinstance(other, TimePartitions)
