@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from hedgerow.jobs import job as job
     from hedgerow.limits import limit as limit
     from hedgerow.manifest.model import Column as Column
+    from hedgerow.partitions import cron_windows as cron_windows
     from hedgerow.partitions import daily as daily
     from hedgerow.partitions import hourly as hourly
     from hedgerow.partitions import mapping as mapping
@@ -89,6 +90,7 @@ _HOMES = {
     "job": "hedgerow.jobs",
     "limit": "hedgerow.limits",
     "Column": "hedgerow.manifest.model",
+    "cron_windows": "hedgerow.partitions",
     "daily": "hedgerow.partitions",
     "hourly": "hedgerow.partitions",
     "mapping": "hedgerow.partitions",

@@ -67,7 +67,9 @@ def next_tick(of: Cron, after: datetime) -> datetime:
     if _is_calm(after, zone) and _is_calm(_instant(wall, zone), zone):
         return _instant(wall, zone)
     start, end = _wall(after, zone) - NEAR, wall + NEAR
-    return min(tick for tick in _instants(of, zone, start, end) if tick > after)
+    while not (found := [tick for tick in _instants(of, zone, start, end) if tick > after]):
+        end = next(CronSim(of.expression, end)) + MINUTE  # what it asked for was in an hour that is skipped
+    return min(found)
 
 
 def last_tick(of: Cron, until: datetime) -> datetime:

@@ -39,7 +39,8 @@ ZONES = st.sampled_from(
         "Africa/Casablanca",
     ]
 )
-CADENCES: st.SearchStrategy[Cadence] = st.sampled_from(["hour", "day", "week", "month"])
+CRONS = ["0 6 * * MON-FRI", "30 */3 * * *", "0 0 L * *", "30 1,2 * * *", "*/30 0-3 * 3,10,11 *"]
+CADENCES: st.SearchStrategy[Cadence] = st.sampled_from(["hour", "day", "week", "month", *CRONS])
 DAYS = st.dates(date(2005, 1, 1), date(2026, 12, 31))
 EPOCH = datetime(2005, 1, 1, tzinfo=UTC)
 INSTANTS = st.integers(0, 22 * 365 * 86_400).map(lambda seconds: EPOCH + timedelta(seconds=seconds))
@@ -75,7 +76,7 @@ def test_windows_tile_time_and_each_is_found_by_its_key_and_by_its_instants(
         assert span_at(cadence, tz, span.end - timedelta(microseconds=1)) == span
         # A window starts at the local time that its key names, unless the clocks skipped that very moment.
         local = span.start.astimezone(ZoneInfo(tz))
-        assert local.isoformat().startswith(span.key.removesuffix("b"))
+        assert local.isoformat().startswith(span.key.replace("b", ""))
 
 
 @given(CADENCES, ZONES, INSTANTS)
@@ -109,7 +110,8 @@ def test_a_time_partition_reads_exactly_the_upstream_windows_that_overlap_it(
 ) -> None:
     down = next(spans_from(cadence, tz, floor(cadence, day)))
     downstream = TimePartitions(cadence, down.key, tz=tz)
-    run = spans_from(upstream_cadence, upstream_tz, floor(upstream_cadence, day - timedelta(days=70)))
+    before = timedelta(days=300 if "11" in upstream_cadence else 70)
+    run = spans_from(upstream_cadence, upstream_tz, floor(upstream_cadence, day - before))
     around = list(takewhile(lambda span: span.start < down.end + timedelta(days=2), run))
     first = around[max(0, min(len(around) - 1, len(around) // 2 + shift))]
     upstream = TimePartitions(upstream_cadence, first.key, tz=upstream_tz)

@@ -12,7 +12,7 @@ from hedgerow.partitions.algebra import (
     split_key,
     window,
 )
-from hedgerow.partitions.constructors import daily, hourly, monthly, static, weekly
+from hedgerow.partitions.constructors import cron_windows, daily, hourly, monthly, static, weekly
 from hedgerow.partitions.model import Partitions, ProductPartitions, StaticPartitions, TimePartitions, dimensions
 from hedgerow.partitions.resolution import default_mapping, upstream_keys, validate_mapping
 
@@ -24,6 +24,7 @@ __all__ = [
     "check_key",
     "contains",
     "count",
+    "cron_windows",
     "daily",
     "default_mapping",
     "dimensions",

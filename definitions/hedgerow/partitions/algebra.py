@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 
 from hedgerow.errors import Problem, RequestError
 from hedgerow.identifiers import DIMENSION_SEPARATOR
-from hedgerow.partitions.calendar import DAY, HOUR, Span, day_of, span_at, span_of, spans_before, spans_from
+from hedgerow.partitions.calendar import day_of, span_at, span_of, spans_before, spans_from
+from hedgerow.partitions.instants import DAY, HOUR
 from hedgerow.partitions.model import (
     Dimension,
     Partitions,
@@ -23,8 +24,10 @@ from hedgerow.partitions.model import (
     StaticPartitions,
     TimePartitions,
     dimensions,
+    is_cron,
 )
 from hedgerow.partitions.remembering import remembered
+from hedgerow.partitions.ticks import Span, ticks_of
 from hedgerow.suggestion import did_you_mean
 
 
@@ -189,7 +192,11 @@ def bounds(partitions: TimePartitions) -> tuple[datetime, datetime | None]:
             f"Partitions by {partitions.cadence} can't start at '{partitions.start}' and end at '{partitions.end}'."
         )
         raise RequestError(
-            Problem("HR-Q101", message, "Declare them with hr.hourly, daily, weekly or monthly, which check this.")
+            Problem(
+                "HR-Q101",
+                message,
+                "Declare them with hr.hourly, daily, weekly, monthly or cron_windows, which check this.",
+            )
         )
     return first.start, last.start if last is not None else None
 
@@ -199,6 +206,9 @@ def _count_time(partitions: TimePartitions, now: datetime) -> int:
     if last is None:
         return 0
     start, _ = bounds(partitions)
+    if is_cron(partitions.cadence):
+        ticks = ticks_of(partitions.cadence, partitions.tz)
+        return ticks.holding(last.start) - ticks.holding(start) + 1
     if partitions.cadence == "month":
         first_day, last_day = day_of(partitions.start), day_of(last.key)
         return (last_day.year - first_day.year) * 12 + last_day.month - first_day.month + 1

@@ -1,4 +1,4 @@
-"""Windows of local time: the edges of hours, days, weeks and months in a time zone, daylight saving included.
+"""Windows of local time: the edges of hours, days, weeks, months and a cron expression's ticks in a time zone, daylight saving included.
 
 A window runs from its first instant to the first instant of the next window, so windows tile time without gap or overlap.
 An hour, or (Samoa, 2011) a day, that the clocks skipped has no window; an hour that they repeat has two, of which the second
@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
-from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from hedgerow.partitions.model import Cadence
+from hedgerow.partitions.instants import DAY, HOUR, YEARS, first_instant, jump, readings
+from hedgerow.partitions.model import Cadence, is_cron
+from hedgerow.partitions.ticks import Span, ticks_of
 
-HOUR = timedelta(hours=1)
-DAY = timedelta(days=1)
-YEARS = range(1900, 2200)
 _PATTERNS = {
     "hour": re.compile(r"(\d{4}-\d{2}-\d{2})T\d{2}b?", re.ASCII),
     "day": re.compile(r"(\d{4}-\d{2}-\d{2})", re.ASCII),
@@ -29,16 +27,12 @@ _PATTERNS = {
 }
 
 
-class Span(NamedTuple):
-    """One window: its key, its first instant, and the first instant after it."""
-
-    key: str
-    start: datetime
-    end: datetime
-
-
 def span_of(cadence: Cadence, tz: str, key: str) -> Span | None:
     """The window of `key`; None when the text is not a key of this cadence, or names a time that the clocks skipped."""
+    if is_cron(cadence):
+        ticks = ticks_of(cadence, tz)
+        number = ticks.number(key)
+        return ticks.span(number) if number is not None else None
     match = _PATTERNS[cadence].fullmatch(key)
     if match is None:
         return None
@@ -58,13 +52,22 @@ def span_of(cadence: Cadence, tz: str, key: str) -> Span | None:
 
 def span_at(cadence: Cadence, tz: str, instant: datetime) -> Span:
     """The window that holds `instant`."""
+    if is_cron(cadence):
+        ticks = ticks_of(cadence, tz)
+        return ticks.span(ticks.holding(instant))
     day = instant.astimezone(ZoneInfo(tz)).date()
     # A day earlier for safety: where clocks are set back over midnight, an instant's date is not its window's.
     return next(span for span in spans_from(cadence, tz, _floor(cadence, day - DAY)) if span.end > instant)
 
 
 def spans_from(cadence: Cadence, tz: str, day: date) -> Iterator[Span]:
-    """The windows in order from the one that starts on the local `day` (by week a Monday, by month a first), without end."""
+    """The windows in order from the one that starts on the local `day` (by week a Monday, by month a first), without end.
+
+    By a cron expression they begin with the first that starts on that day or later.
+    """
+    if is_cron(cadence):
+        yield from ticks_of(cadence, tz).spans_from(day)
+        return
     edges = _hour_edges(tz, day) if cadence == "hour" else _date_edges(cadence, tz, day)
     key, start = next(edges)
     for next_key, next_start in edges:
@@ -98,7 +101,7 @@ def _floor(cadence: Cadence, day: date) -> date:
 
 def _date_edges(cadence: Cadence, tz: str, day: date) -> Iterator[tuple[str, datetime]]:
     while True:
-        yield day.isoformat()[:7] if cadence == "month" else day.isoformat(), _first_instant(tz, day)
+        yield day.isoformat()[:7] if cadence == "month" else day.isoformat(), first_instant(tz, day)
         if cadence == "month":
             day = date(day.year + day.month // 12, day.month % 12 + 1, 1)
         else:
@@ -113,45 +116,19 @@ def _hour_edges(tz: str, day: date) -> Iterator[tuple[str, datetime]]:
 
 @lru_cache(maxsize=4096)
 def _hours_of_day(tz: str, day: date) -> tuple[tuple[str, datetime], ...]:
-    midnight = _first_instant(tz, day)
-    if _first_instant(tz, day + DAY) - midnight == DAY and midnight.astimezone(ZoneInfo(tz)).hour == 0:
+    midnight = first_instant(tz, day)
+    if first_instant(tz, day + DAY) - midnight == DAY and midnight.astimezone(ZoneInfo(tz)).hour == 0:
         return tuple((f"{day.isoformat()}T{hour:02d}", midnight + hour * HOUR) for hour in range(24))
     edges: list[tuple[str, datetime]] = []
     for hour in range(24):
         key = f"{day.isoformat()}T{hour:02d}"
-        first, second = _readings(tz, day, hour)
+        first, second = readings(tz, day, hour)
         if first <= second:
             edges.append((key, first))
             if first < second:
                 edges.append((f"{key}b", second))
         else:
-            jump = _jump(tz, second, first)
-            if jump.astimezone(ZoneInfo(tz)).hour == hour:
-                edges.append((key, jump))
+            gap_end = jump(tz, second, first)
+            if gap_end.astimezone(ZoneInfo(tz)).hour == hour:
+                edges.append((key, gap_end))
     return tuple(edges)
-
-
-@lru_cache(maxsize=65536)
-def _first_instant(tz: str, day: date) -> datetime:
-    first, second = _readings(tz, day, 0)
-    return first if first <= second else _jump(tz, second, first)
-
-
-def _readings(tz: str, day: date, hour: int) -> tuple[datetime, datetime]:
-    """The two instants that a local time may mean (PEP 495): equal mostly, in order when repeated, swapped when skipped."""
-    local = datetime(day.year, day.month, day.day, hour, tzinfo=ZoneInfo(tz))
-    return local.astimezone(UTC), local.replace(fold=1).astimezone(UTC)
-
-
-def _jump(tz: str, before: datetime, after: datetime) -> datetime:
-    """The instant between `before` (excluded) and `after` (included) at which the zone's offset changes, by bisection."""
-    zone = ZoneInfo(tz)
-    offset = after.astimezone(zone).utcoffset()
-    seconds_before, seconds_after = 0, int((after - before).total_seconds())
-    while seconds_after - seconds_before > 1:
-        middle = (seconds_before + seconds_after) // 2
-        if (before + timedelta(seconds=middle)).astimezone(zone).utcoffset() == offset:
-            seconds_after = middle
-        else:
-            seconds_before = middle
-    return before + timedelta(seconds=seconds_after)

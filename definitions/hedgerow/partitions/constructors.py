@@ -1,14 +1,19 @@
-"""How a team writes partitions down: hourly, daily, weekly, monthly and static."""
+"""How a team writes partitions down: hourly, daily, weekly, monthly, by cron and static."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
+from hedgerow.cron import cron
 from hedgerow.errors import DefinitionError, Problem
 from hedgerow.identifiers import is_name, is_partition_key
-from hedgerow.partitions.calendar import span_of, spans_from
+from hedgerow.partitions.calendar import span_at, span_of, spans_from
+from hedgerow.partitions.instants import YEARS
 from hedgerow.partitions.model import Cadence, StaticPartitions, TimePartitions
+from hedgerow.partitions.ticks import Span
 from hedgerow.timezones import timezone_problems
 
 _EXAMPLES = {"hour": "2024-01-31T05", "day": "2024-01-31", "week": "2024-01-29 (a Monday)", "month": "2024-01"}
@@ -47,6 +52,44 @@ def monthly(start: When, end: When | None = None, *, tz: str = "UTC", dim: str =
     return _time("month", start, end, tz, dim)
 
 
+def cron_windows(
+    expression: str, start: When, end: When | None = None, *, tz: str = "UTC", dim: str = "time"
+) -> TimePartitions:
+    """One partition from each tick of a cron expression of five fields, in local time in `tz`, to the next.
+
+    The first begins with the first tick from `start` on; those that begin at `end` or later are left out.
+
+    >>> cron_windows("0 6 * * MON-FRI", "2024-01-06").start
+    '2024-01-08T06:00'
+    """
+    problems = _dim_problems(dim)
+    try:
+        cadence = cron(expression, tz).expression
+    except DefinitionError as error:
+        raise DefinitionError([*problems, *error.problems]) from None
+    edges: list[Span] = []
+    for name, when in (("start", start), ("end", end)):
+        if when is None:
+            continue
+        if (instant := _instant(tz, when)) is None:
+            shown = when.isoformat() if isinstance(when, date) else when
+            remedy = "Write it in local time, like 2024-01-31 or 2024-01-31T06:00."
+            problems.append(
+                Problem("HR-D104", f"{name}={shown!r} is not a local time in the years 1900 to 2199.", remedy)
+            )
+        else:
+            edges.append(span_at(cadence, tz, instant - timedelta(microseconds=1)))
+    if not problems and len(edges) == 2 and edges[1].end <= edges[0].end:
+        message = f"There is no tick from the start at {start} up to the end at {end}."
+        problems.append(
+            Problem("HR-D104", message, "`end` is excluded: give a time after the last tick that is wanted.")
+        )
+    if problems:
+        raise DefinitionError(problems)
+    first, *last = (span_at(cadence, tz, edge.end).key for edge in edges)
+    return TimePartitions(cadence, first, last[0] if last else None, tz, dim)
+
+
 def static(*keys: str | Iterable[str], dim: str = "key") -> StaticPartitions:
     """One partition for each of the keys, in the order given.
 
@@ -63,7 +106,8 @@ def static(*keys: str | Iterable[str], dim: str = "key") -> StaticPartitions:
         if not (isinstance(key, str) and is_partition_key(key)):
             remedy = "A key is 1 to 255 printable characters without '|'."
             problems.append(Problem("HR-D102", f"{key!r} can't be the key of a static partition.", remedy))
-    twice = sorted({key for key in flat if isinstance(key, str) and flat.count(key) > 1})
+    times = Counter(key for key in flat if isinstance(key, str))
+    twice = sorted(key for key, count in times.items() if count > 1)
     if twice:
         problems.append(
             Problem("HR-D102", f"The static partition key {twice[0]!r} is given twice.", "Remove one of them.")
@@ -104,6 +148,19 @@ def _edge(cadence: Cadence, tz: str, name: str, when: When, problems: list[Probl
             remedy = f"Weeks start on Monday: use {(day - timedelta(days=day.weekday())).isoformat()}."
         problems.append(Problem("HR-D104", message, remedy))
     return text or ""
+
+
+def _instant(tz: str, when: When) -> datetime | None:
+    """The instant of a date or local time; None when it is none."""
+    try:
+        local = when if isinstance(when, date) else datetime.fromisoformat(when)
+    except (ValueError, TypeError):
+        return None
+    if not isinstance(local, datetime):
+        local = datetime.combine(local, time())
+    if local.tzinfo is not None or local.year not in YEARS:
+        return None
+    return local.replace(tzinfo=ZoneInfo(tz)).astimezone(UTC)
 
 
 def _first_hour(tz: str, when: When) -> str | None:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
 
 from hedgerow.errors import DefinitionError, Problem
 
-Cadence: TypeAlias = Literal["hour", "day", "week", "month"]
+MAX_CADENCE = 255
+CADENCES = ("hour", "day", "week", "month")
+Cadence: TypeAlias = str
+"""How windows follow each other: one of CADENCES, or a cron expression of five fields with a window from each tick to the next."""
 
 
 class TimePartitions(msgspec.Struct, frozen=True, tag="time", omit_defaults=True):
     """Consecutive windows of local time. `start` (and `end`, exclusive) is ISO local time at a window's edge.
 
     A key is the window's start: `2024-01-31` by day and week (weeks start on Monday), `2024-01` by month,
-    `2024-01-31T05` by hour; where an hour occurs twice (end of summer time), the second has the suffix `b`.
+    `2024-01-31T05` by hour, `2024-01-31T05:30` by a cron expression; where an hour occurs twice (end of summer time), the second
+    has the suffix `b`.
     """
 
-    cadence: Cadence
+    cadence: Annotated[str, msgspec.Meta(max_length=MAX_CADENCE)]
     start: str
     end: str | None = None
     tz: str = "UTC"
@@ -52,6 +56,11 @@ class ProductPartitions(msgspec.Struct, frozen=True, tag="product", omit_default
 
 Dimension: TypeAlias = TimePartitions | StaticPartitions
 Partitions: TypeAlias = TimePartitions | StaticPartitions | ProductPartitions
+
+
+def is_cron(cadence: Cadence) -> bool:
+    """Whether windows follow each other by the ticks of a cron expression."""
+    return cadence not in CADENCES and " " in cadence
 
 
 def dimensions(partitions: Partitions) -> tuple[Dimension, ...]:

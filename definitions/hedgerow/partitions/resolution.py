@@ -13,7 +13,7 @@ from itertools import islice, product, takewhile
 from hedgerow.errors import Problem, RequestError
 from hedgerow.identifiers import DIMENSION_SEPARATOR
 from hedgerow.partitions.algebra import bounds, keys, last_complete, span_in, static_keys
-from hedgerow.partitions.calendar import Span, day_of, span_at, spans_after, spans_before, spans_from
+from hedgerow.partitions.calendar import day_of, span_at, spans_after, spans_before, spans_from
 from hedgerow.partitions.model import (
     All,
     ByDim,
@@ -30,6 +30,7 @@ from hedgerow.partitions.model import (
     dimensions,
 )
 from hedgerow.partitions.remembering import remembered
+from hedgerow.partitions.ticks import Span
 from hedgerow.suggestion import did_you_mean
 
 ANY_OTHER = "*"

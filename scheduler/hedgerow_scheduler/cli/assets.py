@@ -227,7 +227,8 @@ def partitions_text(partitions: dict[str, Any] | None) -> str:
         )
     end = f" to {partitions['end']} (exclusive)" if partitions.get("end") else ""
     zone = f", {partitions['tz']}" if partitions.get("tz", "UTC") != "UTC" else ""
-    return f"by {partitions['cadence']} from {partitions['start']}{end}{zone}"
+    cadence = f"'{partitions['cadence']}'" if " " in partitions["cadence"] else partitions["cadence"]
+    return f"by {cadence} from {partitions['start']}{end}{zone}"
 
 
 def _show_history(output: Output, made: Sequence[dict[str, Any]]) -> None:

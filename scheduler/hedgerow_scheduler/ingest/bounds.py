@@ -18,7 +18,7 @@ from hedgerow.manifest.bounds import LONGEST_EVALUATION, LONGEST_EVERY, MAX_AT_O
 from hedgerow.manifest.keys import is_per
 from hedgerow.manifest.model import Computation, Manifest, Pool, Queue, Schedule, Sensor
 from hedgerow.partitions.algebra import bounds, count
-from hedgerow.partitions.model import Partitions, StaticPartitions, TimePartitions, dimensions
+from hedgerow.partitions.model import CADENCES, Partitions, StaticPartitions, TimePartitions, dimensions
 from hedgerow.partitions.resolution import validate_mapping
 from hedgerow.protocol import events as ev
 from hedgerow.protocol.envelope import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, Envelope, split_batch
@@ -228,6 +228,8 @@ def _partitions_defect(partitions: Partitions, now: datetime) -> str | None:
         if not all(is_partition_key(key) for key in keys) or len(set(keys)) != len(tuple(keys)):
             return "a key is malformed or repeated"
         longest += max((len(key.encode()) for key in keys), default=32) + 1
+        if isinstance(dim, TimePartitions) and not (dim.cadence in CADENCES or _is_time(dim.cadence, dim.tz)):
+            return f"{dim.cadence!r} is no cadence"
     try:
         # Hours are judged by their span first: where clocks change, counting them means walking through all of them.
         hourly = (dim for dim in dimensions(partitions) if isinstance(dim, TimePartitions) and dim.cadence == "hour")

@@ -8,7 +8,8 @@ from typing import NamedTuple, TypeAlias
 from pyroaring import BitMap
 
 from hedgerow.partitions.algebra import bounds, last_complete
-from hedgerow.partitions.calendar import YEARS, day_of
+from hedgerow.partitions.calendar import day_of
+from hedgerow.partitions.instants import YEARS
 from hedgerow.partitions.model import StaticPartitions, TimePartitions
 from hedgerow_scheduler.partitions.windows import windows_of
 

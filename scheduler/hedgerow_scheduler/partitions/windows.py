@@ -8,21 +8,24 @@ from functools import lru_cache
 from itertools import dropwhile, islice, takewhile
 from zoneinfo import ZoneInfo
 
-from hedgerow.partitions.calendar import DAY, YEARS, Span, day_of, span_at, span_of, spans_from
-from hedgerow.partitions.model import Cadence
+from hedgerow.partitions.calendar import day_of, span_at, span_of, spans_from
+from hedgerow.partitions.instants import DAY, EVEN, YEARS
+from hedgerow.partitions.model import Cadence, is_cron
+from hedgerow.partitions.ticks import Span
+from hedgerow_scheduler.partitions.cron_windows import CronWindows, Numbered
 
 EPOCH = date(2001, 1, 1)  # a Monday, and the first of a month
 PER_DAY = {"hour": 24, "day": 1}
-EVEN = frozenset({"UTC", "Etc/UTC"})
 FARTHEST = {"hour": 1_800_000, "day": 75_000, "week": 10_700, "month": 2_460}
 """The farthest number from the epoch, 205 years on or back: more than the years that partitions may lie in."""
 KEPT = 65_536
 KEPT_WITHIN = 1_000_000
 WALKED = {"hour": 48, "day": 8, "week": 2, "month": 1}
+WALKED_TICKS = 8
 
 
 class Windows:
-    """The windows of `cadence` in the zone `tz`, before and after number 0, which is that of 2001-01-01 (by hour its T00).
+    """The windows of `cadence`, no cron expression, in the zone `tz`, before and after number 0, which is that of 2001-01-01 (by hour its T00).
 
     Days with another number of windows than usual (clocks change, or the date line moves) are looked for year by year when they
     are first needed; a number then follows from its date and the few such days between.
@@ -35,8 +38,8 @@ class Windows:
         self._odd: dict[int, dict[date, tuple[str, ...]]] = {}
         self._surplus = {EPOCH.year: 0}
         self._spans: dict[int, Span] = {}
-        self._within: dict[Windows, dict[int, tuple[int, int]]] = {}
-        self._farthest = FARTHEST[cadence]
+        self._within: dict[Numbered, dict[int, tuple[int, int]]] = {}
+        self.farthest = FARTHEST[cadence]
 
     def number(self, key: str) -> int | None:
         """The number of a window; None when the text is not a key of this calendar."""
@@ -44,7 +47,7 @@ class Windows:
 
     def key(self, number: int) -> str | None:
         """The key of a number; None when its year is not one that partitions may lie in."""
-        if abs(number) > self._farthest:
+        if abs(number) > self.farthest:
             return None
         day, key = self._day_and_key(number)
         return key if day.year in YEARS else None
@@ -53,7 +56,7 @@ class Windows:
         """The window of a number; for one that is out of all reason, one that is as far as any can be."""
         found = self._spans.get(number)
         if found is None:
-            day, key = self._day_and_key(max(-self._farthest, min(number, self._farthest)))
+            day, key = self._day_and_key(max(-self.farthest, min(number, self.farthest)))
             found = next(span for span in spans_from(self.cadence, self.tz, day) if span.key == key)
             if len(self._spans) >= KEPT:
                 self._spans.clear()
@@ -64,10 +67,10 @@ class Windows:
         """The number of the window that holds `instant`."""
         return self._number(span_at(self.cadence, self.tz, instant).key)
 
-    def within(self, others: Windows, number: int) -> tuple[int, int]:
+    def within(self, others: Numbered, number: int) -> tuple[int, int]:
         """The numbers of the first and the last window here that overlap a window of another calendar."""
         known = self._within.setdefault(others, {})
-        number = max(-others._farthest, min(number, others._farthest))
+        number = max(-others.farthest, min(number, others.farthest))
         found = known.get(number)
         if found is None:
             if len(known) >= KEPT_WITHIN:
@@ -86,7 +89,7 @@ class Windows:
         days = (date(year, 1, 1) - EPOCH).days
         return -(-days // 7) if self.cadence == "week" else (days + 2) * PER_DAY[self.cadence]
 
-    def _overlaps(self, others: Windows, number: int) -> Iterator[tuple[int, tuple[int, int]]]:
+    def _overlaps(self, others: Numbered, number: int) -> Iterator[tuple[int, tuple[int, int]]]:
         """The first and the last window here for each of some windows of another calendar from `number` on.
 
         Several, because walking along both calendars is far cheaper than looking each of them up.
@@ -100,7 +103,7 @@ class Windows:
         theirs = dropwhile(
             lambda span: span.start < begin.start, spans_from(others.cadence, others.tz, day_of(begin.key))
         )
-        for offset, span in enumerate(islice(theirs, WALKED[others.cadence])):
+        for offset, span in enumerate(islice(theirs, WALKED.get(others.cadence, WALKED_TICKS))):
             while end <= span.start:
                 here, end = here + 1, next(ours).end
             first = here
@@ -182,6 +185,6 @@ class Windows:
 
 
 @lru_cache(maxsize=1024)
-def windows_of(cadence: Cadence, tz: str) -> Windows:
+def windows_of(cadence: Cadence, tz: str) -> Windows | CronWindows:
     """The windows of a calendar, one object for the same calendar."""
-    return Windows(cadence, tz)
+    return CronWindows(cadence, tz) if is_cron(cadence) else Windows(cadence, tz)

@@ -29,7 +29,7 @@ COUNTRIES = static("no", "se", "dk", dim="country")
 @st.composite
 def times(draw: st.DrawFn) -> TimePartitions:
     """A dimension of time around the days when Samoa skipped one, or when clocks change in spring or autumn."""
-    cadence: Cadence = draw(st.sampled_from(["hour", "day", "week", "month"]))
+    cadence: Cadence = draw(st.sampled_from(["hour", "day", "week", "month", "0 6 * * MON-FRI", "30 */5 * * *"]))
     tz = draw(st.sampled_from(ZONES))
     first = {"week": START, "month": date(2011, 12, 1)}.get(cadence, START + timedelta(days=draw(st.integers(7, 11))))
     run = spans_from(cadence, tz, first)

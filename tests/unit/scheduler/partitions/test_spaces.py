@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hedgerow.errors import RequestError
 from hedgerow.partitions import Partitions, daily, hourly, key_range, keys, monthly, static, weekly
 from hedgerow.partitions.algebra import latest, spans
-from hedgerow.partitions.calendar import DAY, YEARS, spans_from
+from hedgerow.partitions.calendar import spans_from
+from hedgerow.partitions.instants import DAY, YEARS
 from hedgerow.partitions.model import Cadence, StaticPartitions, TimePartitions
 from hedgerow_scheduler.partitions.spaces import Space, space_of
 
@@ -25,6 +26,7 @@ ZONES = [
     "Africa/Casablanca",
     "America/Havana",
 ]
+CRONS = ["0 6 * * MON-FRI", "30 */3 * * *", "0 0 L * *", "30 1,2 * * *"]
 NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
 DAYS = daily("2024-01-01")
 COUNTRIES = static("no", "se", "dk", dim="country")
@@ -41,7 +43,7 @@ def floor(cadence: Cadence, day: date) -> date:
 @st.composite
 def times(draw: st.DrawFn, dim: str = "time") -> TimePartitions:
     """A dimension of time that starts at some window, with an end or without; any but the dimension `time` is by month."""
-    cadence: Cadence = draw(st.sampled_from(["hour", "day", "week", "month"] if dim == "time" else ["month"]))
+    cadence: Cadence = draw(st.sampled_from(["hour", "day", "week", "month", *CRONS] if dim == "time" else ["month"]))
     tz = draw(st.sampled_from(ZONES))
     day = draw(st.one_of(st.dates(date(1990, 1, 1), date(2030, 1, 1)), st.dates(date(2011, 12, 25), date(2012, 1, 3))))
     run = spans_from(cadence, tz, floor(cadence, day))
