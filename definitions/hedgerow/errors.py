@@ -189,6 +189,12 @@ CODES: dict[str, str] = {
     "HR-Q335": "A run's priority can't be set to this.",
     "HR-Q340": "There is no such schedule.",
     "HR-Q341": "Something of this kind can't be paused.",
+    "HR-Q342": "There is no such sensor.",
+    "HR-Q343": "A sensor asks for a run and does not say of what.",
+    "HR-Q344": "The answer of a sensor can't be read.",
+    "HR-Q345": "The runs that a sensor asks for in one evaluation come to too many steps.",
+    "HR-Q346": "There is no such request to evaluate a sensor, or it was refused.",
+    "HR-Q347": "A sensor was not evaluated in time.",
     "HR-Q365": "What a backfill was to make is not declared as it was when the backfill began.",
     "HR-Q367": "A backfill ended because too many of its partitions failed.",
     # S: storage

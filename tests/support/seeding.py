@@ -34,6 +34,7 @@ def publish(
     checks: Sequence[model.Check] = (),
     queues: Sequence[model.Queue] = (),
     schedules: Sequence[model.Schedule] = (),
+    sensors: Sequence[model.Sensor] = (),
 ) -> str:
     """Puts a manifest of `team` into force; its hash."""
     manifest = model.Manifest(
@@ -44,6 +45,7 @@ def publish(
         tuple(checks),
         queues=tuple(queues),
         schedules=tuple(schedules),
+        sensors=tuple(sensors),
         environment=model.Environment("3.12.1", {"pandas": "2.2.0"}, "abc123"),
     )
     body = model.encode(manifest)

@@ -24,6 +24,7 @@ from hedgerow_scheduler.api import (
     pauses,
     runs,
     schedules,
+    sensors,
     teams,
     workers,
 )
@@ -64,6 +65,7 @@ def build_app(services: Services) -> Litestar:
             *workers.ROUTES,
             *limits.ROUTES,
             *schedules.ROUTES,
+            *sensors.ROUTES,
             *conditions.ROUTES,
             *pauses.ROUTES,
             *explain.ROUTES,

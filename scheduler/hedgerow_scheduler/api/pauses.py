@@ -16,6 +16,7 @@ from hedgerow.errors import Problem, RequestError
 from hedgerow.suggestion import did_you_mean
 from hedgerow_scheduler.api.limits import Author, Reason
 from hedgerow_scheduler.api.schedules import find_schedule
+from hedgerow_scheduler.api.sensors import find_sensor
 from hedgerow_scheduler.api.services import Services
 from hedgerow_scheduler.api.teams import find_team
 from hedgerow_scheduler.automation.pauses import PLATFORM, Pause, PauseKind
@@ -65,7 +66,7 @@ def resume_platform(services: NamedDependency[Services], author: Author = "", re
 def pause_one(
     services: NamedDependency[Services], kind: FromPath[str], name: FromPath[str], data: JSONBody[SetPause]
 ) -> Pause:
-    """Hold back a `team`, an `asset` or a `schedule` (named `team/name`). Its ticks are recorded as skipped meanwhile."""
+    """Hold back a `team`, an `asset`, or a `schedule` or `sensor` (named `team/name`). Ticks are recorded as skipped meanwhile."""
     with services.writing() as connection:
         return _pause(connection, *_find(services, connection, kind, name.strip("/")), data)
 
@@ -100,6 +101,9 @@ def _find(services: Services, connection: Connection, kind: str, name: str) -> t
     if kind == "schedule":
         team, _, own = name.partition("/")
         return "schedule", find_schedule(services.catalog(connection), team, own)[0].title
+    if kind == "sensor":
+        team, _, own = name.partition("/")
+        return "sensor", find_sensor(services.catalog(connection), team, own)[0].title
     raise RequestError.of("HR-Q341", f"A '{kind[:80]}' can't be paused.", f"Give one of: {', '.join(KINDS)}.")
 
 

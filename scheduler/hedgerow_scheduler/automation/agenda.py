@@ -1,4 +1,4 @@
-"""The agenda: every schedule that is on, in a heap by its next tick, so that looking costs nothing until one comes due."""
+"""The agenda: every schedule or sensor that is on, in a heap by when it is due, so that looking costs nothing until one is."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ class Agenda:
     def put(self, place: Place, times: Cron, last: datetime) -> None:
         """The schedule's next tick is the first one after `last`."""
         self._push(next_tick(times, last), place)
+
+    def put_at(self, place: Place, at: datetime) -> None:
+        """What is at this place is due then."""
+        self._push(at, place)
 
     def drop(self, place: Place) -> None:
         """The schedule is off."""

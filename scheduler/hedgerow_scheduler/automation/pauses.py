@@ -8,12 +8,12 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-PauseKind: TypeAlias = Literal["platform", "team", "asset", "schedule"]
+PauseKind: TypeAlias = Literal["platform", "team", "asset", "schedule", "sensor"]
 PLATFORM = ""  # the name of the one pause of the whole platform
 
 
 class Pause(msgspec.Struct, frozen=True):
-    """Who paused what, why and until when (None: until it is resumed). The name of a schedule is `team/name`."""
+    """Who paused what, why and until when (None: until it is resumed). The name of a schedule or sensor is `team/name`."""
 
     kind: PauseKind
     name: str
@@ -45,6 +45,10 @@ class Pauses:
     def over_schedule(self, team: str, title: str, now: datetime) -> Pause | None:
         """What holds back a schedule of a team, named `team/name`."""
         return self.over_team(team, now) or self._first(now, ("schedule", title))
+
+    def over_sensor(self, team: str, title: str, now: datetime) -> Pause | None:
+        """What holds back a sensor of a team, named `team/name`."""
+        return self.over_team(team, now) or self._first(now, ("sensor", title))
 
     def _first(self, now: datetime, *names: tuple[PauseKind, str]) -> Pause | None:
         found = (self._by_name.get(name) for name in names)

@@ -21,7 +21,7 @@ INSTANT = timedelta(microseconds=1)
 
 
 class Place(NamedTuple):
-    """Which schedule: the team and code location that declare it, and its name."""
+    """Which schedule or sensor: the team and code location that declare it, and its name."""
 
     team: str
     location: str
@@ -120,7 +120,7 @@ def reconcile(
 def request_of(place: Place, schedule: Schedule, tick: datetime, jobs: Mapping[str, Job]) -> RunRequest:
     """What a tick asks for. `jobs` are those of the catalog: a job is the own team's, if that declares one of this name."""
     selection = schedule.selection
-    job = _job_of(place, schedule, jobs)
+    job = job_of(place, selection, jobs)
     if job is not None:
         selection = f"job:{job}"
     latest_at = tick if schedule.partitions == "latest" else None
@@ -129,7 +129,7 @@ def request_of(place: Place, schedule: Schedule, tick: datetime, jobs: Mapping[s
 
 def tags_of(place: Place, schedule: Schedule, tick: datetime, jobs: Mapping[str, Job]) -> dict[str, str]:
     """The tags of a tick's run: those of its job and its own, and which tick of what it is."""
-    job = jobs.get(_job_of(place, schedule, jobs) or "")
+    job = jobs.get(job_of(place, schedule.selection, jobs) or "")
     named = {"schedule": place.title, "tick": tick.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
     return {**(job.tags if job is not None else {}), **schedule.tags, **named}
 
@@ -139,9 +139,9 @@ def author_of(place: Place) -> str:
     return f"schedule {place.title}"
 
 
-def _job_of(place: Place, schedule: Schedule, jobs: Mapping[str, Job]) -> str | None:
-    """The name in `jobs` of the job that is all of the schedule's selection; None when it is something else."""
-    words = schedule.selection.replace(",", " ").split()
+def job_of(place: Place, selection: str, jobs: Mapping[str, Job]) -> str | None:
+    """The name in `jobs` of the job that is all of a selection, the team's own first; None when the selection is something else."""
+    words = selection.replace(",", " ").split()
     if len(words) != 1 or not words[0].startswith("job:"):
         return None
     name = words[0].removeprefix("job:")

@@ -15,8 +15,8 @@ from hedgerow.errors import DefinitionError, HedgerowError, PlatformError, Probl
 from hedgerow.manifest import model
 from hedgerow.settings.location import LOCATION_FILE, LocationSettings, read_location
 from hedgerow.suggestion import did_you_mean
+from hedgerow_scheduler.cli.check_launches import Elsewhere, known_to, launch_problems, unknown_selections
 from hedgerow_scheduler.cli.check_limits import Pools, limit_problems, platform_pools
-from hedgerow_scheduler.cli.check_schedules import Elsewhere, known_to, schedule_problems, unknown_selections
 from hedgerow_scheduler.cli.client import connect
 from hedgerow_scheduler.cli.command import BAD_INPUT, OK, Parser, add_json, execute
 from hedgerow_scheduler.cli.output import Output, clean
@@ -186,7 +186,7 @@ def _compare(
     elsewhere: Elsewhere,
 ) -> Iterator[Checked]:
     """Each location with, besides its own, the problems that only show beside others: foreign keys, cycles, unknown upstream,
-    limits that do not fit, schedules of what there is not.
+    limits that do not fit, schedules and sensors of what there is not.
     """
     manifests = [one.manifest for one in checked if one.manifest is not None]
     local = {
@@ -212,7 +212,7 @@ def _compare(
             problems += _unknown_upstream(manifest, known)
         # Each pair is compared once, from the later one.
         problems += limit_problems(manifest, manifests[: manifests.index(manifest)], pools)
-        problems += schedule_problems(manifest, manifests, clock.now(), elsewhere, sees_all)
+        problems += launch_problems(manifest, manifests, clock.now(), elsewhere, sees_all)
         yield Checked(one.path, manifest, tuple(problems))
 
 
@@ -231,7 +231,7 @@ def _unknown_upstream(manifest: model.Manifest, known: set[str]) -> Iterator[Pro
 
 
 def _foreign(checked: Sequence[Checked]) -> set[str]:
-    """Upstream keys, and selections of schedules, that the checked locations do not declare themselves."""
+    """Upstream keys, and selections of schedules and sensors, that the checked locations do not declare themselves."""
     manifests = [one.manifest for one in checked if one.manifest is not None]
     own = {asset.key for manifest in manifests for asset in manifest.assets}
     upstream = {dep.key for manifest in manifests for made in manifest.computations for dep in made.deps} - own

@@ -10,14 +10,14 @@ from hedgerow_scheduler.cli.client import connect, path_of
 from hedgerow_scheduler.cli.command import OK, Parser, add_author, add_json, author_of, execute
 from hedgerow_scheduler.cli.output import Output, clean
 
-KINDS = ("platform", "team", "asset", "schedule")
+KINDS = ("platform", "team", "asset", "schedule", "sensor")
 
 
 def pause_parser() -> Parser:
     """The command line of `hedgerow pause`."""
     parser = Parser(
         prog="hedgerow pause",
-        description="Holds back whatever of the platform, a team, an asset or a schedule is launched by itself. What runs is left "
+        description="Holds back whatever of the platform, a team, an asset, a schedule or a sensor is launched by itself. What runs is left "
         "alone, and people may launch what they like.",
     )
     _what(parser)
@@ -37,7 +37,9 @@ def resume_parser() -> Parser:
 
 def _what(parser: Parser) -> None:
     parser.add_argument("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
-    parser.add_argument("name", metavar="NAME", nargs="?", help="of a team, an asset, or a schedule as TEAM/NAME")
+    parser.add_argument(
+        "name", metavar="NAME", nargs="?", help="of a team, an asset, or a schedule or sensor as TEAM/NAME"
+    )
 
 
 def add_circumstances(parser: Parser) -> None:

@@ -11,6 +11,7 @@ from hedgerow.errors import Problem
 from hedgerow.manifest.model import Manifest
 from hedgerow.protocol.events import CheckEvaluated
 from hedgerow_scheduler.automation.schedules import Place, Standing
+from hedgerow_scheduler.automation.sensors import Outcome, SensorStanding
 from hedgerow_scheduler.lifecycle.model import Attempt, Materialization, Run, Step, Worker
 from hedgerow_scheduler.planning.request import RunRequest
 
@@ -93,6 +94,48 @@ class ScheduleMove(msgspec.Struct, frozen=True):
     last_tick: datetime
 
 
+class SensorEvaluation(msgspec.Struct, frozen=True):
+    """What became of an evaluation of a sensor: the first of the runs that it `launched`, how many requests were `deduped`; the
+    beginning of its new cursor, if it has one.
+    """
+
+    id: str
+    team: str
+    name: str
+    at: datetime
+    outcome: Outcome
+    launched: int = 0
+    deduped: int = 0
+    run_ids: tuple[str, ...] = ()
+    cursor: str | None = None
+    reason: str = ""
+    error: Problem | None = None
+    log: str = ""
+    duration_ms: int = 0
+
+
+class SensorMove(msgspec.Struct, frozen=True):
+    """A sensor goes on from its evaluation number `before`."""
+
+    team: str
+    name: str
+    before: int
+    number: int
+    cursor: str | None
+    failures: int
+    last_at: datetime | None
+    next_at: datetime | None
+
+
+class SensorKey(msgspec.Struct, frozen=True):
+    """A dedupe key of a sensor, with the run that it stands for."""
+
+    team: str
+    name: str
+    key: str
+    run_id: str
+
+
 class BucketLevel(msgspec.Struct, frozen=True):
     """What is left in the token bucket of a limit as of `at`."""
 
@@ -142,6 +185,10 @@ class Changes(msgspec.Struct, eq=False):
     gone_schedules: list[Place] = msgspec.field(default_factory=list)
     schedule_moves: list[ScheduleMove] = msgspec.field(default_factory=list)
     schedule_ticks: list[TickRecord] = msgspec.field(default_factory=list)
+    sensors: list[SensorStanding] = msgspec.field(default_factory=list)
+    sensor_moves: list[SensorMove] = msgspec.field(default_factory=list)
+    sensor_evaluations: list[SensorEvaluation] = msgspec.field(default_factory=list)
+    sensor_keys: list[SensorKey] = msgspec.field(default_factory=list)
     memories: dict[str, bytes] = msgspec.field(default_factory=dict)
     evaluations: dict[tuple[str, str], EvaluationRecord] = msgspec.field(default_factory=dict)
 

@@ -23,6 +23,7 @@ from hedgerow_scheduler.metadata import (
     read_versions,
     runs,
     schedules,
+    sensors,
     teams,
 )
 from hedgerow_scheduler.metadata import tables as t
@@ -67,6 +68,7 @@ class PostgresTransaction:
             holds=runs.read_holds(connection, by_id),
             cursors=read_cursors(connection),
             schedules=schedules.read_schedules(connection),
+            sensors=sensors.read_sensors(connection),
             memories=automation.read_memories(connection),
         )
 
@@ -107,6 +109,11 @@ class PostgresTransaction:
     def statuses(self, catalog: Catalog, pairs: Iterable[Pair], now: datetime) -> Mapping[Pair, Status]:
         """What pairs are."""
         return read_versions.read_statuses(self._connection, catalog, pairs, now)
+
+    def launched_keys(self, team: str, sensor: str, keys: Sequence[str]) -> Mapping[str, str]:
+        """The runs of some dedupe keys, with all that was written before in this transaction."""
+        self._writes.flush(self._connection)
+        return sensors.read_keys(self._connection, team, sensor, keys)
 
     def remove_expired(self, gone: Sequence[Override]) -> None:
         """Removes overrides whose time is over."""

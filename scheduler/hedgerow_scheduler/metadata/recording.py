@@ -5,16 +5,26 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 
 from hedgerow_scheduler.lifecycle.changes import Changes
 from hedgerow_scheduler.lifecycle.model import Materialization
 from hedgerow_scheduler.lifecycle.states import MaterializationState
 from hedgerow_scheduler.metadata import rows
+from hedgerow_scheduler.metadata import sensor_statements as sensor_sql
 from hedgerow_scheduler.metadata import statements as sql
 from hedgerow_scheduler.metadata.writes import Writes, json_text
 
 TICKS_KEPT = 100  # of each schedule
+EVALUATIONS_KEPT = 50  # of each sensor and outcome: what finds nothing must not push out what failed
+
+
+class SensorName(msgspec.Struct, frozen=True):
+    """Which sensor."""
+
+    team: str
+    name: str
 
 
 def record(connection: Connection, changes: Changes, now: datetime) -> None:
@@ -29,6 +39,7 @@ def gather(writes: Writes, changes: Changes, now: datetime) -> None:
     _definitions(writes, changes, now)
     _runs(writes, changes)
     _schedules(writes, changes, now)
+    _sensors(writes, changes, now)
     writes.rows(sql.UPSERT_MEMORIES, [rows.MemoryRow(asset, body) for asset, body in changes.memories.items()])
     writes.rows(sql.UPSERT_EVALUATIONS, list(changes.evaluations.values()))
     _outputs(writes, list(changes.outputs.values()), now)
@@ -73,6 +84,15 @@ def _schedules(writes: Writes, changes: Changes, now: datetime) -> None:
     ticks = [rows.tick(record) for record in changes.schedule_ticks]
     writes.rows(sql.INSERT_TICKS, ticks, now=now)
     writes.rows(sql.TRIM_TICKS, [rows.schedule(record.place) for record in changes.schedule_ticks], kept=TICKS_KEPT)
+
+
+def _sensors(writes: Writes, changes: Changes, now: datetime) -> None:
+    writes.rows(sensor_sql.UPSERT_SENSORS, changes.sensors)
+    writes.rows(sensor_sql.MOVE_SENSORS, changes.sensor_moves, guarded=True, what="sensors")
+    writes.rows(sensor_sql.INSERT_KEYS, changes.sensor_keys, guarded=True, what="dedupe keys", now=now)
+    writes.rows(sensor_sql.INSERT_EVALUATIONS, changes.sensor_evaluations, now=now)
+    trimmed = [SensorName(one.team, one.name) for one in changes.sensor_evaluations]
+    writes.rows(sensor_sql.TRIM_EVALUATIONS, trimmed, kept=EVALUATIONS_KEPT)
 
 
 def _runs(writes: Writes, changes: Changes) -> None:

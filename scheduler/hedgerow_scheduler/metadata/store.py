@@ -11,6 +11,7 @@ import msgspec
 
 from hedgerow_scheduler.automation.pauses import Pause
 from hedgerow_scheduler.automation.schedules import Standing
+from hedgerow_scheduler.automation.sensors import SensorStanding
 from hedgerow_scheduler.lifecycle.changes import Changes
 from hedgerow_scheduler.lifecycle.model import Attempt, Run, Worker
 from hedgerow_scheduler.limits.limit import LimitId
@@ -33,7 +34,7 @@ class State(msgspec.Struct, frozen=True):
     `levels` are token buckets with their time, `sequences` what is recorded of each worker, by (team, id); `broken` are the locations
     whose newest code can't be used; `last_ends` tells when the last attempt of a step that waits for a retry ended, by run and number;
     `attempts` are those of `runs` whose outcome may still come, `holds` what those that are out hold; `cursors` how far each team's
-    stream was folded: (position, epoch); `schedules` how far each schedule has come, `memories` what each asset's condition remembers.
+    stream was folded: (position, epoch); `schedules` and `sensors` how far each has come, `memories` what each asset's condition remembers.
     """
 
     catalog: Catalog
@@ -51,6 +52,7 @@ class State(msgspec.Struct, frozen=True):
     holds: Mapping[str, Holds]
     cursors: dict[str, tuple[str, str]]
     schedules: Sequence[Standing] = ()
+    sensors: Sequence[SensorStanding] = ()
     memories: Mapping[str, bytes] = msgspec.field(default_factory=dict)
 
 
@@ -89,6 +91,9 @@ class Transaction(Protocol):
 
     def statuses(self, catalog: Catalog, pairs: Iterable[Pair], now: datetime) -> Mapping[Pair, Status]:
         """What (asset, partition) pairs are, missing, stale or fresh, as of the beginning of the transaction."""
+
+    def launched_keys(self, team: str, sensor: str, keys: Sequence[str]) -> Mapping[str, str]:
+        """The ids of the runs that a sensor has launched for some of its dedupe keys."""
 
     def remove_expired(self, gone: Sequence[Override]) -> None:
         """Removes overrides whose time is over."""

@@ -1,4 +1,4 @@
-"""The tables of what is launched by itself: schedules with their ticks, conditions, and the pauses that hold everything automatic back.
+"""The tables of what is launched by itself: schedules with their ticks, sensors, conditions, and the pauses that hold everything automatic back.
 
 The leader is the only writer of all but `pauses`, which the API writes.
 """
@@ -43,8 +43,56 @@ schedule_ticks = Table(
     Index("ix_schedule_ticks_schedule", "team", "location", "name", "id"),
 )
 
+# Every sensor that was ever declared: `cursor` is where it left off after `number` evaluations, of which the last `failures` in a row
+# failed; `next_at` when it is evaluated next, null while it is off or no longer declared.
+sensors = Table(
+    "sensors",
+    metadata,
+    Column("team", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("location", Text, nullable=False),
+    Column("cursor", Text),
+    Column("number", BigInteger, nullable=False, server_default="0"),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("last_at", _Time),
+    Column("next_at", _Time),
+)
+
+# What became of a sensor's last evaluations: `outcome` is launched, skipped, failed, timed_out or lost; `run_ids` are the first of
+# `launched` runs, `deduped` counts the requests whose dedupe key had a run already; `cursor` is the beginning of a new cursor.
+sensor_evaluations = Table(
+    "sensor_evaluations",
+    metadata,
+    Column("id", UUID(as_uuid=False), primary_key=True),
+    Column("team", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("at", _Time, nullable=False),
+    Column("ended_at", _Time, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("launched", Integer, nullable=False),
+    Column("deduped", Integer, nullable=False),
+    Column("run_ids", JSONB, nullable=False),
+    Column("cursor", Text),
+    Column("reason", Text, nullable=False),
+    Column("error", JSONB),
+    Column("log", Text, nullable=False),
+    Column("duration_ms", Integer, nullable=False),
+    Index("ix_sensor_evaluations_sensor", "team", "name", "outcome", "ended_at"),
+)
+
+# The dedupe keys of a sensor, each with the run that it launched.
+sensor_keys = Table(
+    "sensor_keys",
+    metadata,
+    Column("team", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("run_id", UUID(as_uuid=False), nullable=False),
+    Column("at", _Time, nullable=False),
+)
+
 # What is held back, by whom and why, for as long as the row is there and `until` has not come. `kind` is platform (with the name ''),
-# team, asset or schedule (with the name team/name).
+# team, asset, schedule or sensor (with the name team/name).
 pauses = Table(
     "pauses",
     metadata,

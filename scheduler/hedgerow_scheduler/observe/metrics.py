@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from hedgerow_scheduler.automation.sensors import Outcome
 from hedgerow_scheduler.lifecycle.changes import Measure
 
 LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
@@ -97,6 +98,7 @@ class SchedulerMetrics:
             "broker_losses": counter("broker_losses_total", "Times a broker was found to have lost data.", "team"),
             "asset_materializations": counter("asset_materializations_total", "Outputs recorded.", "team", "outcome"),
             "asset_checks": counter("asset_checks_total", "Verdicts of checks.", "team", "outcome"),
+            "sensor_evaluations": counter("sensor_evaluations_total", "Evaluations of sensors by what became of them.", "team", "outcome"),
             "schedule_ticks": counter("schedule_ticks_total", "Ticks of schedules by what became of them.", "team", "outcome"),
         }  # fmt: skip
         self._histograms: dict[str, Histogram] = {
@@ -122,6 +124,8 @@ class SchedulerMetrics:
             self._counters["asset_checks"].labels(team, outcome)
         for outcome in TICK_OUTCOMES:
             self._counters["schedule_ticks"].labels(team, outcome)
+        for outcome in Outcome:
+            self._counters["sensor_evaluations"].labels(team, outcome.value)
         self._ingest_lag.labels(team)
         self._stream_length.labels(team)
         self.teams.add(team)

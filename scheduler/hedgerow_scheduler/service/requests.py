@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from hedgerow.errors import Problem, RequestError
 from hedgerow_scheduler.lifecycle.changes import CommandOutcome
@@ -21,6 +21,7 @@ from hedgerow_scheduler.planning.staleness import keep_stale, pairs_of
 from hedgerow_scheduler.planning.steps import PlannedStep, plan_steps
 from hedgerow_scheduler.service.draining import drain
 
+Outcome: TypeAlias = dict[str, Any]  # of a command
 MAX_PRIORITY = 100
 STEPS_PER_CYCLE = 5_000
 log = logging.getLogger("hedgerow.scheduler")
@@ -74,9 +75,14 @@ def step_of(run: Run, plan: PlannedStep) -> Step:
     )  # fmt: skip
 
 
-def take_commands(transaction: Transaction, snapshot: Snapshot, now: datetime) -> bool:
+def take_commands(
+    transaction: Transaction,
+    snapshot: Snapshot,
+    now: datetime,
+    evaluate: Callable[[PendingCommand], Outcome | None] | None = None,
+) -> bool:
     """Applies the pending commands and notes what became of each; those of a run that is not planned yet wait for that, those
-    that drain a worker until it is seen to leave. Stops after about 5,000 steps that were touched or looked at; returns whether
+    that drain a worker until it is seen to leave, those that `evaluate` a sensor until it was. Stops after about 5,000 steps that were touched or looked at; returns whether
     there may be more.
     """
     pending = transaction.pending_commands()
@@ -85,6 +91,11 @@ def take_commands(transaction: Transaction, snapshot: Snapshot, now: datetime) -
         if command.kind == "drain_worker":
             if (left := drain(snapshot, command)) is not None:
                 snapshot.changes.commands.append(CommandOutcome(command.id, left))
+                applied += 1
+            continue
+        if command.kind == "evaluate_sensor" and evaluate is not None:
+            if (refused := evaluate(command)) is not None:
+                snapshot.changes.commands.append(CommandOutcome(command.id, refused))
                 applied += 1
             continue
         if steps >= STEPS_PER_CYCLE:

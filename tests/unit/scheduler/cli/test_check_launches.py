@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from support.scheduling import NOW, asset, manifest
 
-from hedgerow.manifest.model import Job, Manifest, Schedule, Source
+from hedgerow.manifest.model import Job, Manifest, Schedule, Sensor, Source
 from hedgerow.partitions import daily
-from hedgerow_scheduler.cli.check_schedules import Elsewhere, schedule_problems, unknown_selections
+from hedgerow_scheduler.cli.check_launches import Elsewhere, launch_problems, unknown_selections
 
 RAW = manifest("raw", asset("raw/x"), jobs=(Job("load", "raw/x"),))
 
@@ -44,7 +45,7 @@ def test_what_a_tick_would_fail_with_is_told_at_the_schedules_line(
     selection: str, more: dict[str, object], expected: tuple[str, str] | None
 ) -> None:
     one = sales(selection, **more)
-    found = list(schedule_problems(one, [RAW, one], NOW, None, sees_all=True))
+    found = list(launch_problems(one, [RAW, one], NOW, None, sees_all=True))
     assert [problem.code for problem in found] == ([expected[0]] if expected else [])
     for problem in found:
         assert problem.message.startswith("Schedule 'nightly': ")
@@ -65,6 +66,33 @@ def test_what_a_tick_would_fail_with_is_told_at_the_schedules_line(
 )
 def test_what_other_teams_may_declare_is_asked_for_there(elsewhere: Elsewhere, sees_all: bool, wrong: bool) -> None:
     one = sales("job:train")
-    assert bool(list(schedule_problems(one, [RAW, one], NOW, elsewhere, sees_all))) == wrong
+    assert bool(list(launch_problems(one, [RAW, one], NOW, elsewhere, sees_all))) == wrong
     assert unknown_selections(one, [RAW, one], NOW) == ["job:train"]
     assert unknown_selections(sales("job:load"), [RAW, one], NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        ("", None),
+        ("orders", None),  # of which partition, its requests say
+        ("job:close raw/*", None),
+        ("job:broken", ("HR-D026", "No asset matches 'gone'")),
+        ("ordres", ("HR-D026", "No asset matches 'ordres'")),
+        ("+++", ("HR-Q003", "can't be read")),
+    ],
+)
+def test_what_a_sensor_would_fail_with_is_told_at_its_line(selection: str, expected: tuple[str, str] | None) -> None:
+    sensor = Sensor("files", selection, source=Source("sales.py", 9, "sales", "files"))
+    one = msgspec.structs.replace(sales("totals"), sensors=(sensor,))
+    found = [
+        (each.code, each.message, each.line) for each in launch_problems(one, [RAW, one], NOW, None, sees_all=True)
+    ]
+    assert [code for code, _, _ in found] == ([expected[0]] if expected else [])
+    for _, message, line in found:
+        assert message.startswith("Sensor 'files': ")
+        assert expected is not None
+        assert expected[1] in message
+        assert line == 9
+    unknown = [selection] if expected is not None and expected[0] == "HR-D026" else []
+    assert unknown_selections(one, [RAW, one], NOW) == unknown

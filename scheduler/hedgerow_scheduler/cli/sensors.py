@@ -1,0 +1,271 @@
+"""`hedgerow sensor`: what looks outside for work, where it left off, and what became of it."""
+
+from __future__ import annotations
+
+import argparse
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from rich.text import Text
+
+from hedgerow import clock
+from hedgerow.errors import PlatformError, Problem, RequestError
+from hedgerow_scheduler.cli.client import Client, connect, segment
+from hedgerow_scheduler.cli.command import (
+    FAILED,
+    OK,
+    Parser,
+    add_author,
+    add_json,
+    author_of,
+    execute,
+    whole_number,
+)
+from hedgerow_scheduler.cli.output import Output, ago, clean, problem_text, short
+from hedgerow_scheduler.cli.pauses import add_circumstances, add_resuming, pause, resume
+
+LOOKS = {"launched": "green", "skipped": "dim", "failed": "bold red", "timed_out": "bold red", "lost": "yellow"}
+LOOK_S = 0.2
+LOG_LINES = 20
+
+
+def parser() -> Parser:
+    """The command line of `hedgerow sensor`."""
+    parser = Parser(
+        prog="hedgerow sensor",
+        description="What looks outside for work: see it, evaluate it now, hold it back, let it go on.",
+    )
+    parts = parser.add_subparsers(metavar="COMMAND", title="commands", parser_class=Parser)
+    listing = parts.add_parser("list", help="every sensor", description="Every sensor with its last evaluation.")
+    listing.add_argument("--team", metavar="TEAM", help="only this team's")
+    add_json(listing)
+    listing.set_defaults(run=list_sensors)
+    told = "one sensor with its cursor and what became of its last evaluations"
+    showing = parts.add_parser("show", help=told, description=f"{told.capitalize()}.")
+    _name(showing)
+    showing.add_argument("--count", type=whole_number(1, 250), default=10, help="evaluations (default: 10)")
+    add_json(showing)
+    showing.set_defaults(run=show)
+    evaluating = parts.add_parser(
+        "evaluate",
+        help="evaluate a sensor now",
+        description="Evaluates a sensor now, also one that is off or paused: what it asks for is launched, and its cursor moves.",
+    )
+    _name(evaluating)
+    evaluating.add_argument("--reason", default="asked for", help="why, for everyone to read")
+    evaluating.add_argument("--no-wait", dest="wait", action="store_false", help="do not wait for what becomes of it")
+    add_author(evaluating)
+    add_json(evaluating)
+    evaluating.set_defaults(run=evaluate)
+    pausing = parts.add_parser(
+        "pause", help="hold a sensor back", description="Holds a sensor back: it is not evaluated until it is resumed."
+    )
+    _name(pausing)
+    add_circumstances(pausing)
+    pausing.set_defaults(run=pause_sensor)
+    resuming = parts.add_parser(
+        "resume", help="let a sensor go on", description="Lets a paused sensor go on from its cursor."
+    )
+    _name(resuming)
+    add_resuming(resuming)
+    resuming.set_defaults(run=resume_sensor)
+    return parser
+
+
+def _name(parser: Parser) -> None:
+    parser.add_argument("name", metavar="TEAM/NAME", help="as `sensor list` shows it; the name alone, if it is unique")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the command."""
+    return execute(parser(), argv)
+
+
+def list_sensors(options: argparse.Namespace, output: Output) -> int:
+    """`sensor list`."""
+    found = connect().get("/sensors", team=options.team)
+    if output.as_json:
+        output.json({"items": found})
+        return OK
+    if not found:
+        output.line("No sensor is declared. Declare one: @hr.sensor(every='30s', target='raw/*').")
+        return OK
+    rows = (
+        (
+            f"{one['team']}/{one['sensor']['name']}",
+            _state(one),
+            _duration(one["sensor"].get("every_ms", 30_000)),
+            _last(one["last"]),
+            one["sensor"].get("selection", ""),
+        )
+        for one in found
+    )
+    output.table(("sensor", "", "every", "last evaluation", "target"), rows)
+    return OK
+
+
+def show(options: argparse.Namespace, output: Output) -> int:
+    """`sensor show`."""
+    found = _get(connect(), options.name, options.count)
+    if output.as_json:
+        output.json(found)
+        return OK
+    one, declared = found["sensor"], found["sensor"]["sensor"]
+    title = clean(f"{one['team']}/{declared['name']}")
+    output.line(Text("sensor ").append(title, "bold").append(" ").append(_state(one)))
+    if declared.get("description"):
+        output.line(clean(declared["description"]))
+    target = clean(declared.get("selection", "")) or "what each request says"
+    every, timeout = _duration(declared.get("every_ms", 30_000)), _duration(declared.get("timeout_ms", 60_000))
+    output.line(f"  evaluated every {every}, at most {timeout} long; launches {target}")
+    if one["pause"]:
+        held = one["pause"]
+        what = clean(f"{held['kind']} {held['name']}".strip())
+        output.line(f"  {what} is paused by {clean(held['author'])}: {clean(held['reason'])}", "yellow")
+    if not one["served"]:
+        output.line(f"  no live worker serves location {clean(one['location'])}: it can't be evaluated", "yellow")
+    if one["failures"]:
+        output.line(f"  failed {one['failures']} times in a row; evaluated again {_when(one['next_at'])}", "yellow")
+    cursor = found["cursor"]
+    output.line("  no cursor yet" if cursor is None else f"  cursor: {clean(_cut(cursor, 200))}")
+    if not found["evaluations"]:
+        output.line("It was not evaluated yet.")
+        return OK
+    output.table(("began", "outcome", "took", "runs or reason"), map(_row, found["evaluations"]))
+    for evaluation in reversed(found["evaluations"][:3]):
+        _show_details(output, evaluation)
+    return OK
+
+
+def evaluate(options: argparse.Namespace, output: Output) -> int:
+    """`sensor evaluate`."""
+    client = connect()
+    team, _, name = _title(client, options.name).partition("/")
+    path = f"/sensors/{segment(team)}/{segment(name)}"
+    body = {"author": author_of(options), "reason": options.reason}
+    request = client.post(f"{path}/evaluations", body)["request"]
+    if not options.wait:
+        output.json({"request": request}) if output.as_json else output.line("It will be evaluated.")
+        return OK
+    timeout_ms = client.get(path, count=1)["sensor"]["sensor"].get("timeout_ms", 60_000)
+    outcome = _awaited(client, f"{path}/requests/{request}", timeout_ms / 1000 + 30)
+    if "refused" in outcome:
+        raise RequestError.of("HR-Q346", outcome["refused"], "See `hedgerow sensor list` and `hedgerow worker list`.")
+    found = client.get(path, count=250)["evaluations"]
+    evaluation = next(one for one in found if one["id"] == outcome["evaluation"])
+    if output.as_json:
+        output.json(evaluation)
+    else:
+        output.table(("began", "outcome", "took", "runs or reason"), [_row(evaluation)])
+        _show_details(output, evaluation)
+    return OK if evaluation["outcome"] in ("launched", "skipped") else FAILED
+
+
+def _awaited(client: Client, path: str, seconds: float) -> dict[str, Any]:
+    """What becomes of a request."""
+    rest, until = threading.Event(), clock.monotonic() + seconds
+    while not (outcome := client.get(path)["outcome"]):
+        if clock.monotonic() > until:
+            message = "The sensor was not evaluated in time."
+            raise PlatformError.of("HR-Q347", message, "See `hedgerow sensor show` and `hedgerow worker list`.")
+        rest.wait(LOOK_S)
+    found: dict[str, Any] = outcome
+    return found
+
+
+def pause_sensor(options: argparse.Namespace, output: Output) -> int:
+    """`sensor pause`."""
+    return pause(options, output, "sensor", _title(connect(), options.name))
+
+
+def resume_sensor(options: argparse.Namespace, output: Output) -> int:
+    """`sensor resume`."""
+    return resume(options, output, "sensor", _title(connect(), options.name))
+
+
+def _get(client: Client, name: str, count: int) -> dict[str, Any]:
+    team, _, own = _title(client, name).partition("/")
+    found: dict[str, Any] = client.get(f"/sensors/{segment(team)}/{segment(own)}", count=count)
+    return found
+
+
+def _title(client: Client, name: str) -> str:
+    """`team/name` of a sensor that may be given by its name alone."""
+    if "/" in name:
+        return name
+    titles = [f"{one['team']}/{name}" for one in client.get("/sensors") if one["sensor"]["name"] == name]
+    if len(titles) == 1:
+        return titles[0]
+    remedy = f"Give one of: {', '.join(titles)}." if titles else "See `hedgerow sensor list`."
+    message = f"{'Several teams declare' if titles else 'No team declares'} a sensor '{name[:80]}'."
+    raise RequestError.of("HR-Q342", message, remedy)
+
+
+def _state(one: dict[str, Any]) -> Text:
+    if not one["on"]:
+        return Text("off", "dim")
+    if one["pause"]:
+        return Text("paused", "bold yellow")
+    if one["failures"]:
+        return Text("failing", "bold red")
+    return Text("on", "green") if one["served"] else Text("no worker", "yellow")
+
+
+def _last(evaluation: dict[str, Any] | None) -> Text:
+    if evaluation is None:
+        return Text("")
+    outcome = evaluation["outcome"]
+    return Text(f"{_outcome(evaluation)} {ago(evaluation['ended_at'], clock.now())}", LOOKS.get(outcome, ""))
+
+
+def _row(evaluation: dict[str, Any]) -> tuple[object, ...]:
+    told = evaluation["reason"] or ", ".join(map(short, evaluation["run_ids"][:5]))
+    if evaluation["error"]:
+        told = f"{evaluation['error']['code']} {evaluation['error']['message']}"
+    if evaluation["launched"] > 5:
+        told += f" and {evaluation['launched'] - 5} more"
+    outcome = Text(_outcome(evaluation), LOOKS.get(evaluation["outcome"], ""))
+    return _when(evaluation["at"]), outcome, _duration(evaluation["duration_ms"]), clean(_cut(told, 160))
+
+
+def _show_details(output: Output, evaluation: dict[str, Any]) -> None:
+    """The error and the log of an evaluation, if it has them."""
+    if not (evaluation["error"] or evaluation["log"]):
+        return
+    output.line(f"{_when(evaluation['at'])}:", "bold")
+    if evaluation["error"]:
+        problem = msgspec.convert(evaluation["error"], Problem)
+        output.line(problem_text(problem))
+        for line in clean(problem.traceback or "", lines=True).rstrip().splitlines():
+            output.line(f"    {line}", "dim")
+    lines = clean(evaluation["log"], lines=True).rstrip().splitlines()
+    if len(lines) > LOG_LINES:
+        output.line(f"    ... {len(lines) - LOG_LINES} lines before", "dim")
+    for line in lines[-LOG_LINES:]:
+        output.line(f"    {line}")
+
+
+def _outcome(evaluation: dict[str, Any]) -> str:
+    outcome, launched, deduped = evaluation["outcome"], evaluation["launched"], evaluation["deduped"]
+    told = f"launched {launched}" if outcome == "launched" else str(outcome).replace("_", " ")
+    return f"{told} ({deduped} before)" if deduped else told
+
+
+def _when(text: str | None) -> str:
+    if text is None:
+        return ""
+    return msgspec.convert(text, datetime, strict=False).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _duration(ms: int) -> str:
+    for unit, size in (("h", 3_600_000), ("m", 60_000), ("s", 1_000)):
+        if ms >= size and (ms % size == 0 or unit == "s"):
+            return f"{ms / size:.3g}{unit}"
+    return f"{ms}ms"
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"
