@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hedgerow.assets import external as external
     from hedgerow.assets import multi_asset as multi_asset
     from hedgerow.assets import spec as spec
+    from hedgerow.backfill import Backfill as Backfill
     from hedgerow.checks import check as check
     from hedgerow.conditions.constructors import all_deps as all_deps
     from hedgerow.conditions.constructors import any_dep as any_dep
@@ -67,6 +68,7 @@ _HOMES = {
     "external": "hedgerow.assets",
     "multi_asset": "hedgerow.assets",
     "spec": "hedgerow.assets",
+    "Backfill": "hedgerow.backfill",
     "check": "hedgerow.checks",
     "all_deps": "hedgerow.conditions.constructors",
     "any_dep": "hedgerow.conditions.constructors",

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any, Generic, Literal, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 from hedgerow.arguments import Arguments
+from hedgerow.backfill import Backfill, lower_backfill
 from hedgerow.conditions.model import Condition, Operand
 from hedgerow.dependencies import Declared, Dep, Upstream, lower_deps
 from hedgerow.errors import DefinitionError, Problem
@@ -60,6 +61,7 @@ class StepOptions(TypedDict, total=False):
     on_lost_contact: Literal["finish", "stop"]
     code_version: str
     skip_unchanged: bool
+    backfill: Backfill
 
 
 class AssetOptions(SpecOptions, StepOptions, total=False):
@@ -116,6 +118,7 @@ class StepSettings:
     code_version: str = "auto"
     subset: bool = False
     skip_unchanged: bool = False
+    max_partitions_per_run: int | None = None
 
 
 class AssetDefinition(Generic[P, R]):
@@ -226,6 +229,7 @@ def _read_step(options: Mapping[str, Any], arguments: Arguments) -> StepSettings
         code_version=arguments.text("code_version", options.get("code_version", "auto"), "auto"),
         subset=arguments.flag("subset", options.get("subset", False), False),
         skip_unchanged=arguments.flag("skip_unchanged", options.get("skip_unchanged", False), False),
+        max_partitions_per_run=lower_backfill(options.get("backfill"), arguments),
     )
 
 
@@ -250,7 +254,8 @@ def asset(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     Options: `key`, `deps`, `partitions`, `description` (default: the docstring), `owners`, `group`, `tags`, `kinds`,
     `metadata`, `columns`, `io`, `queue`, `priority`, `pools`, `limits`, `retry`, `timeout`, `isolation` (`"warm"` or
     `"process"`), `on_lost_contact` (`"finish"` or `"stop"`), `code_version` (`"auto"`: a hash of the function's source),
-    `skip_unchanged` (True: a step does not run when code, config and the data that it is made from are those of what is current).
+    `skip_unchanged` (True: a step does not run when code, config and the data that it is made from are those of what is current),
+    `backfill` (how many partitions one run of a backfill makes).
 
     >>> @asset(group="sales", tags={"tier": "gold"})
     ... def totals(orders: list[int]) -> int:

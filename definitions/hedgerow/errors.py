@@ -195,6 +195,9 @@ CODES: dict[str, str] = {
     "HR-Q345": "The runs that a sensor asks for in one evaluation come to too many steps.",
     "HR-Q346": "There is no such request to evaluate a sensor, or it was refused.",
     "HR-Q347": "A sensor was not evaluated in time.",
+    "HR-Q361": "A backfill would have nothing to do.",
+    "HR-Q362": "A setting of a backfill makes no sense.",
+    "HR-Q363": "A backfill comes to more partitions or assets than one takes.",
     "HR-Q365": "What a backfill was to make is not declared as it was when the backfill began.",
     "HR-Q367": "A backfill ended because too many of its partitions failed.",
     # S: storage

@@ -55,6 +55,7 @@ class Database:
         self.runs[run_id] = {
             "id": run_id, "state": "requested", "created_at": self.now(), "request": body, "tags": tags, "author": "ann",
             "cancel_requested": False, "started_at": None, "ended_at": None, "error": None, "priority": 0, "cap": None,
+            "backfill_id": None,
         }  # fmt: skip
 
     def rings(self) -> bool:

@@ -16,6 +16,7 @@ from hedgerow_scheduler.lifecycle.changes import Changes
 from hedgerow_scheduler.lifecycle.model import Attempt, Run, Worker
 from hedgerow_scheduler.metadata import recording, runs
 from hedgerow_scheduler.metadata.automation import StoredFacts
+from hedgerow_scheduler.metadata.backfills import Known
 from hedgerow_scheduler.metadata.commands import PendingCommand
 from hedgerow_scheduler.metadata.inputs import Stored
 from hedgerow_scheduler.metadata.store import State
@@ -113,6 +114,14 @@ class SimTransaction:
         """A run with its steps."""
         row = self._db.runs.get(run_id)
         return self._with_steps(row) if row else None
+
+    def requested_backfills(self) -> list[Known]:
+        """Nobody asks for a backfill here."""
+        return []
+
+    def backfill(self, backfill_id: str) -> Known | None:
+        """Nor has anyone."""
+        return None
 
     def earlier(self, pairs: Sequence[Pair]) -> Mapping[Pair, Earlier]:
         """What current materializations were made from."""

@@ -25,6 +25,7 @@ MAX_SCHEDULE_BYTES = 80 * 2**10
 SHORTEST_EVERY, LONGEST_EVERY = timedelta(seconds=1), timedelta(days=1)  # between evaluations of a sensor
 LONGEST_EVALUATION = timedelta(hours=1)
 MAX_AT_ONCE = 1_000_000  # slots of a pool, steps of a queue or run: beyond it, no limit is meant
+MAX_PARTITIONS_PER_RUN = 10_000  # of one asset in a backfill
 # Of one step:
 MAX_STEP_ASSETS = 1_000
 MAX_STEP_DEPENDENCIES = 1_000

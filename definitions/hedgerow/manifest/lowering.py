@@ -167,6 +167,7 @@ def lower_computation(
         ),
         source=sources.of(definition.site, name),
         skip_unchanged=step.skip_unchanged,
+        max_partitions_per_run=step.max_partitions_per_run,
     )
 
 

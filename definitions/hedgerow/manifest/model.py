@@ -110,7 +110,7 @@ class Computation(msgspec.Struct, frozen=True, omit_defaults=True):
     Named by its first asset's key. `subset` says whether a step may compute only some of the assets. `code_version` is the
     declared one or, for `"auto"`, the hash of the normalised source. `config_schema` is the JSON schema of its config, None
     when it takes none. `resources` are the type names it asks for. `pools` and `limits` are sorted by name. `skip_unchanged`: a step that could give
-    nothing else than what is current does not run.
+    nothing else than what is current does not run. `max_partitions_per_run`: how many partitions one run of a backfill makes, None for the default.
     """
 
     name: str
@@ -131,6 +131,7 @@ class Computation(msgspec.Struct, frozen=True, omit_defaults=True):
     resources: tuple[str, ...] = ()
     source: Source | None = None
     skip_unchanged: bool = False
+    max_partitions_per_run: int | None = None
 
 
 class Check(msgspec.Struct, frozen=True, omit_defaults=True):

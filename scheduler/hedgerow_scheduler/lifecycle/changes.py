@@ -12,6 +12,7 @@ from hedgerow.manifest.model import Manifest
 from hedgerow.protocol.events import CheckEvaluated
 from hedgerow_scheduler.automation.schedules import Place, Standing
 from hedgerow_scheduler.automation.sensors import Outcome, SensorStanding
+from hedgerow_scheduler.lifecycle.backfill_changes import BackfillChanges
 from hedgerow_scheduler.lifecycle.model import Attempt, Materialization, Run, Step, Worker
 from hedgerow_scheduler.planning.request import RunRequest
 
@@ -191,6 +192,8 @@ class Changes(msgspec.Struct, eq=False):
     sensor_keys: list[SensorKey] = msgspec.field(default_factory=list)
     memories: dict[str, bytes] = msgspec.field(default_factory=dict)
     evaluations: dict[tuple[str, str], EvaluationRecord] = msgspec.field(default_factory=dict)
+
+    backfills: BackfillChanges = msgspec.field(default_factory=BackfillChanges)
 
     def is_empty(self) -> bool:
         """Whether there is nothing to record."""

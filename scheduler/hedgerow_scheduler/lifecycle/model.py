@@ -80,7 +80,8 @@ class Step(msgspec.Struct, eq=False):
 class Run(msgspec.Struct, eq=False):
     """A run with its steps, in order of their numbers; `downstream` are the edges of `Step.upstream` the other way round.
 
-    `cap` is how many of its steps may be out at once; `priority` is what operators gave it, and counts across teams.
+    `cap` is how many of its steps may be out at once; `priority` is what operators gave it, and counts across teams; `backfill_id` names the
+    backfill that launched it.
     """
 
     id: str
@@ -98,6 +99,7 @@ class Run(msgspec.Struct, eq=False):
     error: Problem | None = None
     priority: int = 0
     cap: int | None = None
+    backfill_id: str | None = None
 
 
 class Materialization(msgspec.Struct, eq=False):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Callable, Set
 from typing import Literal, NamedTuple, TypeAlias
 
 from hedgerow_scheduler.lifecycle.model import Materialization, Step
@@ -36,6 +36,9 @@ class NewsDesk:
 
     def __init__(self) -> None:
         self.followed: Set[str] = frozenset()
+        self.of_backfills: Callable[[Step, StepState, StepState], None] | None = (
+            None  # told of steps that they launched
+        )
         self._news: list[News] = []
 
     def take(self) -> list[News]:
@@ -45,6 +48,8 @@ class NewsDesk:
 
     def moved(self, step: Step, before: StepState, to: StepState) -> None:
         """A step moves along an arrow."""
+        if step.run.backfill_id is not None and self.of_backfills is not None:
+            self.of_backfills(step, before, to)
         for asset in step.assets:
             if asset in self.followed and (news := _of_move(asset, step.partition, before, to)) is not None:
                 self._news.append(news)

@@ -14,6 +14,7 @@ from hedgerow_scheduler.lifecycle.changes import Changes
 from hedgerow_scheduler.lifecycle.model import Run, Worker
 from hedgerow_scheduler.metadata import (
     automation,
+    backfills,
     catalogs,
     commands,
     inputs,
@@ -70,6 +71,7 @@ class PostgresTransaction:
             schedules=schedules.read_schedules(connection),
             sensors=sensors.read_sensors(connection),
             memories=automation.read_memories(connection),
+            backfills=backfills.read_live(connection),
         )
 
     def teams(self) -> list[str]:
@@ -100,6 +102,14 @@ class PostgresTransaction:
     def run(self, run_id: str) -> Run | None:
         """A run with its steps."""
         return runs.read_run(self._connection, run_id)
+
+    def requested_backfills(self) -> list[backfills.Known]:
+        """The oldest backfills that are to be taken up."""
+        return backfills.read_requested(self._connection)
+
+    def backfill(self, backfill_id: str) -> backfills.Known | None:
+        """A backfill."""
+        return backfills.read_backfill(self._connection, backfill_id)
 
     def earlier(self, pairs: Sequence[Pair]) -> Mapping[Pair, Earlier]:
         """What current materializations were made from."""

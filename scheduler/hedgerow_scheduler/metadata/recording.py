@@ -14,6 +14,7 @@ from hedgerow_scheduler.lifecycle.states import MaterializationState
 from hedgerow_scheduler.metadata import rows
 from hedgerow_scheduler.metadata import sensor_statements as sensor_sql
 from hedgerow_scheduler.metadata import statements as sql
+from hedgerow_scheduler.metadata.statements_backfills import UPDATE_BACKFILLS, UPDATE_CHUNKS, UPDATE_TRACKS
 from hedgerow_scheduler.metadata.writes import Writes, json_text
 
 TICKS_KEPT = 100  # of each schedule
@@ -40,6 +41,7 @@ def gather(writes: Writes, changes: Changes, now: datetime) -> None:
     _runs(writes, changes)
     _schedules(writes, changes, now)
     _sensors(writes, changes, now)
+    _backfills(writes, changes)
     writes.rows(sql.UPSERT_MEMORIES, [rows.MemoryRow(asset, body) for asset, body in changes.memories.items()])
     writes.rows(sql.UPSERT_EVALUATIONS, list(changes.evaluations.values()))
     _outputs(writes, list(changes.outputs.values()), now)
@@ -95,11 +97,21 @@ def _sensors(writes: Writes, changes: Changes, now: datetime) -> None:
     writes.rows(sensor_sql.TRIM_EVALUATIONS, trimmed, kept=EVALUATIONS_KEPT)
 
 
+def _backfills(writes: Writes, changes: Changes) -> None:
+    changed = changes.backfills
+    writes.rows(UPDATE_BACKFILLS, changed.backfills, guarded=True, what="backfills")
+    writes.rows(UPDATE_TRACKS, changed.tracks, guarded=True, what="tracks of backfills")
+    writes.rows(UPDATE_CHUNKS, changed.chunks, guarded=True, what="sets of partitions of backfills")
+
+
 def _runs(writes: Writes, changes: Changes) -> None:
     for new in changes.new_runs:
         run = new.run
         request, tags = json_text(new.request), json_text(run.tags)
-        writes.add(sql.INSERT_RUN, id=run.id, request=request, tags=tags, author=run.author, created_at=run.created_at)
+        writes.add(
+            sql.INSERT_RUN, id=run.id, request=request, tags=tags, author=run.author, created_at=run.created_at,
+            priority=run.priority, backfill_id=run.backfill_id,
+        )  # fmt: skip
     for run in changes.planned_runs:
         writes.add(
             sql.START_RUN, 1, "requested runs",

@@ -152,6 +152,7 @@ def run_of(row: Any) -> Run:
         error=_problem(row.error),
         priority=row.priority,
         cap=row.cap,
+        backfill_id=row.backfill_id,
     )
 
 

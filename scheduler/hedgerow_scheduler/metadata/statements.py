@@ -30,8 +30,8 @@ ON CONFLICT (team, location) DO UPDATE SET problems = excluded.problems, failed_
 """
 
 INSERT_RUN = """
-INSERT INTO runs (id, state, request, tags, author, created_at)
-VALUES (%(id)s, 'requested', %(request)s::jsonb, %(tags)s::jsonb, %(author)s, %(created_at)s)
+INSERT INTO runs (id, state, request, tags, author, created_at, priority, backfill_id)
+VALUES (%(id)s, 'requested', %(request)s::jsonb, %(tags)s::jsonb, %(author)s, %(created_at)s, %(priority)s, %(backfill_id)s)
 """
 
 START_RUN = """

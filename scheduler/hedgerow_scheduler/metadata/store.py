@@ -16,6 +16,7 @@ from hedgerow_scheduler.lifecycle.changes import Changes
 from hedgerow_scheduler.lifecycle.model import Attempt, Run, Worker
 from hedgerow_scheduler.limits.limit import LimitId
 from hedgerow_scheduler.metadata.automation import StoredFacts
+from hedgerow_scheduler.metadata.backfills import Known
 from hedgerow_scheduler.metadata.commands import PendingCommand
 from hedgerow_scheduler.metadata.inputs import Stored
 from hedgerow_scheduler.metadata.runs import RequestedRun
@@ -34,7 +35,8 @@ class State(msgspec.Struct, frozen=True):
     `levels` are token buckets with their time, `sequences` what is recorded of each worker, by (team, id); `broken` are the locations
     whose newest code can't be used; `last_ends` tells when the last attempt of a step that waits for a retry ended, by run and number;
     `attempts` are those of `runs` whose outcome may still come, `holds` what those that are out hold; `cursors` how far each team's
-    stream was folded: (position, epoch); `schedules` and `sensors` how far each has come, `memories` what each asset's condition remembers.
+    stream was folded: (position, epoch); `schedules` and `sensors` how far each has come, `memories` what each asset's condition remembers;
+    `backfills` are those that were taken up and have not ended.
     """
 
     catalog: Catalog
@@ -54,6 +56,7 @@ class State(msgspec.Struct, frozen=True):
     schedules: Sequence[Standing] = ()
     sensors: Sequence[SensorStanding] = ()
     memories: Mapping[str, bytes] = msgspec.field(default_factory=dict)
+    backfills: Sequence[Known] = ()
 
 
 class Transaction(Protocol):
@@ -85,6 +88,12 @@ class Transaction(Protocol):
 
     def run(self, run_id: str) -> Run | None:
         """A run with its steps, whatever its state."""
+
+    def requested_backfills(self) -> list[Known]:
+        """The oldest backfills that are to be taken up."""
+
+    def backfill(self, backfill_id: str) -> Known | None:
+        """A backfill, whatever its state."""
 
     def earlier(self, pairs: Sequence[Pair]) -> Mapping[Pair, Earlier]:
         """What the current materializations of (asset, partition) pairs were made from, as `stored` reads."""

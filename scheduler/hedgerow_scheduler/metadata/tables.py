@@ -98,7 +98,7 @@ asset_owners = Table(
 )
 
 # `request` is a RunRequest (planning.request); `error` a Problem. `priority` is set by operators and counts across teams; `cap` is how many of
-# its steps may be out at once, as its request or job said when it was planned.
+# its steps may be out at once, as its request or job said when it was planned; `backfill_id` names the backfill that launched it.
 runs = Table(
     "runs",
     metadata,
@@ -110,6 +110,7 @@ runs = Table(
     Column("priority", SmallInteger, nullable=False, server_default="0"),
     Column("cap", Integer),
     Column("idempotency_key", Text, unique=True),
+    Column("backfill_id", _Uuid),
     Column("steps", Integer, nullable=False, server_default="0"),
     Column("error", JSONB),
     Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
@@ -118,6 +119,7 @@ runs = Table(
     Column("ended_at", _Time),
     Index("ix_runs_live", "created_at", postgresql_where=text("state in ('requested', 'running')")),
     Index("ix_runs_created_at", "created_at"),
+    Index("ix_runs_backfill_id", "backfill_id", "created_at", postgresql_where=text("backfill_id IS NOT NULL")),
 )
 
 # `upstream` are the numbers of the steps of the same run that must succeed first. `attempt` counts all attempts;

@@ -28,6 +28,9 @@ RETRY_REASONS = ("user_error", "worker_lost", "interrupted")
 REDISPATCH_REASONS = ("refused", "superseded")
 REJECTION_REASONS = ("late", "leaving", "other")
 EVENT_KINDS = ("ingested", "duplicate", "gap", "quarantined")
+BACKFILL_OUTCOMES = ("launched", "done", "failed", "upstream_failed", "skipped", "cancelled")
+BACKFILL_ENDS = ("succeeded", "failed", "cancelled", "aborted")
+BACKFILL_STATES = ("canary", "running", "paused", "aborting", "cancelling")
 TICK_OUTCOMES = ("launched", "skipped", "failed")
 STALE_REASONS = ("unknown_attempt", "other_team", "other_token", "superseded", "ended", "not_started", "other_asset")
 
@@ -99,6 +102,8 @@ class SchedulerMetrics:
             "asset_materializations": counter("asset_materializations_total", "Outputs recorded.", "team", "outcome"),
             "asset_checks": counter("asset_checks_total", "Verdicts of checks.", "team", "outcome"),
             "sensor_evaluations": counter("sensor_evaluations_total", "Evaluations of sensors by what became of them.", "team", "outcome"),
+            "backfill_partitions": counter("backfill_partitions_total", "Partitions that backfills launched, and how their steps ended.", "team", "outcome"),
+            "backfills": counter("backfills_ended_total", "Backfills that ended, by how.", "state"),
             "schedule_ticks": counter("schedule_ticks_total", "Ticks of schedules by what became of them.", "team", "outcome"),
         }  # fmt: skip
         self._histograms: dict[str, Histogram] = {
@@ -108,6 +113,11 @@ class SchedulerMetrics:
             ),
             "step_duration": histogram("step_duration_seconds", "From running to the end.", "team", "queue"),
         }
+        self.backfills = gauge("backfills", "Backfills that have not ended.", "state")
+        for state in BACKFILL_STATES:
+            self.backfills.labels(state)
+        for state in BACKFILL_ENDS:
+            self._counters["backfills"].labels(state)
         self.teams: set[str] = set()
 
     def add_team(self, team: str) -> None:
@@ -122,6 +132,8 @@ class SchedulerMetrics:
             self._counters["asset_materializations"].labels(team, outcome)
         for outcome in ("passed", "failed"):
             self._counters["asset_checks"].labels(team, outcome)
+        for outcome in BACKFILL_OUTCOMES:
+            self._counters["backfill_partitions"].labels(team, outcome)
         for outcome in TICK_OUTCOMES:
             self._counters["schedule_ticks"].labels(team, outcome)
         for outcome in Outcome:

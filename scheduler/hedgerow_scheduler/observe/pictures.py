@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -16,7 +16,7 @@ from hedgerow_scheduler.lifecycle.waits import Cause
 from hedgerow_scheduler.limits.backlog import queue_of
 from hedgerow_scheduler.limits.limit import Limit, LimitId
 from hedgerow_scheduler.limits.lines import Line, Place, QueueName
-from hedgerow_scheduler.observe.metrics import QUEUE_STATES, SLOT_STATES, SchedulerMetrics
+from hedgerow_scheduler.observe.metrics import BACKFILL_STATES, QUEUE_STATES, SLOT_STATES, SchedulerMetrics
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
 # What holds ready steps up, as the metric tells it; all else is "ready": more slots would start them.
@@ -72,6 +72,12 @@ class Pictures:
             metrics.load_errors.labels(team).set(broken[team])
         self._draw_queues(_queues(snapshot, capacities), now)
         self._draw_limits(snapshot, now)
+
+    def draw_backfills(self, states: Sequence[str]) -> None:
+        """The backfills that have not ended."""
+        counts = Counter(states)
+        for state in BACKFILL_STATES:
+            self._metrics.backfills.labels(state).set(counts[state])
 
     def _draw_queues(self, found: Mapping[tuple[str, str], _Queue], now: datetime) -> None:
         metrics = self._metrics

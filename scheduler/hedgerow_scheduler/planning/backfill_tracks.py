@@ -75,10 +75,12 @@ class Track:
         """The first `most` that may be launched together in one run. What is made from earlier ones of its own has these done, or
         beside it: the steps of a run wait for each other.
         """
-        which = self.available()[:most]
+        return self.without_need(self.available()[:most], self.unmade(), now)
+
+    def without_need(self, which: BitMap, of: BitMap, now: datetime) -> BitMap:
+        """Those of `which` that need nothing of the track's own partitions `of` but what is beside them."""
         while which and self.itself:
-            unmade = self.unmade() - which
-            held = BitMap.union(EMPTY, *(crossing.any(which, unmade, now) for crossing in self.itself))
+            held = BitMap.union(EMPTY, *(crossing.any(which, of - which, now) for crossing in self.itself))
             if not held:
                 break
             which = which - held

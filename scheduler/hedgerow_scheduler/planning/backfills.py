@@ -84,7 +84,8 @@ class Backfill:
             later = [
                 crossing.any(wanted, above.sets.all() - (above.canary or EMPTY), now) for crossing, above in track.above
             ]
-            track.canary = (wanted - BitMap.union(EMPTY, *later))[: self.settings.canary]
+            first = (wanted - BitMap.union(EMPTY, *later))[: self.settings.canary]
+            track.canary = track.without_need(first, wanted, now)
 
     # -- what happens ------------------------------------------------------------------------------------------------
 

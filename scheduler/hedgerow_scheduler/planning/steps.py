@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -46,7 +47,7 @@ def plan_steps(catalog: Catalog, request: RunRequest, now: datetime) -> tuple[Pl
     check_cap(request)
     chosen = resolve(catalog, request.selection)
     computations = in_dependency_order(catalog, chosen)
-    check_config(catalog, request, chosen)
+    check_config(catalog, request.config, chosen)
     return _steps(catalog, computations, _partition_keys(computations, request, now), set(chosen), now)
 
 
@@ -174,9 +175,10 @@ def in_dependency_order(catalog: Catalog, chosen: Sequence[str]) -> list[Computa
     return ordered
 
 
-def check_config(catalog: Catalog, request: RunRequest, chosen: Sequence[str]) -> None:
+def check_config(catalog: Catalog, config: Mapping[str, Any], chosen: Sequence[str]) -> None:
+    """RequestError HR-Q005 or HR-Q007 when config, by asset key, does not fit the chosen assets."""
     problems: list[Problem] = []
-    for key, value in request.config.items():
+    for key, value in config.items():
         computation = catalog.assets[key].computation if key in chosen else None
         if computation is None:
             message = f"Config is given for '{key}', which the run does not make."

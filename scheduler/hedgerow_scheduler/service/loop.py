@@ -29,6 +29,7 @@ from hedgerow_scheduler.planning.rules import PlatformLimits
 from hedgerow_scheduler.recovery.claims import claim_answered, claim_unanswered
 from hedgerow_scheduler.recovery.leases import Contact, broker_lost_data, reap
 from hedgerow_scheduler.service.automating import Automating
+from hedgerow_scheduler.service.backfills import Backfills
 from hedgerow_scheduler.service.brokers import Brokers
 from hedgerow_scheduler.service.care import Care
 from hedgerow_scheduler.service.dispatching import Dispatcher
@@ -97,6 +98,7 @@ class Loop:
             self._cursors = state.cursors
         self._schedules = Schedules(self.snapshot, state.schedules, settings.automation.enabled, new_id)
         self._automating = Automating(self.snapshot, state.memories, settings.automation.enabled, new_id)
+        self._backfills = Backfills(self.snapshot, state.backfills, new_id, self.now)
         self.fold = Fold(self.snapshot, self.lease, noise)
         self.admission = Admission(self.lease, settings.dispatch.max_batch)
         self._contacts: dict[str, Contact] = {}
@@ -137,6 +139,7 @@ class Loop:
             self._schedules.launch(self.now, self._store.renew)
             self.snapshot.fire_timers(self.now)
             self._unasked = self._automating.turn(transaction, self.now, record)
+            self._backfills.turn(self.now)
             if gone := limiting.expire_overrides(self.snapshot, self.now):
                 transaction.remove_expired(gone)
             planned = perf_counter()
@@ -159,6 +162,7 @@ class Loop:
             if self._dispatcher.spared:  # what comes after the steps that need not run is ready now
                 self._more, self._dispatcher.spared = True, 0
             self.snapshot.changes.buckets.extend(self.snapshot.limits.levels())
+            self._backfills.store()
             record()
         self._due.renewed = self.now
         self._care.recorded()
@@ -188,7 +192,13 @@ class Loop:
 
     def _has_more(self) -> bool:
         """Whether something of an earlier cycle is left to do."""
-        return self._more or self._unasked or self.fold.manifests.has_offers() or self._care.is_holding()
+        return (
+            self._more
+            or self._unasked
+            or self._backfills.is_due()
+            or self.fold.manifests.has_offers()
+            or self._care.is_holding()
+        )
 
     def _until_due(self) -> float:
         timer, held_s = self._next_timer(), self._inbox.held_s()
@@ -199,8 +209,17 @@ class Loop:
     def _next_timer(self) -> datetime | None:
         """When a retry, a limit's next token, the end of an override or a schedule's tick is due, or a condition is to be asked."""
         snapshot = self.snapshot
-        ticks, conditions = self._schedules.next_tick(), self._automating.next_due()
-        dues = (snapshot.next_timer(), self._admit_at, snapshot.rules.next_expiry(self.now), ticks, conditions)
+        ticks, conditions, backfills = (
+            self._schedules.next_tick(), self._automating.next_due(), self._backfills.next_due(),
+        )  # fmt: skip
+        dues = (
+            snapshot.next_timer(),
+            self._admit_at,
+            snapshot.rules.next_expiry(self.now),
+            ticks,
+            conditions,
+            backfills,
+        )
         return min((due for due in dues if due is not None), default=None)
 
     def _swap_changes(self) -> Changes:
@@ -286,8 +305,9 @@ class Loop:
             self._schedules.pauses = Pauses(paused)
             self._automating.use(self._schedules.pauses)
         more_runs = take_requested_runs(transaction, self.snapshot, self.now, self._store.renew)
-        more_commands = take_commands(transaction, self.snapshot, self.now)
-        self._more = more_runs or more_commands
+        more_backfills = self._backfills.take_requested(transaction, self.now)
+        more_commands = take_commands(transaction, self.snapshot, self.now, of_backfills=self._backfills.apply)
+        self._more = more_runs or more_backfills or more_commands
 
     # -- effects -----------------------------------------------------------------------------------------------------
 
@@ -320,4 +340,5 @@ class Loop:
         self.fold.counted.clear()
         if self.now - self._due.measured >= LOOK:
             self._due.measured = self.now
+            self._pictures.draw_backfills(self._backfills.states())
             self._pictures.draw(self.snapshot, self.admission.capacities(self.snapshot, self.now), self.now)

@@ -53,7 +53,7 @@ def take_requested_runs(transaction: Transaction, snapshot: Snapshot, now: datet
         steps += len(planned)
         snapshot.start_run(item.run, now)
         if item.run.cancel_requested:
-            _cancel(snapshot, item.run, None, now, item.run.author)
+            cancel_run(snapshot, item.run, None, now, item.run.author)
     return len(requested) >= runs.REQUESTED_AT_ONCE
 
 
@@ -75,14 +75,19 @@ def step_of(run: Run, plan: PlannedStep) -> Step:
     )  # fmt: skip
 
 
+# Does what a command of a backfill asks; None when it is to be asked again later.
+Apply: TypeAlias = Callable[[Transaction, PendingCommand, datetime], Outcome | None]
+
+
 def take_commands(
     transaction: Transaction,
     snapshot: Snapshot,
     now: datetime,
     evaluate: Callable[[PendingCommand], Outcome | None] | None = None,
+    of_backfills: Apply | None = None,
 ) -> bool:
-    """Applies the pending commands and notes what became of each; those of a run that is not planned yet wait for that, those
-    that drain a worker until it is seen to leave, those that `evaluate` a sensor until it was. Stops after about 5,000 steps that were touched or looked at; returns whether
+    """Applies the pending commands and notes what became of each; those of a run or backfill that is not taken up yet wait for that,
+    those that drain a worker until it is seen to leave, those that `evaluate` a sensor until it was. Stops after about 5,000 steps that were touched or looked at; returns whether
     there may be more.
     """
     pending = transaction.pending_commands()
@@ -96,6 +101,11 @@ def take_commands(
         if command.kind == "evaluate_sensor" and evaluate is not None:
             if (refused := evaluate(command)) is not None:
                 snapshot.changes.commands.append(CommandOutcome(command.id, refused))
+                applied += 1
+            continue
+        if of_backfills is not None and command.kind.endswith("_backfill"):
+            if (outcome := _asked(of_backfills, transaction, command, now)) is not None:
+                snapshot.changes.commands.append(CommandOutcome(command.id, outcome))
                 applied += 1
             continue
         if steps >= STEPS_PER_CYCLE:
@@ -119,12 +129,20 @@ def take_commands(
     return applied > 0 and len(pending) >= COMMANDS_AT_ONCE
 
 
+def _asked(apply: Apply, transaction: Transaction, command: PendingCommand, now: datetime) -> Outcome | None:
+    try:
+        return apply(transaction, command, now)
+    except Exception:  # as of a run's command
+        log.exception("command %d can't be applied", command.id)
+        return {"refused": "It could not be applied; the scheduler's log says why."}
+
+
 def _apply(snapshot: Snapshot, command: PendingCommand, run: Run | None, now: datetime) -> dict[str, Any]:
     if run is None:
         return {"refused": f"There is no run {command.body.get('run_id', '')}."}
     numbers = _numbers(command.body, run)
     if command.kind == "cancel_run":
-        return {"cancelled": _cancel(snapshot, run, numbers, now, command.author)}
+        return {"cancelled": cancel_run(snapshot, run, numbers, now, command.author)}
     if command.kind == "retry_run":
         return {"retried": _retry(snapshot, run, numbers, now)}
     if command.kind == "set_run_priority":
@@ -149,7 +167,8 @@ def _numbers(body: dict[str, Any], run: Run | None) -> set[int] | None:
     return {number for number in chosen if isinstance(number, int) and 0 <= number < len(run.steps)}
 
 
-def _cancel(snapshot: Snapshot, run: Run, numbers: set[int] | None, now: datetime, author: str) -> int:
+def cancel_run(snapshot: Snapshot, run: Run, numbers: set[int] | None, now: datetime, author: str) -> int:
+    """Cancels steps of a live run, or (None) all of it; how many steps that are."""
     if run.id not in snapshot.runs:
         return 0
     if numbers is None:

@@ -1,0 +1,309 @@
+"""Backfills in the leader's loop: takes them up, launches their next runs, hears how these end, and does what people ask of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from time import perf_counter
+from typing import Any
+
+import msgspec
+
+from hedgerow.errors import HedgerowError, Problem
+from hedgerow_scheduler.lifecycle.backfill_changes import BackfillChange, ChunkChange, TrackChange
+from hedgerow_scheduler.lifecycle.backfills import ENDED_BACKFILLS, LAUNCHING, BackfillState, PartitionState
+from hedgerow_scheduler.lifecycle.changes import NewRun
+from hedgerow_scheduler.lifecycle.model import Run, Step
+from hedgerow_scheduler.lifecycle.states import ENDED, RunState, StepState
+from hedgerow_scheduler.metadata.backfills import REQUESTED_AT_ONCE, Known
+from hedgerow_scheduler.metadata.commands import PendingCommand
+from hedgerow_scheduler.metadata.store import Transaction
+from hedgerow_scheduler.planning.backfill_tracks import Chunk
+from hedgerow_scheduler.planning.backfills import Backfill
+from hedgerow_scheduler.planning.request import RunRequest
+from hedgerow_scheduler.planning.snapshot import Snapshot
+from hedgerow_scheduler.planning.steps import plan_exactly
+from hedgerow_scheduler.service.requests import cancel_run, step_of
+
+PRIORITY = -10  # of its runs: everything else goes first, until it was passed over for as many times five minutes
+TURN_S = 0.02  # after which a turn leaves the loop to others
+CANCELLED_PER_TURN = 2_000  # steps
+LATENCY = timedelta(milliseconds=1)
+log = logging.getLogger("hedgerow.scheduler")
+
+
+class _Live:
+    """A backfill that has not ended, with what is known of its runs and of its pace."""
+
+    def __init__(self, known: Known, now: datetime) -> None:
+        stored = known.stored
+        self.backfill = Backfill(stored.id, stored.state, stored.settings, known.tracks, stored.passed)
+        self.backfill.problem = stored.problem
+        self.config, self.author, self.recorded = stored.request.config, stored.author, stored.state
+        self.started_at, self.since, self.worked_ms = stored.started_at, stored.since, stored.worked_ms
+        self.runs: dict[str, Run] = {}
+        self.tokens, self.at = 0.0, now  # of a bucket that holds what may be launched in a second, and at least one
+        self.altered = False
+
+    def refill(self, now: datetime) -> int | None:
+        """How many partitions its rate lets out now; None for any number."""
+        rate = self.backfill.settings.rate_per_s
+        if rate is None:
+            return None
+        self.tokens = min(max(1.0, rate), self.tokens + rate * max(0.0, (now - self.at).total_seconds()))
+        self.at = now
+        return int(self.tokens)
+
+    def next_token(self) -> datetime | None:
+        """When its rate lets out the next partition; None when it is not the rate that it waits for."""
+        rate = self.backfill.settings.rate_per_s
+        if rate is None or self.tokens >= 1 or self.backfill.state not in LAUNCHING or self.is_full():
+            return None
+        return self.at + timedelta(seconds=(1 - self.tokens) / rate) + LATENCY
+
+    def has_token(self, now: datetime) -> bool:
+        """Whether its rate, for which it waited, lets out the next partition."""
+        due = self.next_token()
+        return due is not None and due <= now
+
+    def is_full(self) -> bool:
+        """Whether it has as many runs as it may."""
+        return len(self.runs) >= self.backfill.settings.max_runs
+
+
+class Backfills:
+    """The backfills of one term. What they decide goes into the snapshot's changes: runs and the sets of partitions are recorded together."""
+
+    def __init__(self, snapshot: Snapshot, known: Iterable[Known], new_id: Callable[[], str], now: datetime) -> None:
+        self._snapshot, self._new_id = snapshot, new_id
+        self._catalog = snapshot.catalog
+        self._live = {one.stored.id: _Live(one, now) for one in known}
+        self._restless: set[str] = set()
+        """Those of which something happened since they were last looked at."""
+        for live in self._live.values():
+            live.backfill.use(self._catalog, now)
+            self._restless.add(live.backfill.id)
+        for run in snapshot.runs.values():
+            if run.backfill_id in self._live:
+                self._live[run.backfill_id].runs[run.id] = run
+        snapshot.news.of_backfills = self._hear
+
+    def states(self) -> list[BackfillState]:
+        """The states of those that have not ended."""
+        return [live.backfill.state for live in self._live.values()]
+
+    def next_due(self) -> datetime | None:
+        """When time alone lets the next run be launched."""
+        dues = (live.next_token() for live in self._live.values())
+        return min((due for due in dues if due is not None), default=None)
+
+    def is_due(self) -> bool:
+        """Whether a turn has something to do at once."""
+        return bool(self._restless) or self._snapshot.catalog is not self._catalog
+
+    # -- what happens ------------------------------------------------------------------------------------------------
+
+    def _hear(self, step: Step, before: StepState, to: StepState) -> None:
+        """A step of one of its runs has moved."""
+        live = self._live.get(step.run.backfill_id or "")
+        if live is None:
+            return
+        if to in ENDED and before not in ENDED:
+            state = live.backfill.end(step.computation, step.partition, to)
+            if state is not None:
+                self._snapshot.measure("backfill_partitions", (step.team, state.value))
+        elif before in ENDED and to not in ENDED:
+            live.backfill.begin_again(step.computation, step.partition)
+            live.runs[step.run.id] = step.run
+        else:
+            return
+        self._restless.add(live.backfill.id)
+
+    def take_requested(self, transaction: Transaction, now: datetime) -> bool:
+        """Takes up what the API has written; returns whether there may be more."""
+        requested = transaction.requested_backfills()
+        for known in requested:
+            live = self._live[known.stored.id] = _Live(known, now)
+            live.started_at = now
+            live.tokens = 1.0
+            live.backfill.use(self._catalog, now)
+            live.backfill.begin()
+            self._moved(live, BackfillState.REQUESTED, now)
+        return len(requested) >= REQUESTED_AT_ONCE
+
+    def turn(self, now: datetime) -> bool:
+        """Draws the conclusions from what has happened, and launches what may be launched now. Returns whether there is more to do at once."""
+        until = perf_counter() + TURN_S
+        if self._snapshot.catalog is not self._catalog:
+            self._catalog = self._snapshot.catalog
+            for live in self._live.values():
+                live.backfill.use(self._catalog, now)
+                self._restless.add(live.backfill.id)
+                live.altered = True
+        restless, self._restless = self._restless, set()
+        due = [live for live in self._live.values() if live.backfill.id in restless or live.has_token(now)]
+        for live in due:
+            if perf_counter() > until or self._go_on(live, now, until):
+                self._restless.add(live.backfill.id)
+        return bool(self._restless)
+
+    def _go_on(self, live: _Live, now: datetime, until: float) -> bool:
+        """One backfill; whether there is more to do for it at once."""
+        backfill, before = live.backfill, live.backfill.state
+        live.runs = {id: run for id, run in live.runs.items() if id in self._snapshot.runs}
+        more = backfill.settle(now)
+        if backfill.state is not before:
+            self._moved(live, before, now)
+        if more:
+            return True
+        if backfill.state is BackfillState.CANCELLING:
+            return self._cancel_runs(live, now)
+        while not live.is_full():
+            tokens = live.refill(now)
+            chunk = backfill.next_chunk(_most(tokens), now)
+            if chunk is None:
+                return False
+            if tokens is not None:
+                live.tokens -= len(chunk.which)
+            self._launch(live, chunk, now)
+            if perf_counter() > until:
+                return True
+        return False
+
+    def _launch(self, live: _Live, chunk: Chunk, now: datetime) -> None:
+        """Makes a run of a chunk. What can't be planned fails, and is told with the backfill."""
+        backfill, track, keys = live.backfill, chunk.track, chunk.partitions()
+        try:
+            planned = plan_exactly(self._catalog, dict.fromkeys(track.assets, keys), now)
+        except Exception as error:  # too large, or a defect: it must not keep the loop from everyone else's work
+            expected = isinstance(error, HedgerowError)
+            log.warning("no run of backfill %s: %s", backfill.id, error, exc_info=not expected)
+            says = error.problems[0].message if isinstance(error, HedgerowError) else repr(error)
+            problem = Problem(
+                "HR-Q014", f"A run of '{track.name}' can't be planned: {says}", "See the scheduler's log."
+            )
+            backfill.refuse(chunk, problem)
+            self._restless.add(backfill.id)
+            live.altered = True
+            return
+        config = {key: value for key, value in live.config.items() if key in track.assets}
+        request = RunRequest(track.assets, tuple(key for key in keys if key is not None), config=config)
+        tags = {"backfill": backfill.id}
+        run = Run(self._new_id(), RunState.REQUESTED, now, config, tags, f"backfill {backfill.id}")
+        run.priority, run.backfill_id = PRIORITY, backfill.id
+        run.steps = [step_of(run, plan) for plan in planned]
+        backfill.launch(chunk)
+        live.runs[run.id] = run
+        self._snapshot.changes.new_runs.append(NewRun(run, request))
+        self._snapshot.start_run(run, now)
+        self._snapshot.measure("backfill_partitions", (track.team, PartitionState.LAUNCHED.value), len(keys))
+
+    def _cancel_runs(self, live: _Live, now: datetime) -> bool:
+        steps = 0
+        for run in list(live.runs.values()):
+            if run.cancel_requested:
+                continue
+            if steps >= CANCELLED_PER_TURN:
+                return True
+            steps += cancel_run(self._snapshot, run, None, now, f"backfill {live.backfill.id}")
+        return False
+
+    def _moved(self, live: _Live, before: BackfillState, now: datetime) -> None:
+        """Its state is another one."""
+        state = live.backfill.state
+        if before in LAUNCHING:
+            live.worked_ms += int((now - live.since) / timedelta(milliseconds=1))
+        live.since, live.altered = now, True
+        self._restless.add(live.backfill.id)
+        if state in ENDED_BACKFILLS:
+            self._snapshot.measure("backfills", (state.value,))
+
+    # -- what people ask ---------------------------------------------------------------------------------------------
+
+    def apply(self, transaction: Transaction, command: PendingCommand, now: datetime) -> dict[str, Any] | None:
+        """Does what a command asks, and says what became of it; None when its backfill is not taken up yet."""
+        id = str(command.body.get("backfill_id", ""))
+        live = self._live.get(id)
+        if live is None:
+            known = transaction.backfill(id)
+            if known is None:
+                return {"refused": f"There is no backfill {id}."}
+            if known.stored.state is BackfillState.REQUESTED:
+                return None
+            live = self._take_up_again(known, now)
+        before = live.backfill.state
+        outcome = self._apply(live, command, now)
+        if "refused" not in outcome:
+            self._live[id] = live
+            live.altered = True
+            self._restless.add(id)
+            if live.backfill.state is not before:
+                self._moved(live, before, now)
+        return outcome
+
+    def _take_up_again(self, known: Known, now: datetime) -> _Live:
+        """One that has ended. Someone may have retried runs of it since."""
+        live = _Live(known, now)
+        for run in self._snapshot.runs.values():
+            if run.backfill_id == live.backfill.id:
+                live.runs[run.id] = run
+                for step in run.steps:
+                    if step.state not in ENDED:
+                        live.backfill.begin_again(step.computation, step.partition)
+        return live
+
+    def _apply(self, live: _Live, command: PendingCommand, now: datetime) -> dict[str, Any]:
+        backfill = live.backfill
+        kind, state = command.kind.removesuffix("_backfill"), backfill.state
+        if kind == "retry":
+            if state in (BackfillState.SUCCEEDED, BackfillState.CANCELLING, BackfillState.ABORTING):
+                return {"refused": f"It is {state}."}
+            return {"to_do": backfill.retry(self._catalog, now)}
+        if state in ENDED_BACKFILLS:
+            return {"refused": f"It has ended: {state}."}
+        if kind == "pace":
+            backfill.settings = msgspec.structs.replace(backfill.settings, **command.body["pace"])
+            return {"settings": msgspec.to_builtins(backfill.settings)}
+        if kind == "cancel" and state is not BackfillState.CANCELLING:
+            backfill.move(BackfillState.CANCELLING)
+        elif kind == "pause" and state in LAUNCHING:
+            backfill.move(BackfillState.PAUSED)
+        elif kind == "resume" and state is BackfillState.PAUSED:
+            backfill.resume()
+        else:
+            return {"refused": f"It is {state}."}
+        return {"state": backfill.state.value}
+
+    # -- what is recorded --------------------------------------------------------------------------------------------
+
+    def store(self) -> None:
+        """What has changed goes into the snapshot's changes; what has ended is forgotten."""
+        changes = self._snapshot.changes.backfills
+        for live in list(self._live.values()):
+            backfill = live.backfill
+            for number, track in enumerate(backfill.tracks):
+                altered = track.sets.altered()
+                if altered:
+                    changes.chunks += [ChunkChange(backfill.id, number, chunk, body) for chunk, body in altered.items()]
+                    counts = {state.value: count for state, count in track.sets.counts().items()}
+                    changes.tracks.append(TrackChange(backfill.id, number, counts))
+            if live.altered:
+                changes.backfills.append(_row(live))
+                live.altered, live.recorded = False, backfill.state
+            if backfill.state in ENDED_BACKFILLS:
+                del self._live[backfill.id]
+                self._restless.discard(backfill.id)
+
+
+def _most(tokens: int | None) -> int:
+    return 2**31 if tokens is None else tokens
+
+
+def _row(live: _Live) -> BackfillChange:
+    backfill = live.backfill
+    ended_at = live.since if backfill.state in ENDED_BACKFILLS else None
+    return BackfillChange(
+        backfill.id, live.recorded, backfill.state, backfill.settings, backfill.passed, backfill.problem, live.started_at,
+        ended_at, live.since, live.worked_ms,
+    )  # fmt: skip
