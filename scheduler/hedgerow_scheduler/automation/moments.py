@@ -3,9 +3,28 @@
 from __future__ import annotations
 
 from hedgerow.conditions import model as c
+from hedgerow.conditions.bounds import operands_of
 
 # Not WillBeRequested: what was requested upstream is asked about again in the next turn anyway.
 MOMENTS = (c.Updated, c.DataChanged, c.Started, c.Requested, c.FirstSeen, c.CronTick)
+
+
+def settles(condition: c.Condition) -> bool:
+    """Whether a condition has to be asked once more when a moment is over: because its answer shows the moment, or because something in
+    it remembers what was so in the evaluation before.
+    """
+    return sees_moments(condition) or _remembers_moments(condition)
+
+
+def _remembers_moments(condition: c.Condition) -> bool:
+    match condition:
+        case c.BecameTrue(of=of) | c.Debounce(of=of):
+            found = sees_moments(of)
+        case c.Since(of=of):
+            found = not is_momentary(of) and sees_moments(of)
+        case _:
+            found = False
+    return found or any(map(_remembers_moments, operands_of(condition)))
 
 
 def sees_moments(condition: c.Condition) -> bool:

@@ -20,7 +20,7 @@ from hedgerow.cron import Cron, last_tick
 from hedgerow_scheduler.automation.facts import EMPTY, Facts, Moments
 from hedgerow_scheduler.automation.labels import label_of
 from hedgerow_scheduler.automation.memory import Memory
-from hedgerow_scheduler.automation.moments import MOMENTS, is_momentary, sees_moments
+from hedgerow_scheduler.automation.moments import MOMENTS, is_momentary, settles
 from hedgerow_scheduler.partitions.crossing import Crossing
 
 
@@ -98,8 +98,8 @@ class Program:
         self.kinds: set[type] = set()  # of all its operands
         self._depth = 0
         self._ask = self._ready(condition)
-        # A moment is over in the next evaluation: conditions that see it directly are asked once more.
-        self.settles = sees_moments(condition)
+        # A moment is over in the next evaluation.
+        self.settles = settles(condition)
 
     @cached_property
     def digest(self) -> str:

@@ -36,6 +36,8 @@ SCENARIOS: dict[str, tuple[Assets, Script]] = {
     "became true: a moment of a state": (only(hr.failed().became_true()), [("fail only", "only"), ("fail only", ""), ("make only", ""), ("fail only", "only")]),
     "became true: not what was so at first, when handled": (only(hr.missing().became_true().since_handled()), [("wait 1d", ""), ("fail only", "")]),
     "became true: not at first for an update": (pair(hr.any_dep(hr.updated()).became_true()), [("make up", "down"), ("make down", ""), ("make up", "down")]),
+    "became true: each time anew, when that is kept": (pair(hr.any_dep(hr.updated()).became_true().since_handled()), [("make up", "down"), ("make down", ""), ("make up", "down"), ("make down", ""), ("make up", "down")]),
+    "became true: when a moment is over": (pair((~hr.any_dep(hr.updated())).became_true().since_handled()), [("make up", "down"), ("make down", ""), ("make up", "down")]),
     "became true: of an upstream partition": (pair(hr.any_dep(hr.failed().became_true()), LANDS, LANDS), [("fail up@no", "down@no"), ("fail up@se", "down@se"), ("fail up@no", "")]),
     "debounce: after so long": (pair(hr.any_dep(hr.failed()).debounce("5m")), [("fail up", ""), ("wait 4m", ""), ("wait 59s", ""), ("wait 1s", "down")]),
     "debounce: a break starts it anew": (pair(hr.any_dep(hr.failed()).debounce("5m")), [("fail up", ""), ("wait 4m", ""), ("make up", ""), ("fail up", ""), ("wait 4m", ""), ("wait 1m", "down")]),
