@@ -18,7 +18,7 @@ PACKAGES := definitions/hedgerow workers/hedgerow_workers scheduler/hedgerow_sch
 PYTEST := $(BIN)/python -m pytest --doctest-modules --ignore-glob='*/metadata/migrations/*'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test acceptance simulate chaos chaos-celery soak check bench bench-planner lint types types-all unit docs constraints wheel clean
+.PHONY: help demo dev test acceptance simulate chaos chaos-celery soak check bench bench-planner bench-reaction lint types types-all unit docs constraints wheel clean
 
 help:  ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -58,6 +58,9 @@ bench: $(STAMP)  ## Measure against plain Celery on this machine.
 DAGSTER := build/dagster
 bench-planner: $(STAMP) $(DAGSTER)/bin/dagster  ## Measure what conditions of 100,000 assets cost, beside Dagster's evaluation of 1,000.
 	$(BIN)/python tests/benchmarks/planner.py --dagster $(DAGSTER)/bin/python
+
+bench-reaction: $(STAMP)  ## Measure how soon conditions answer what happens, beside 50,000 assets.
+	$(BIN)/python tests/benchmarks/reaction.py
 
 $(DAGSTER)/bin/dagster:
 	$(PYTHON) -m venv $(DAGSTER)

@@ -44,14 +44,14 @@ NOBODY = Envelope("", "manifest_chunk", 1, msgspec.Raw(b"null"))
 LOOKS = 10_000
 
 
-def manifests(assets: int) -> list[bytes]:
+def manifests(assets: int, teams: int = TEAMS) -> list[bytes]:
     """The bodies of all teams' manifests."""
     chains, condition = assets // (BELOW + 1), eager()
     found = []
-    for team in range(TEAMS):
+    for team in range(teams):
         own: list[Asset] = []
         steps: list[Computation] = []
-        for chain in range(team, chains, TEAMS):
+        for chain in range(team, chains, teams):
             for level in range(BELOW + 1):
                 key = f"t{team}/c{chain}/a{level}"
                 deps = (Dependency(f"t{team}/c{chain}/a{level - 1}"),) if level else ()
@@ -180,6 +180,15 @@ def tick_of(assets: int) -> float:
     return (time.perf_counter() - began) / LOOKS * 1000
 
 
+def beside(python: str, script: str) -> dict[str, float]:
+    """The last line of another benchmark, run in a process of its own."""
+    done = subprocess.run([python, str(Path(__file__).with_name(script))], capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{script} failed:\n{done.stderr[-2000:]}")
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
 def main() -> None:
     """Prints the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -187,12 +196,9 @@ def main() -> None:
     parser.add_argument("--dagster", default="", help="the Python of an environment that has Dagster")
     options = parser.parse_args()
     found = measure(options.assets)
+    found["partitions_status_ms"] = beside(sys.executable, "partitions.py")["status_ms"]
     if options.dagster:
-        script = Path(__file__).with_name("planner_dagster.py")
-        done = subprocess.run([options.dagster, str(script)], capture_output=True, text=True, check=False)
-        if done.returncode:
-            sys.exit(f"Dagster could not be measured:\n{done.stderr[-2000:]}")
-        theirs = json.loads(done.stdout.splitlines()[-1])
+        theirs = beside(options.dagster, "planner_dagster.py")
         ours_ms = tick_of(int(theirs["assets"]))
         found |= {"dagster_tick_ms": theirs["tick_ms"], "ours_tick_ms": round(ours_ms, 6)}
         found["dagster_ratio"] = round(theirs["tick_ms"] / ours_ms)

@@ -304,6 +304,7 @@ class Engine(Knowledge):
 
         for key in keys:
             if (automated := self._asked(key)) is not None:
+                self.memories[key].begin(fresh, automated.program.states)
                 turn.mark(automated, moves(automated))
             for automated, crossing in self.declared.watchers.get(key, ()):
                 if automated.key not in self.broken:

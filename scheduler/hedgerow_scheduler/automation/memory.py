@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from datetime import datetime
 from typing import TypeAlias
 
@@ -25,6 +26,16 @@ class Memory:
         self.held = BitMap()
         self.sets: dict[Place, BitMap] = {}
         self.times: dict[Place, dict[datetime, BitMap]] = {}
+
+    def begin(self, fresh: BitMap, states: Set[int]) -> None:
+        """Partitions come to exist: what was so before is not remembered of them by those `states`, only what happened is."""
+        for (place, of), known in self.sets.items():
+            if not of and place in states:
+                known -= fresh
+        for (place, of), groups in self.times.items():
+            if not of and place in states:
+                for known in groups.values():
+                    known -= fresh
 
 
 class _Stored(msgspec.Struct, array_like=True):

@@ -94,6 +94,7 @@ class Program:
         self.labels: list[str] = []  # what each place asks, for people
         self.depths: list[int] = []  # how deep each place stands below the whole
         self.moments: set[int] = set()  # the places that are true for an evaluation only
+        self.states: set[int] = set()  # the places that remember what was so
         self.waits: dict[int, timedelta] = {}  # after how long a place that remembers times is asked again
         self.kinds: set[type] = set()  # of all its operands
         self._depth = 0
@@ -117,6 +118,10 @@ class Program:
         self.kinds.add(type(condition))
         if isinstance(condition, (*MOMENTS, c.BecameTrue)):
             self.moments.add(place)
+        if isinstance(condition, c.BecameTrue | c.Debounce) or (
+            isinstance(condition, c.Since) and not is_momentary(condition.of)
+        ):
+            self.states |= {place, ~place}
         self._depth += 1
         ask = self._function(condition, place)
         self._depth -= 1
