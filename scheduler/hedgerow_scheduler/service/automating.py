@@ -59,10 +59,13 @@ class Automating:
 
     def is_due(self, now: datetime) -> bool:
         """Whether a turn has something to do."""
-        return self._enabled and (self._is_behind() or self._engine.is_due(now))
+        return self.is_behind() or (self._enabled and self._engine.is_due(now))
 
-    def _is_behind(self) -> bool:
-        return bool(self._taking_up or self._unknown) or self._snapshot.catalog is not self._catalog
+    def is_behind(self) -> bool:
+        """Whether other code has come into force that is not taken up yet."""
+        return self._enabled and (
+            self._taking_up is not None or bool(self._unknown) or self._snapshot.catalog is not self._catalog
+        )
 
     def next_due(self) -> datetime | None:
         """When time alone makes a turn due."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections import Counter
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from hedgerow_scheduler.metadata.store import Store, Transaction
 from hedgerow_scheduler.observe.metrics import SchedulerMetrics
 from hedgerow_scheduler.observe.pictures import Pictures
 from hedgerow_scheduler.planning import limiting
+from hedgerow_scheduler.planning.catalog import Catalog
 from hedgerow_scheduler.planning.rules import PlatformLimits
 from hedgerow_scheduler.recovery.claims import claim_answered, claim_unanswered
 from hedgerow_scheduler.recovery.leases import Contact, broker_lost_data, reap
@@ -107,6 +109,7 @@ class Loop:
         past = self.now - timedelta(hours=1)
         self._due = _Due(self.now, past, past, self.now, past)
         self._more = self._unasked = False
+        self._settled = Catalog()
         self._paused: tuple[Pause, ...] = ()
         self._admit_at: datetime | None = None
         self._read_at = clock.monotonic()
@@ -340,5 +343,13 @@ class Loop:
         self.fold.counted.clear()
         if self.now - self._due.measured >= LOOK:
             self._due.measured = self.now
+            self._settle()
             self._pictures.draw_backfills(self._backfills.states())
             self._pictures.draw(self.snapshot, self.admission.capacities(self.snapshot, self.now), self.now)
+
+    def _settle(self) -> None:
+        """What other code has brought lives long: looked through by Python's collector, it would hold the loop for most of a second."""
+        if self.snapshot.catalog is not self._settled and not self._automating.is_behind():
+            self._settled = self.snapshot.catalog
+            gc.collect(1)
+            gc.freeze()
