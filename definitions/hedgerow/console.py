@@ -33,6 +33,7 @@ COMMANDS: dict[str, Command] = {
     "check": Command("Load a code location and report every mistake in it.", "scheduler"),
     "materialize": Command("Launch a run of a selection of assets and follow it.", "scheduler"),
     "run": Command("List, show, cancel or retry runs, and read their logs.", "scheduler"),
+    "backfill": Command("Make many partitions that lie in the past, and steer that.", "scheduler"),
     "asset": Command("List, show and search assets, and draw their graph.", "scheduler"),
     "explain": Command("Say why a step or an asset is not running.", "scheduler"),
     "schedule": Command("Schedules: list, look ahead, pause, resume.", "scheduler"),

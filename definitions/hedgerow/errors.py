@@ -195,10 +195,13 @@ CODES: dict[str, str] = {
     "HR-Q345": "The runs that a sensor asks for in one evaluation come to too many steps.",
     "HR-Q346": "There is no such request to evaluate a sensor, or it was refused.",
     "HR-Q347": "A sensor was not evaluated in time.",
+    "HR-Q360": "There is no such backfill.",
     "HR-Q361": "A backfill would have nothing to do.",
     "HR-Q362": "A setting of a backfill makes no sense.",
     "HR-Q363": "A backfill comes to more partitions or assets than one takes.",
+    "HR-Q364": "A backfill is not in a state that allows what is asked.",
     "HR-Q365": "What a backfill was to make is not declared as it was when the backfill began.",
+    "HR-Q366": "Several backfills begin with the given digits.",
     "HR-Q367": "A backfill ended because too many of its partitions failed.",
     # S: storage
     "HR-S001": "A table can't be written as parquet.",

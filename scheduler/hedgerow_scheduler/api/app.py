@@ -16,6 +16,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 
 from hedgerow_scheduler.api import (
     assets,
+    backfills,
     changes,
     conditions,
     explain,
@@ -64,6 +65,7 @@ def build_app(services: Services) -> Litestar:
             *teams.ROUTES,
             *workers.ROUTES,
             *limits.ROUTES,
+            *backfills.ROUTES,
             *schedules.ROUTES,
             *sensors.ROUTES,
             *conditions.ROUTES,

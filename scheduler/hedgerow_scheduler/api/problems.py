@@ -36,6 +36,8 @@ STATUS = {
     "HR-Q325": 404,
     "HR-Q331": 404,
     "HR-Q340": 404,
+    "HR-Q360": 404,
+    "HR-Q364": 409,
 }
 _MISSING_PARAMETER = re.compile(r"Missing required (?:query|header) parameter '([^']+)'")
 _UNKNOWN_FIELD = re.compile(r"unknown field `([^`]+)`")

@@ -121,29 +121,32 @@ def follow_to_end(client: Client, run_id: str, output: Output, stays: bool = Tru
 
 def request_of(options: argparse.Namespace) -> RunRequest:
     """The run request that the options describe. Raises RequestError HR-Q321 for what can't be read."""
-    chosen = None
-    if options.range is not None:
-        first, dots, last = options.range.partition("..")
-        if not (first and dots and last):
-            raise RequestError.of(
-                "HR-Q321",
-                f"'{options.range}' is no range of partitions.",
-                "Write FIRST..LAST, such as 2024-01-01..2024-01-31.",
-            )
-        chosen = PartitionRange(first, last)
+    chosen = range_of(options.range)
     some = bool(options.partition) or chosen is not None
     return RunRequest(
         tuple(options.selection),
         tuple(options.partition),
         chosen,
         options.all_partitions or (options.stale and not some),
-        _config(options.config),
+        config_of(options.config),
         options.max_concurrent,
         only_stale=options.stale,
     )
 
 
-def _config(text: str | None) -> dict[str, Any]:
+def range_of(text: str | None) -> PartitionRange | None:
+    """The value of an option such as --range. Raises RequestError HR-Q321 when it is none."""
+    if text is None:
+        return None
+    first, dots, last = text.partition("..")
+    if not (first and dots and last):
+        message = f"'{text}' is no range of partitions."
+        raise RequestError.of("HR-Q321", message, "Write FIRST..LAST, such as 2024-01-01..2024-01-31.")
+    return PartitionRange(first, last)
+
+
+def config_of(text: str | None) -> dict[str, Any]:
+    """The value of --config. Raises RequestError HR-Q321 when it can't be read."""
     if text is None:
         return {}
     try:

@@ -19,7 +19,7 @@ from hedgerow_scheduler.lifecycle.backfills import PartitionState
 from hedgerow_scheduler.partitions.crossing import EMPTY, Crossing
 from hedgerow_scheduler.partitions.spaces import ONLY, space_of
 from hedgerow_scheduler.partitions.states import StateSets
-from hedgerow_scheduler.planning.backfill_tracks import Track
+from hedgerow_scheduler.planning.backfill_tracks import Track, connect
 from hedgerow_scheduler.planning.backfills import Settings
 from hedgerow_scheduler.planning.catalog import Catalog
 from hedgerow_scheduler.planning.request import PartitionRange
@@ -126,6 +126,10 @@ def plan_backfill(
             sets = StateSets(PartitionState, {PartitionState.TO_DO: which})
             team, per_run = catalog.home(computation.name)[0], _per_run(request, computation)
             tracks.append(Track(computation.name, team, assets, computation.partitions, per_run, sets))
+    for track, why in connect(tracks, catalog):
+        raise RequestError.of(
+            "HR-Q104", f"'{track.name}' {why}.", "Mend the mapping, or leave the asset out of the selection."
+        )
     total = sum(len(track.sets[PartitionState.TO_DO]) for track in tracks)
     if total > MAX_PARTITIONS:
         raise _too_many(f"{total:,} partitions", f"{MAX_PARTITIONS:,}")
