@@ -27,12 +27,15 @@ if TYPE_CHECKING:
     from hedgerow.conditions.constructors import failed as failed
     from hedgerow.conditions.constructors import in_latest_window as in_latest_window
     from hedgerow.conditions.constructors import in_progress as in_progress
+    from hedgerow.conditions.constructors import late as late
     from hedgerow.conditions.constructors import missing as missing
     from hedgerow.conditions.constructors import on_cron as on_cron
     from hedgerow.conditions.constructors import on_missing as on_missing
     from hedgerow.conditions.constructors import updated as updated
     from hedgerow.context import Context as Context
     from hedgerow.dependencies import dep as dep
+    from hedgerow.freshness import fresh_by as fresh_by
+    from hedgerow.freshness import fresh_within as fresh_within
     from hedgerow.io import IO as IO
     from hedgerow.io import Target as Target
     from hedgerow.jobs import job as job
@@ -81,12 +84,15 @@ _HOMES = {
     "failed": "hedgerow.conditions.constructors",
     "in_latest_window": "hedgerow.conditions.constructors",
     "in_progress": "hedgerow.conditions.constructors",
+    "late": "hedgerow.conditions.constructors",
     "missing": "hedgerow.conditions.constructors",
     "on_cron": "hedgerow.conditions.constructors",
     "on_missing": "hedgerow.conditions.constructors",
     "updated": "hedgerow.conditions.constructors",
     "Context": "hedgerow.context",
     "dep": "hedgerow.dependencies",
+    "fresh_by": "hedgerow.freshness",
+    "fresh_within": "hedgerow.freshness",
     "IO": "hedgerow.io",
     "Target": "hedgerow.io",
     "job": "hedgerow.jobs",

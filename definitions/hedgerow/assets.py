@@ -15,6 +15,7 @@ from hedgerow.backfill import Backfill, lower_backfill
 from hedgerow.conditions.model import Condition, Operand
 from hedgerow.dependencies import Declared, Dep, Upstream, lower_deps
 from hedgerow.errors import DefinitionError, Problem
+from hedgerow.freshness import FreshBy, Freshness, FreshWithin
 from hedgerow.io import IO
 from hedgerow.limits import LimitDefinition, lower_limits
 from hedgerow.manifest import model
@@ -45,6 +46,7 @@ class SpecOptions(DescriptionOptions, total=False):
     deps: Sequence[Upstream | Declared]
     io: str | IO
     automation: Condition
+    freshness: Freshness
 
 
 class StepOptions(TypedDict, total=False):
@@ -99,6 +101,7 @@ class AssetSpec:
     columns: tuple[model.Column, ...] = ()
     io: str | None = None
     automation: Condition | None = None
+    freshness: Freshness | None = None
     problems: tuple[Problem, ...] = ()
 
 
@@ -191,6 +194,15 @@ def lower_automation(value: object, arguments: Arguments) -> Condition | None:
     return None
 
 
+def lower_freshness(value: object, arguments: Arguments) -> Freshness | None:
+    """A policy of freshness as a manifest carries it."""
+    if value is None or isinstance(value, FreshWithin | FreshBy):
+        return value
+    remedy = 'Give hr.fresh_within("26h", warn="24h") or hr.fresh_by("0 6 * * *", tz="Europe/Oslo").'
+    arguments.wrong("freshness", value, remedy)
+    return None
+
+
 def _read_spec(key: object, options: Mapping[str, Any], arguments: Arguments) -> AssetSpec:
     io = options.get("io")
     if isinstance(io, IO):
@@ -209,6 +221,7 @@ def _read_spec(key: object, options: Mapping[str, Any], arguments: Arguments) ->
         columns=arguments.columns(options.get("columns", ())),
         io=None if io is None else arguments.name("io", io),
         automation=lower_automation(options.get("automation"), arguments),
+        freshness=lower_freshness(options.get("freshness"), arguments),
     )
 
 
@@ -252,7 +265,7 @@ def asset(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     is stored.
 
     Options: `key`, `deps`, `partitions`, `description` (default: the docstring), `owners`, `group`, `tags`, `kinds`,
-    `metadata`, `columns`, `io`, `queue`, `priority`, `pools`, `limits`, `retry`, `timeout`, `isolation` (`"warm"` or
+    `metadata`, `columns`, `automation` (a condition), `freshness` (such as `hr.fresh_within("26h", warn="24h")`), `io`, `queue`, `priority`, `pools`, `limits`, `retry`, `timeout`, `isolation` (`"warm"` or
     `"process"`), `on_lost_contact` (`"finish"` or `"stop"`), `code_version` (`"auto"`: a hash of the function's source),
     `skip_unchanged` (True: a step does not run when code, config and the data that it is made from are those of what is current),
     `backfill` (how many partitions one run of a backfill makes).

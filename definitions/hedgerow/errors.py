@@ -126,6 +126,7 @@ CODES: dict[str, str] = {
     "HR-D107": "A partition mapping does not fit the partitions on its two sides.",
     "HR-D108": "A cron expression does not have five fields, or means no time at all.",
     "HR-D109": "The arguments of a condition make no sense.",
+    "HR-D112": "The periods of a freshness policy make no sense.",
     # Q: requests
     "HR-Q001": "A selection names an asset or job that does not exist.",
     "HR-Q002": "A selection leaves nothing to materialize.",

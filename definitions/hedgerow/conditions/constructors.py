@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Literal
 
 from hedgerow.conditions.durations import period_ms
 from hedgerow.conditions.model import (
@@ -18,6 +19,7 @@ from hedgerow.conditions.model import (
     InLatestWindow,
     InProgress,
     Labeled,
+    Late,
     Missing,
     Operand,
     Updated,
@@ -56,6 +58,13 @@ def check_failed(check: str = "") -> CheckFailed:
     if check and not is_name(check):
         raise _wrong(f"check_failed({check!r}) names no check.", "Give the name of a check of the asset.")
     return CheckFailed(check)
+
+
+def late(severity: Literal["warn", "error"] = "error") -> Late:
+    """The partition is late by the asset's own freshness policy; with `"warn"` also where there is a warning only."""
+    if severity not in ("warn", "error"):
+        raise _wrong(f"late({severity!r}) names no severity.", 'Give "warn" or "error".')
+    return Late(severity)
 
 
 def in_latest_window(lookback: str | timedelta | None = None) -> InLatestWindow:
@@ -162,6 +171,6 @@ def _wrong(message: str, remedy: str) -> DefinitionError:
 
 __all__ = [
     "all_deps", "any_dep", "check_failed", "code_changed", "cron_tick", "data_changed",
-    "deps_checks_passed", "eager", "failed", "in_latest_window", "in_progress", "missing", "on_cron", "on_missing",
+    "deps_checks_passed", "eager", "failed", "in_latest_window", "in_progress", "late", "missing", "on_cron", "on_missing",
     "updated",
 ]  # fmt: skip

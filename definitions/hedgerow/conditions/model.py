@@ -26,7 +26,7 @@ condition                             kind      true for a partition
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -100,6 +100,12 @@ class CheckFailed(Operand, frozen=True, tag="check_failed"):
     """A check of the partition's current materialization failed; `check` names one, "" means any."""
 
     check: str = ""
+
+
+class Late(Operand, frozen=True, tag="late"):
+    """The partition is late by the asset's freshness policy: `warn` counts warnings too."""
+
+    severity: Literal["warn", "error"] = "error"
 
 
 class InLatestWindow(Operand, frozen=True, tag="in_latest_window"):
@@ -224,6 +230,7 @@ Condition: TypeAlias = (
     | Failed
     | CodeChanged
     | CheckFailed
+    | Late
     | InLatestWindow
     | Updated
     | DataChanged

@@ -112,6 +112,7 @@ def lower_asset(
         value_type=output.value_type,
         source=sources.of(spec.site if definition.several else definition.site, name),
         automation=spec.automation,
+        freshness=spec.freshness,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from hedgerow.conditions.model import Condition
+from hedgerow.freshness import Freshness
 from hedgerow.partitions.model import Mapping, Partitions
 
 MANIFEST_VERSION = 1
@@ -82,7 +83,7 @@ class Asset(msgspec.Struct, frozen=True, omit_defaults=True):
     """One data asset. `computation` is None for an external asset, which Hedgerow never materializes.
 
     `stored` is False for `-> None`: nothing is kept and nobody may load it. `io` names the team's io object, None for the
-    default storage; `immutable` says whether each write goes to a place of its own. `automation` says when it is materialized by itself. `value_type` is the qualified name of the
+    default storage; `immutable` says whether each write goes to a place of its own. `automation` says when it is materialized by itself, `freshness` when it is late. `value_type` is the qualified name of the
     return annotation, empty when there is none.
     """
 
@@ -102,6 +103,7 @@ class Asset(msgspec.Struct, frozen=True, omit_defaults=True):
     value_type: str = ""
     source: Source | None = None
     automation: Condition | None = None
+    freshness: Freshness | None = None
 
 
 class Computation(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -21,7 +21,7 @@ class Facts:
 
     __slots__ = (
         "by_code", "code_version", "data_versions", "failed", "failed_checks", "in_progress", "is_external",
-        "materialized", "queued", "space", "steps",
+        "late", "materialized", "queued", "space", "steps", "warned",
     )  # fmt: skip
 
     def __init__(self, asset: Asset | None, code_version: str = "") -> None:
@@ -35,6 +35,7 @@ class Facts:
         self.steps: Counter[int] = Counter()
         self.by_code: dict[str, BitMap] = {}
         self.failed_checks: dict[str, BitMap] = {}
+        self.warned, self.late = EMPTY, EMPTY  # by the freshness policy; never altered, but replaced
         self.data_versions: dict[int, str] | None = None  # kept only where a condition asks for them
 
     def begin(self, ordinal: int) -> None:

@@ -93,6 +93,12 @@ class Knowledge:
             place[0].check(name, place[1], passed)
             self._change_one(key, place[1])
 
+    def stand(self, key: str, warned: BitMap, late: BitMap) -> None:
+        """These partitions of an asset, and no others, are warned of or late by its freshness policy."""
+        if (facts := self.facts.get(key)) is not None:
+            self.change(key, (facts.warned ^ warned) | (facts.late ^ late))
+            facts.warned, facts.late = BitMap(warned), BitMap(late)
+
     def _place(self, key: str, partition: str | None) -> tuple[Facts, int] | None:
         facts = self.facts.get(key)
         ordinal = facts.space.ordinal(partition) if facts is not None else None

@@ -183,6 +183,10 @@ def _operand(condition: c.Condition) -> Ask:
             return lambda asking: asking.facts.by_other_code() & asking.scope
         case c.CheckFailed(check=check):
             return lambda asking: asking.facts.with_failed_check(check) & asking.scope
+        case c.Late(severity=severity):
+            return lambda asking: (
+                (asking.facts.late if severity == "error" else asking.facts.late | asking.facts.warned) & asking.scope
+            )
         case c.Updated(elsewhere=elsewhere):
             return _updated_elsewhere if elsewhere else _updated
         case c.DataChanged():
