@@ -16,6 +16,7 @@ from hedgerow.cycles import cycles_of
 from hedgerow.declarations import Declarations
 from hedgerow.dependencies import Dep
 from hedgerow.errors import Problem
+from hedgerow.evaluable import Evaluable
 from hedgerow.execution import BoundCheck, BoundComputation
 from hedgerow.identifiers import is_name
 from hedgerow.io import IO
@@ -25,6 +26,7 @@ from hedgerow.manifest.lowering import Sources, lower_asset, lower_check, lower_
 from hedgerow.parameters import Parameters
 from hedgerow.partitions import Partitions, validate_mapping
 from hedgerow.pools import shown
+from hedgerow.protocol.events import EvaluationKind
 from hedgerow.resource import Resource
 from hedgerow.schedules import lower_schedule
 from hedgerow.sensing import SensorContext
@@ -64,6 +66,11 @@ class Bound:
     resources: dict[type, Resource] = field(default_factory=dict)
     ios: dict[str, IO] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def evaluables(self) -> dict[tuple[EvaluationKind, str], Evaluable]:
+        """What a runner may be told to evaluate, by kind and name."""
+        return {("sensor", name): sensor for name, sensor in self.sensors.items()}
 
 
 def own_problems(declared: Declarations) -> list[Problem]:

@@ -16,6 +16,7 @@ import msgspec
 from hedgerow.binding import Bound, Surroundings, bind, own_problems
 from hedgerow.declarations import collect
 from hedgerow.errors import DefinitionError, Problem
+from hedgerow.evaluable import Evaluable
 from hedgerow.execution import BoundCheck, BoundComputation
 from hedgerow.io import IO
 from hedgerow.manifest.bounds import excess
@@ -24,6 +25,7 @@ from hedgerow.manifest.environment import describe_environment
 from hedgerow.manifest.lowering import Sources
 from hedgerow.manifest.model import Environment, Manifest, encode
 from hedgerow.manifest.sources import source_digest
+from hedgerow.protocol.events import EvaluationKind
 from hedgerow.resource import Resource
 from hedgerow.settings.location import LOCATION_FILE, LocationSettings, read_location
 
@@ -32,7 +34,7 @@ from hedgerow.settings.location import LOCATION_FILE, LocationSettings, read_loc
 class LoadedLocation:
     """A code location in memory: what it declares as data (`manifest`) and the functions bound to it.
 
-    `computations` by name, `checks` by (asset key, check name), `resources` by type, `ios` by name.
+    `computations` by name, `checks` by (asset key, check name), `resources` by type, `ios` by name, `evaluables` by (kind, name).
     """
 
     settings: LocationSettings
@@ -41,6 +43,7 @@ class LoadedLocation:
     checks: Mapping[tuple[str, str], BoundCheck]
     resources: Mapping[type, Resource]
     ios: Mapping[str, IO]
+    evaluables: Mapping[tuple[EvaluationKind, str], Evaluable]
 
 
 def load_location(root: Path) -> LoadedLocation:
@@ -72,7 +75,9 @@ def load_modules(settings: LocationSettings, environment: Environment) -> Loaded
 
 
 def _loaded(settings: LocationSettings, manifest: Manifest, bound: Bound) -> LoadedLocation:
-    return LoadedLocation(settings, manifest, bound.computations, bound.checks, bound.resources, bound.ios)
+    return LoadedLocation(
+        settings, manifest, bound.computations, bound.checks, bound.resources, bound.ios, bound.evaluables
+    )
 
 
 def _import_all(settings: LocationSettings) -> tuple[list[ModuleType], list[Problem]]:

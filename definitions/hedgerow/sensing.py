@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     Chosen: TypeAlias = str | AssetDefinition[..., Any]
 
 
+EVALUATION_LOGGER = "hedgerow.evaluation"
+
+
 @dataclass(frozen=True)
 class RunRequest:
     """A run that a sensor asks for.
@@ -73,7 +76,7 @@ class SensorContext:
         """The instant for which the sensor is evaluated, in UTC on the platform's clock."""
         self.name = name
         """The sensor's name."""
-        self.log = log or logging.getLogger("hedgerow.sensor")
+        self.log = log or logging.getLogger(EVALUATION_LOGGER)
         """A logger whose last lines are kept with the evaluation."""
         self._moved: str | None = None
 

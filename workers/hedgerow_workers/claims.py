@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
 
 from hedgerow import clock
 from hedgerow.protocol import names
-from hedgerow.protocol.orders import StepOrder
 from hedgerow_workers.broker import Asks, BrokerErrors, Command
 
 TRIES = 3
@@ -21,6 +23,25 @@ UNLIMITED_MS = MARGIN_MS
 log = logging.getLogger("hedgerow.worker")
 
 
+class Claimable(Protocol):
+    """What is claimed under an id of its own, until some time on the scheduler's clock (0: no limit)."""
+
+    @property
+    def attempt_id(self) -> str:
+        """The id."""
+
+    @property
+    def start_before_ms(self) -> int:
+        """Milliseconds since 1970."""
+
+
+class EvaluationClaim(msgspec.Struct, frozen=True):
+    """An evaluation, to be claimed."""
+
+    attempt_id: str
+    start_before_ms: int
+
+
 class Claims:
     """Takes claims under this worker's id. `connect` gives each thread that asks a connection of its own."""
 
@@ -31,7 +52,7 @@ class Claims:
         self._worker = worker
         self._lines = threading.local()
 
-    def take(self, orders: Sequence[StepOrder], now_ms: int) -> list[str | None]:
+    def take(self, orders: Sequence[Claimable], now_ms: int) -> list[str | None]:
         """For each order the token under which the attempt is now ours; None when it is another's, revoked, or the broker gives no clear answer.
 
         All are asked for at once. An attempt given up for want of an answer is sent again by the scheduler, with the claim to
@@ -69,10 +90,10 @@ class Claims:
         except BrokerErrors as error:
             return [error] * len(commands)
 
-    def _key(self, order: StepOrder) -> str:
+    def _key(self, order: Claimable) -> str:
         return names.claim_key(self._deployment, self._team, order.attempt_id)
 
 
-def _command(key: str, token: str, order: StepOrder, now_ms: int) -> Command:
+def _command(key: str, token: str, order: Claimable, now_ms: int) -> Command:
     life_ms = max(0, order.start_before_ms - now_ms) + MARGIN_MS if order.start_before_ms else UNLIMITED_MS
     return ("SET", key, token, "PX", str(life_ms), "NX", "GET")

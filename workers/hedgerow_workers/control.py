@@ -1,4 +1,4 @@
-"""Listens to what the scheduler says to the team's workers: cancel, drain, send the manifest, send events again."""
+"""Listens to what the scheduler says to the team's workers: cancel, drain, send the manifest, send events again, evaluate."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ControlReader:
     def __init__(self, client: redis.Redis, deployment: str, team: str, handlers: Handlers) -> None:
         self._client = client
         self._stream = names.control_stream(deployment, team)
-        self._handlers = handlers
+        self._handlers = dict(handlers)
         self._last = FIRST
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
@@ -45,6 +45,10 @@ class ControlReader:
         """Begins to listen: whatever is said after this call is heard."""
         self.skip()
         self._thread.start()
+
+    def handle(self, kind: type[control.Control], handler: Callable[[Any], None]) -> None:
+        """Has messages of another type handled from now on; those of a type that nobody handles are passed over."""
+        self._handlers[kind] = handler
 
     def skip(self) -> None:
         """Passes over what was said so far."""
@@ -83,13 +87,14 @@ class ControlReader:
         try:
             envelope = decode_envelope(data)
             kind = control.KINDS.get(envelope.kind)
-            if kind is None:
-                return  # of a newer scheduler, for newer workers
+            handler = self._handlers.get(kind) if kind is not None else None
+            if kind is None or handler is None:
+                return  # of a newer scheduler, for newer workers; or nothing to us yet
             message = msgspec.json.decode(envelope.body, type=kind)
         except msgspec.MsgspecError as error:
             log.warning("a control message can't be read: %s", error)
             return
         try:
-            self._handlers[kind](message)
+            handler(message)
         except Exception:
             log.exception("control message %s failed", envelope.kind)

@@ -12,12 +12,11 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import msgspec
-
 from hedgerow import clock
 from hedgerow.errors import HedgerowError, PlatformError, Problem
 from hedgerow.protocol import runner as protocol
-from hedgerow_workers.runners import Runner, RunnerEndedError, describe_exit
+from hedgerow_workers.loading import load, unusable
+from hedgerow_workers.runners import Runner, describe_exit
 
 # After so many seconds another runner is tried, when the last ones could not be started. A slot that needs one does not wait for it.
 RETRY_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
@@ -344,35 +343,14 @@ class RunnerPool:
         runner = self._start(number)
         with self._lock:
             self._all.add(runner)
-        try:
-            runner.send(protocol.Load(str(self._path)))
-            deadline = clock.monotonic() + self._load_timeout_s
-            while clock.monotonic() < deadline:
-                envelope = runner.receive(min(1.0, self._load_timeout_s))
-                if self._draining:
-                    break
-                if envelope is not None and envelope.kind == "loaded":
-                    answer = msgspec.json.decode(envelope.body, type=protocol.Loaded)
-                    runner.hash = answer.hash
-                    return runner, answer
-                if envelope is not None and envelope.kind == "load_failed":
-                    return runner, msgspec.json.decode(envelope.body, type=protocol.LoadFailed)
-            why = f"it did not load the code within {self._load_timeout_s:g} s"
-        except RunnerEndedError:
-            why = "it ended while it loaded the code"
-        except msgspec.MsgspecError as error:
-            why = f"it does not speak the protocol: {error}"
+        answer = load(runner, self._path, self._load_timeout_s, lambda: self._draining)
+        if not isinstance(answer, str):
+            return runner, answer
         tail = runner.tail()
         code = self._end(runner)
         if self._draining:
             raise PoolClosedError
-        raise PlatformError(
-            Problem(
-                "HR-P101",
-                f"A runner can't be used: {why} ({describe_exit(code)})." + (f"\n{tail}" if tail else ""),
-                "Check that hedgerow is installed in the interpreter of [code] python in hedgerow.toml, and what its modules do on import.",
-            )
-        )
+        raise PlatformError(unusable(answer, code, tail))
 
     def _end(self, runner: Runner) -> int:
         with self._lock:

@@ -23,6 +23,7 @@ from hedgerow_workers.attempts import Attempts, Stop
 from hedgerow_workers.broker import Line, connect
 from hedgerow_workers.claims import Claims
 from hedgerow_workers.control import ControlReader
+from hedgerow_workers.evaluations import open_evaluations
 from hedgerow_workers.heartbeat import Heartbeat, host, memory_bytes
 from hedgerow_workers.journals import JournalFolder
 from hedgerow_workers.loading import failure, read_manifest
@@ -140,14 +141,11 @@ class Service:
         try:
             self.metrics.serve(port, lambda: not self._draining)
         except (OSError, OverflowError) as error:
-            print(
-                Problem(
-                    "HR-P105",
-                    f"Port {port} for metrics can't be used: {error}.",
-                    "Give another --metrics-port, or 0 for none.",
-                ),
-                file=sys.stderr,
+            message, remedy = (
+                f"Port {port} for metrics can't be used: {error}.",
+                "Give another --metrics-port, or 0 for none.",
             )
+            print(Problem("HR-P105", message, remedy), file=sys.stderr)
             raise SystemExit(EXIT_USAGE) from error
 
     def _load(self) -> model.Manifest:
@@ -173,15 +171,19 @@ class Service:
 
     def _serve(self, manifest: model.Manifest) -> None:
         settings = self.settings
+        claims = Claims(partial(Line, connect(settings.broker)), settings.deployment, settings.team, self.worker)
+        accepting = lambda: not (self._draining or self._disk_full)  # noqa: E731
+        self.evaluations = open_evaluations(settings, self._manifest, claims, self.outbox, accepting)
+        self.control.handle(control.Evaluate, self.evaluations.take)
         self._slots = Slots(
             Audience(settings.deployment, settings.team, settings.location, self._manifest),
             {each.name: each.code_version for each in manifest.computations},
-            Claims(partial(Line, connect(settings.broker)), settings.deployment, settings.team, self.worker),
+            claims,
             self.runners,
             self.outbox,
             self.attempts,
             LogStore(settings.storage, self.metrics.lines_dropped),
-            lambda: not (self._draining or self._disk_full),
+            accepting,
             self.metrics.runner_exited,
             settings.kill_grace_s,
         )
@@ -241,7 +243,7 @@ class Service:
             self.attempts.holds(self.outbox.sent),
             host(),
             os.getpid(),
-            memory_bytes([os.getpid(), *self.runners.pids()]),
+            memory_bytes([os.getpid(), *self.runners.pids(), *(self.evaluations.pids() if self.serving else ())]),
             self.outbox.pending,
         )
 
@@ -356,6 +358,7 @@ class Service:
                 )
             killed_at = clock.monotonic() + grace_s + 2.0
             self._wait_for_attempts(lambda: killed_at, hurry=False)
+        self.evaluations.close(hurry=self._hurry)
         self._close(FLUSH_S)
 
     def _patience_ends(self) -> float:

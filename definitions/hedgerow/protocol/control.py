@@ -9,6 +9,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from hedgerow.protocol.events import EvaluationKind
+
 
 class CancelAttempt(msgspec.Struct, frozen=True, omit_defaults=True):
     """Stop this attempt: end the runner's process group, report `cancelled`."""
@@ -37,12 +39,27 @@ class ResendEvents(msgspec.Struct, frozen=True):
     after_seq: int = 0
 
 
-Control: TypeAlias = CancelAttempt | DrainWorker | SendManifest | ResendEvents
+class Evaluate(msgspec.Struct, frozen=True):
+    """Evaluate something of exactly this manifest outside of steps, unless it is begun already (claim `evaluation_id`), or `start_before_ms`
+    has passed. Whoever takes it reports `evaluated`, at the latest when `timeout_ms` are over.
+    """
+
+    evaluation_id: str
+    manifest: str
+    kind: EvaluationKind
+    name: str
+    argument: msgspec.Raw
+    timeout_ms: int
+    start_before_ms: int
+
+
+Control: TypeAlias = CancelAttempt | DrainWorker | SendManifest | ResendEvents | Evaluate
 
 KINDS: dict[str, type[Control]] = {
     "cancel_attempt": CancelAttempt,
     "drain_worker": DrainWorker,
     "send_manifest": SendManifest,
     "resend_events": ResendEvents,
+    "evaluate": Evaluate,
 }
 KIND_OF: dict[type, str] = {body: kind for kind, body in KINDS.items()}

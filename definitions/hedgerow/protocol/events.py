@@ -167,6 +167,23 @@ class WorkerStopped(msgspec.Struct, frozen=True, omit_defaults=True):
     why: str = ""
 
 
+EvaluationKind: TypeAlias = Literal["sensor", "condition", "reaction"]
+MAX_EVALUATION_LOG_BYTES = 8 * 1024
+
+
+class Evaluated(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of an evaluation outside of steps: its `result` if it is `ok`, otherwise an `error`. `log` is the end of what it printed."""
+
+    evaluation_id: str
+    kind: EvaluationKind
+    name: str
+    reason: Literal["ok", "user_error", "timed_out", "runner_lost", "bad_result"]
+    result: msgspec.Raw = msgspec.Raw(b"null")
+    error: Problem | None = None
+    duration_ms: int = 0
+    log: str = ""
+
+
 Event: TypeAlias = (
     AttemptStarted
     | AssetMaterialized
@@ -179,6 +196,7 @@ Event: TypeAlias = (
     | LocationFailed
     | WorkerHeartbeat
     | WorkerStopped
+    | Evaluated
 )
 
 KINDS: dict[str, type[Event]] = {
@@ -193,5 +211,6 @@ KINDS: dict[str, type[Event]] = {
     "location_failed": LocationFailed,
     "worker_heartbeat": WorkerHeartbeat,
     "worker_stopped": WorkerStopped,
+    "evaluated": Evaluated,
 }
 KIND_OF: dict[type, str] = {body: kind for kind, body in KINDS.items()}

@@ -13,6 +13,8 @@ envelope. End of file on the orders pipe means: exit at once. Standard output an
     execute, ...   ──────────────────▶    (several may be sent ahead; done one after another, in order)
     withdraw       ──────────────────▶    (of those sent ahead)
                    ◀──────────────────    withdrawn   (instead of all other events of such an attempt)
+    evaluate       ──────────────────▶    (of a runner that executes nothing)
+                   ◀──────────────────    evaluated
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from __future__ import annotations
 import msgspec
 
 from hedgerow.errors import Problem
+from hedgerow.protocol.events import EvaluationKind
 from hedgerow.protocol.orders import StepOrder
 
 FRAME_HEADER_BYTES = 4
@@ -65,6 +68,16 @@ class Withdrawn(msgspec.Struct, frozen=True):
     attempt_id: str
 
 
+class Evaluate(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Evaluate a sensor, condition or reaction of the loaded code. What it prints goes to the file `log_path`, nowhere when that is empty."""
+
+    evaluation_id: str
+    kind: EvaluationKind
+    name: str
+    argument: msgspec.Raw
+    log_path: str = ""
+
+
 KINDS: dict[str, type] = {
     "load": Load,
     "loaded": Loaded,
@@ -72,5 +85,6 @@ KINDS: dict[str, type] = {
     "execute": Execute,
     "withdraw": Withdraw,
     "withdrawn": Withdrawn,
+    "evaluate": Evaluate,
 }
 KIND_OF: dict[type, str] = {body: kind for kind, body in KINDS.items()}

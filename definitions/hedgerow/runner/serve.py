@@ -16,13 +16,15 @@ from hedgerow.discovery import LoadedLocation, load_location
 from hedgerow.errors import HedgerowError, Problem
 from hedgerow.manifest import model
 from hedgerow.protocol.envelope import decode_envelope
-from hedgerow.protocol.runner import MAX_FRAME_BYTES, Execute, Load, Loaded, LoadFailed, Withdraw, Withdrawn
+from hedgerow.protocol.runner import MAX_FRAME_BYTES, Evaluate, Execute, Load, Loaded, LoadFailed, Withdraw, Withdrawn
 from hedgerow.runner.attempt import Executor, Terminated
 from hedgerow.runner.capture import Capture, step_logger
+from hedgerow.runner.evaluation import Evaluator
 from hedgerow.runner.failures import problem_of, sendable
 from hedgerow.runner.pipe import Events, FrameError, Orders, end_process
 
 _execute_decoder = msgspec.json.Decoder(Execute)
+_evaluate_decoder = msgspec.json.Decoder(Evaluate)
 _load_decoder = msgspec.json.Decoder(Load)
 _withdraw_decoder = msgspec.json.Decoder(Withdraw)
 _STDERR = 2
@@ -66,10 +68,11 @@ class Runner:
         self._events = events
         self._capture = Capture()
         self._executor: Executor | None = None
+        self._evaluator: Evaluator | None = None
         self._busy = False
         self._terminated = False
         self._folder = os.getcwd()
-        self._waiting: deque[Load | Execute] = deque()
+        self._waiting: deque[Load | Execute | Evaluate] = deque()
 
     def serve(self) -> int:
         """Handle messages until the worker closes the pipe; returns the exit code."""
@@ -87,7 +90,7 @@ class Runner:
         except KeyboardInterrupt:
             return 130
 
-    def _next(self) -> Load | Execute | None:
+    def _next(self) -> Load | Execute | Evaluate | None:
         """What to do next, after a look at everything that has arrived: orders sent ahead may have been withdrawn. None: no worker."""
         for frame in self._orders.arrived():
             self._sort(frame)
@@ -102,6 +105,8 @@ class Runner:
         envelope = decode_envelope(frame)
         if envelope.kind == "execute":
             self._waiting.append(_execute_decoder.decode(envelope.body))
+        elif envelope.kind == "evaluate":
+            self._waiting.append(_evaluate_decoder.decode(envelope.body))
         elif envelope.kind == "load":
             self._waiting.append(_load_decoder.decode(envelope.body))
         elif envelope.kind == "withdraw":
@@ -115,13 +120,16 @@ class Runner:
                 self._waiting.remove(each)
                 self._send("withdrawn", Withdrawn(each.order.attempt_id))
 
-    def _handle(self, message: Load | Execute) -> None:
+    def _handle(self, message: Load | Execute | Evaluate) -> None:
         self._busy = True
         try:
             if isinstance(message, Load):
                 self._load(message)
-            elif self._executor is None:
+            elif self._executor is None or self._evaluator is None:
                 raise FrameError("execute came before load")
+            elif isinstance(message, Evaluate):
+                self._start_afresh()
+                self._evaluator.run(message)
             else:
                 self._start_afresh()
                 self._executor.run(message)
@@ -151,6 +159,7 @@ class Runner:
         self._capture.keep_streams()
         log = step_logger(self._capture.missing)
         self._executor = Executor(location, digest, _root(message.path), self._events, self._capture, log)
+        self._evaluator = Evaluator(location, _root(message.path), self._events, self._capture)
         self._send("loaded", Loaded(digest, body.decode()))
 
     def _send(self, kind: str, body: object) -> None:

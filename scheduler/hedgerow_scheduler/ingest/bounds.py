@@ -81,6 +81,9 @@ def body_defect(body: object, data: bytes, team: str) -> str | None:
     elif isinstance(body, ev.ManifestChunk):
         if not 0 <= body.index < body.count <= MAX_CHUNKS or len(body.hash) > MAX_TEXT:
             return "no manifest has such a part"
+    elif isinstance(body, ev.Evaluated):
+        if not 0 <= body.duration_ms < 1 << 31 or len(body.log.encode()) > 2 * ev.MAX_EVALUATION_LOG_BYTES:
+            return "its duration or log is out of bounds"
     elif isinstance(body, ev.CheckEvaluated) and not 0 < len(body.check) <= MAX_ID:
         return "the check's name is out of bounds"
     return "it is nested too deeply" if depth(data) > MAX_DEPTH else None

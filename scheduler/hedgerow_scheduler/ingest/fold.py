@@ -31,6 +31,7 @@ MAX_WORKERS = 2_000  # of a team: each costs every cycle a look
 LOOK_AGAIN = timedelta(seconds=1)
 MAX_KEPT_BYTES = 64 * 1024  # of what is put aside
 MAX_REASON = 500
+NOT_KEPT = frozenset({"manifest_chunk", "evaluated"})  # what they come to is recorded elsewhere
 REJECTIONS = {"HR-X101": "late", "HR-X102": "leaving"}
 
 _decoders: dict[str, msgspec.json.Decoder[Any]] = {kind: msgspec.json.Decoder(body) for kind, body in ev.KINDS.items()}
@@ -67,6 +68,7 @@ class Fold:
             ev.LocationFailed: self.manifests.location_failed,
             ev.WorkerHeartbeat: self._heartbeat,
             ev.WorkerStopped: self._stopped,
+            ev.Evaluated: self._evaluated,
         }
 
     def entry(self, entry: Entry, now: datetime) -> None:
@@ -124,7 +126,7 @@ class Fold:
         if (why := body_defect(body, data, team)) is not None:
             self.put_aside(entry, f"body of '{envelope.kind}': {why}", data)
             return
-        if envelope.seq and envelope.kind != "manifest_chunk":
+        if envelope.seq and envelope.kind not in NOT_KEPT:
             self.snapshot.changes.events.append(AcceptedEvent(team, envelope.worker, envelope.seq, data))
         try:
             self._bodies[type(body)](team, envelope, body, now)
@@ -251,6 +253,10 @@ class Fold:
     def _stopped(self, team: str, envelope: Envelope, body: ev.WorkerStopped, now: datetime) -> None:
         if self.snapshot.workers.pop((team, envelope.worker), None) is not None:
             self.snapshot.changes.gone_workers.add((team, envelope.worker))
+
+    def _evaluated(self, team: str, _: Envelope, body: ev.Evaluated, now: datetime) -> None:
+        if not self.snapshot.evaluations.answer(team, body):
+            raise StaleEventError("unknown_evaluation")
 
 
 def bind(snapshot: Snapshot, attempt: Attempt, worker: str, token: str, now: datetime, lease: timedelta) -> None:

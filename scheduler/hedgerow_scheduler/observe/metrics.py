@@ -32,7 +32,16 @@ BACKFILL_OUTCOMES = ("launched", "done", "failed", "upstream_failed", "skipped",
 BACKFILL_ENDS = ("succeeded", "failed", "cancelled", "aborted")
 BACKFILL_STATES = ("canary", "running", "paused", "aborting", "cancelling")
 TICK_OUTCOMES = ("launched", "skipped", "failed")
-STALE_REASONS = ("unknown_attempt", "other_team", "other_token", "superseded", "ended", "not_started", "other_asset")
+STALE_REASONS = (
+    "unknown_attempt",
+    "other_team",
+    "other_token",
+    "superseded",
+    "ended",
+    "not_started",
+    "other_asset",
+    "unknown_evaluation",
+)
 
 
 class SchedulerMetrics:

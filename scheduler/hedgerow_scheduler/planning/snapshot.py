@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict, deque
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import count
 
 from hedgerow.errors import Problem
 from hedgerow.manifest.model import Computation
 from hedgerow_scheduler.lifecycle.changes import Changes, Effects, Measure
+from hedgerow_scheduler.lifecycle.evaluations import Evaluations, numbered_ids
 from hedgerow_scheduler.lifecycle.model import Attempt, Materialization, Run, Step, Worker
 from hedgerow_scheduler.lifecycle.news import NewsDesk
 from hedgerow_scheduler.lifecycle.service_time import ServiceTime, StepTime
@@ -47,7 +49,12 @@ class Snapshot:
     If recording the changes fails, the snapshot is thrown away and read again.
     """
 
-    def __init__(self, catalog: Catalog | None = None, platform: PlatformLimits | None = None) -> None:
+    def __init__(
+        self,
+        catalog: Catalog | None = None,
+        platform: PlatformLimits | None = None,
+        new_id: Callable[[], str] | None = None,
+    ) -> None:
         self.catalog = catalog or Catalog()
         self.run_caps: dict[str, int] = {}
         self.rules = Rules(self.catalog, platform, (), self.run_caps)
@@ -68,6 +75,7 @@ class Snapshot:
         self.changes = Changes()
         self.effects = Effects()
         self.news = NewsDesk()
+        self.evaluations = Evaluations(self.serving, new_id or numbered_ids())
         self._timers: list[tuple[datetime, int, Step]] = []
         self._tie = count()
         self._over: deque[Run] = deque()
@@ -96,6 +104,12 @@ class Snapshot:
             if home == (team, location) and (found := published.computations.get(computation)) is not None:
                 return found
         return None
+
+    def serving(self, team: str, location: str) -> str | None:
+        """The hash of a location's code in force, if a live worker serves it."""
+        manifest = self.catalog.manifest_hash(team, location)
+        workers = (one for (of, _), one in self.workers.items() if of == team and one.location == location)
+        return manifest if any(one.manifest_hash == manifest and one.state == "ready" for one in workers) else None
 
     def give_back(self, holding: Holding) -> None:
         """A grant of this very cycle comes to nothing."""

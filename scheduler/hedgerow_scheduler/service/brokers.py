@@ -66,6 +66,11 @@ class Brokers:
         for (team, worker), after in effects.resend.items():
             self._tell(team, control.ResendEvents(worker, after))
 
+    def evaluate(self, messages: list[tuple[str, control.Evaluate]]) -> None:
+        """Has workers of these teams evaluate something."""
+        for team, message in messages:
+            self._tell(team, message)
+
     def trim(self, team: str, before: str) -> None:
         """Removes what lies before an entry id from a team's stream."""
         self._of(team)[1].do(w.Trim(team, before))

@@ -37,6 +37,7 @@ from hedgerow_scheduler.service.care import Care
 from hedgerow_scheduler.service.dispatching import Dispatcher
 from hedgerow_scheduler.service.requests import take_commands, take_requested_runs
 from hedgerow_scheduler.service.schedules import Schedules
+from hedgerow_scheduler.service.sensors import Sensors
 from hedgerow_scheduler.service.takeover import snapshot_of
 
 RENEW = timedelta(seconds=1)
@@ -96,9 +97,10 @@ class Loop:
         with store.transaction() as transaction:
             self.now = transaction.now()
             state = transaction.state(start_timeout)
-            self.snapshot = snapshot_of(state, self.now, self.lease, platform)
+            self.snapshot = snapshot_of(state, self.now, self.lease, platform, new_id)
             self._cursors = state.cursors
         self._schedules = Schedules(self.snapshot, state.schedules, settings.automation.enabled, new_id)
+        self._sensors = Sensors(self.snapshot, state.sensors, settings.automation.enabled, new_id)
         self._automating = Automating(self.snapshot, state.memories, settings.automation.enabled, new_id)
         self._backfills = Backfills(self.snapshot, state.backfills, new_id, self.now)
         self.fold = Fold(self.snapshot, self.lease, noise)
@@ -108,7 +110,7 @@ class Loop:
         self._to_follow: list[Follow] = []
         past = self.now - timedelta(hours=1)
         self._due = _Due(self.now, past, past, self.now, past)
-        self._more = self._unasked = False
+        self._more = self._unasked = self._unplanned = False
         self._settled = Catalog()
         self._paused: tuple[Pause, ...] = ()
         self._admit_at: datetime | None = None
@@ -140,6 +142,8 @@ class Loop:
             if woken or self._more or self.now - self._due.looked >= LOOK:
                 self._look(transaction)
             self._schedules.launch(self.now, self._store.renew)
+            self.snapshot.evaluations.turn(self.now)
+            self._unplanned = self._sensors.turn(transaction, self.now, self._store.renew)
             self.snapshot.fire_timers(self.now)
             self._unasked = self._automating.turn(transaction, self.now, record)
             self._backfills.turn(self.now)
@@ -198,6 +202,7 @@ class Loop:
         return (
             self._more
             or self._unasked
+            or self._unplanned
             or self._backfills.is_due()
             or self.fold.manifests.has_offers()
             or self._care.is_holding()
@@ -210,18 +215,12 @@ class Loop:
         return min([IDLE_S, *waits])
 
     def _next_timer(self) -> datetime | None:
-        """When a retry, a limit's next token, the end of an override or a schedule's tick is due, or a condition is to be asked."""
+        """When a retry, a limit's next token, the end of an override or a schedule's tick is due, or a sensor or condition is to be asked."""
         snapshot = self.snapshot
-        ticks, conditions, backfills = (
-            self._schedules.next_tick(), self._automating.next_due(), self._backfills.next_due(),
-        )  # fmt: skip
+        parts = (self._schedules.next_tick(), self._sensors.next_due(), self._automating.next_due())
         dues = (
-            snapshot.next_timer(),
-            self._admit_at,
-            snapshot.rules.next_expiry(self.now),
-            ticks,
-            conditions,
-            backfills,
+            *(snapshot.next_timer(), self._admit_at, snapshot.rules.next_expiry(self.now)),
+            *(snapshot.evaluations.next_due(), self._backfills.next_due(), *parts),
         )
         return min((due for due in dues if due is not None), default=None)
 
@@ -306,10 +305,17 @@ class Loop:
         if (paused := transaction.pauses()) != self._paused:
             self._paused = paused
             self._schedules.pauses = Pauses(paused)
+            self._sensors.pauses = self._schedules.pauses
             self._automating.use(self._schedules.pauses)
         more_runs = take_requested_runs(transaction, self.snapshot, self.now, self._store.renew)
         more_backfills = self._backfills.take_requested(transaction, self.now)
-        more_commands = take_commands(transaction, self.snapshot, self.now, of_backfills=self._backfills.apply)
+        more_commands = take_commands(
+            transaction,
+            self.snapshot,
+            self.now,
+            of_backfills=self._backfills.apply,
+            evaluate=lambda command: self._sensors.request(command, self.now),
+        )
         self._more = more_runs or more_backfills or more_commands
 
     # -- effects -----------------------------------------------------------------------------------------------------
@@ -320,6 +326,7 @@ class Loop:
         for order in orders:
             self._brokers.follow(order)
         self._brokers.carry_out(effects, publications)
+        self._brokers.evaluate(self.snapshot.evaluations.outgoing())
         self._metrics.take(effects.measures)
         if self.now - self._due.trimmed >= TRIM:
             self._due.trimmed = self.now

@@ -87,8 +87,8 @@ def take_commands(
     of_backfills: Apply | None = None,
 ) -> bool:
     """Applies the pending commands and notes what became of each; those of a run or backfill that is not taken up yet wait for that,
-    those that drain a worker until it is seen to leave, those that `evaluate` a sensor until it was. Stops after about 5,000 steps that were touched or looked at; returns whether
-    there may be more.
+    those that drain a worker until it is seen to leave, those that `evaluate` a sensor until it was. Stops after about 5,000 steps
+    that were touched or looked at; returns whether there may be more.
     """
     pending = transaction.pending_commands()
     steps = applied = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from hedgerow_scheduler.lifecycle.model import Attempt, Run
@@ -14,11 +14,17 @@ from hedgerow_scheduler.planning.rules import PlatformLimits, queue_limit_name, 
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
 
-def snapshot_of(state: State, now: datetime, lease: timedelta, platform: PlatformLimits | None = None) -> Snapshot:
+def snapshot_of(
+    state: State,
+    now: datetime,
+    lease: timedelta,
+    platform: PlatformLimits | None = None,
+    new_id: Callable[[], str] | None = None,
+) -> Snapshot:
     """The snapshot with which a leader begins. Orders that may never have been published are taken back as soon as the team's stream
     was read to its end; what runs gets two leases' time to be heard of. Limits count what is out, and rates go on where they were.
     """
-    snapshot = Snapshot(state.catalog, platform)
+    snapshot = Snapshot(state.catalog, platform, new_id)
     use_overrides(snapshot, state.overrides, now)
     snapshot.limits.restore_levels(state.levels)
     snapshot.owners = state.owners

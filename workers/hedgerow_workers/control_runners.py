@@ -1,0 +1,102 @@
+"""Control runners: runners for evaluations, started when they are needed, beside those of the slots."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from hedgerow import clock
+from hedgerow.errors import PlatformError, Problem
+from hedgerow.protocol.runner import Loaded, LoadFailed
+from hedgerow_workers.loading import load, unusable
+from hedgerow_workers.runners import Runner
+
+KEPT_WARM = 2
+IDLE_S = 600.0  # after which a warm one that nobody needed is ended
+WORN_AFTER = 1_000  # evaluations
+
+
+class LeavingError(Exception):
+    """The worker is leaving: there will be no runner."""
+
+
+class ControlRunners:
+    """Lends runners with exactly the code of the worker's manifest. One that comes back may be lent again: loading takes seconds."""
+
+    def __init__(self, start: Callable[[int], Runner], path: Path, load_timeout_s: float, manifest: str) -> None:
+        self._start, self._path, self._load_timeout_s, self._manifest = start, path, load_timeout_s, manifest
+        self._lock = threading.Lock()
+        self._idle: list[tuple[float, Runner]] = []
+        self._all: set[Runner] = set()
+        self._numbers = 0
+        self._closed = False
+
+    def acquire(self, leaving: Callable[[], bool]) -> Runner:
+        """A warm runner, or a new one. PlatformError when none can be started with this code, LeavingError when the worker leaves."""
+        while (found := self._pop()) is not None:
+            if found.exit_code() is None:
+                found.steps += 1
+                return found
+            self._end(found)
+        with self._lock:
+            self._numbers += 1
+            number = self._numbers
+        runner = self._start(number)
+        with self._lock:
+            self._all.add(runner)
+        answer = load(runner, self._path, self._load_timeout_s, leaving)
+        if isinstance(answer, Loaded) and answer.hash == self._manifest:
+            runner.steps += 1
+            return runner
+        tail = runner.tail()
+        code = self._end(runner)
+        if leaving():
+            raise LeavingError
+        if isinstance(answer, LoadFailed):
+            raise PlatformError(answer.problems)
+        if isinstance(answer, Loaded):
+            raise PlatformError(_CHANGED)
+        raise PlatformError(unusable(answer, code, tail))
+
+    def release(self, runner: Runner, *, reuse: bool) -> None:
+        """Takes a runner back. Without `reuse` it is killed, with its process group; so are those that idled for too long."""
+        now = clock.monotonic()
+        with self._lock:
+            over = [one for since, one in self._idle if now - since > IDLE_S]
+            self._idle = [(since, one) for since, one in self._idle if now - since <= IDLE_S]
+            if reuse and not self._closed and len(self._idle) < KEPT_WARM and runner.steps < WORN_AFTER:
+                self._idle.append((now, runner))
+            else:
+                over.append(runner)
+        for one in over:
+            self._end(one)
+
+    def close(self) -> None:
+        """Kills every runner."""
+        with self._lock:
+            self._closed, self._idle = True, []
+            everyone = list(self._all)
+        for runner in everyone:
+            self._end(runner)
+
+    def pids(self) -> list[int]:
+        """The process ids of all control runners."""
+        with self._lock:
+            return [runner.pid for runner in self._all]
+
+    def _pop(self) -> Runner | None:
+        with self._lock:
+            return self._idle.pop()[1] if self._idle else None
+
+    def _end(self, runner: Runner) -> int:
+        with self._lock:
+            self._all.discard(runner)
+        return runner.end()
+
+
+_CHANGED = Problem(
+    "HR-P102",
+    "The code on disk is no longer the code that the worker serves.",
+    "Nothing: the worker leaves when it notices, and is started again with the new code.",
+)

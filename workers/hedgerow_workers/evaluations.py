@@ -1,0 +1,179 @@
+"""Evaluations outside of steps: whatever the scheduler asks to evaluate is claimed, and done in a control runner of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from hedgerow import clock
+from hedgerow.errors import HedgerowError, Problem
+from hedgerow.protocol import runner as protocol
+from hedgerow.protocol.control import Evaluate
+from hedgerow.protocol.events import MAX_EVALUATION_LOG_BYTES, Evaluated
+from hedgerow_workers.claims import Claims, EvaluationClaim
+from hedgerow_workers.control_runners import ControlRunners, LeavingError
+from hedgerow_workers.outbox import Outbox, encode
+from hedgerow_workers.runners import Runner, RunnerEndedError, describe_exit, tail_of
+from hedgerow_workers.settings import WorkerSettings
+
+AT_ONCE = 16  # of a worker: more are left to others, or asked for again
+LOOK_S = 0.5
+EXIT_S = 0.5
+PATIENCE_S = 2.0
+
+log = logging.getLogger("hedgerow.worker")
+
+
+class Evaluations:
+    """Takes up the scheduler's messages; each evaluation has a thread and a runner, so that one which hangs holds up no other."""
+
+    def __init__(
+        self,
+        manifest: str,
+        claims: Claims,
+        runners: ControlRunners,
+        outbox: Outbox,
+        accepting: Callable[[], bool],
+    ) -> None:
+        self._manifest, self._claims, self._runners, self._outbox = manifest, claims, runners, outbox
+        self._accepting = accepting
+        self._lock = threading.Lock()
+        self._under_way: set[str] = set()
+        self._threads = ThreadPoolExecutor(AT_ONCE, "evaluation")
+        self._leaving = threading.Event()
+
+    def take(self, message: Evaluate) -> None:
+        """Begins an evaluation, unless it is of other code, was begun already, or there is no room for it."""
+        if message.manifest != self._manifest or not self._accepting() or self._leaving.is_set():
+            return
+        with self._lock:
+            if message.evaluation_id in self._under_way or len(self._under_way) >= AT_ONCE:
+                return
+            self._under_way.add(message.evaluation_id)
+        self._threads.submit(self._run, message)
+
+    def pids(self) -> list[int]:
+        """The process ids of the runners."""
+        return self._runners.pids()
+
+    def close(self, *, hurry: bool) -> None:
+        """Takes no more; those that still run after a moment, or at once if it is a `hurry`, are ended and said to be interrupted."""
+        until = clock.monotonic() + (0.0 if hurry else PATIENCE_S)
+        rest = threading.Event()
+        while self._under_way and clock.monotonic() < until:
+            rest.wait(0.05)
+        self._leaving.set()
+        self._threads.shutdown()
+        self._runners.close()
+
+    def _run(self, message: Evaluate) -> None:
+        try:
+            told = self._evaluated(message)
+            if told is not None:
+                self._outbox.put([encode(told)])
+        except Exception:  # a defect: it must not go unseen in a thread that nobody waits for
+            log.exception("evaluation %s failed", message.evaluation_id)
+        finally:
+            with self._lock:
+                self._under_way.discard(message.evaluation_id)
+
+    def _evaluated(self, message: Evaluate) -> Evaluated | None:
+        """What came of it; None when another worker has it, or it is too late."""
+        now_ms = clock.now_ms()
+        if now_ms > message.start_before_ms:
+            return None
+        if self._claims.take([EvaluationClaim(message.evaluation_id, message.start_before_ms)], now_ms) == [None]:
+            return None
+        began = clock.monotonic()
+        try:
+            runner = self._runners.acquire(lambda: self._leaving.is_set())
+        except LeavingError:
+            return _failed(message, "runner_lost", _LEFT)
+        except HedgerowError as error:
+            return _failed(message, "runner_lost", error.problems[0], clock.monotonic() - began)
+        return self._hold(message, runner)
+
+    def _hold(self, message: Evaluate, runner: Runner) -> Evaluated:
+        """Has a runner evaluate; it is used again if it answers, and killed with its process group otherwise."""
+        spool, began = runner.spool(0), clock.monotonic()
+        spool.unlink(missing_ok=True)
+        told, answered = None, False
+        try:
+            asked = protocol.Evaluate(message.evaluation_id, message.kind, message.name, message.argument, str(spool))
+            runner.send(asked)
+            told = self._awaited(message, runner, began + message.timeout_ms / 1000)
+            answered = told.reason in ("ok", "user_error", "bad_result")
+        except RunnerEndedError:
+            code = runner.wait_exit(EXIT_S)
+            how = describe_exit(code) if code is not None else "it closed its pipe"
+            told = _failed(message, "runner_lost", _lost(message, how), clock.monotonic() - began)
+        except msgspec.MsgspecError as error:
+            problem = Problem(
+                "HR-P104", f"The runner sent what is no answer: {error}.", "Report it with the worker's log."
+            )
+            told = _failed(message, "runner_lost", problem, clock.monotonic() - began)
+        finally:
+            printed = tail_of(spool, MAX_EVALUATION_LOG_BYTES)
+            self._runners.release(runner, reuse=answered)
+        return msgspec.structs.replace(told, log=printed)
+
+    def _awaited(self, message: Evaluate, runner: Runner, deadline: float) -> Evaluated:
+        """The runner's answer, or that it took too long, or that the worker leaves."""
+        began = clock.monotonic()
+        while (left := deadline - clock.monotonic()) > 0 and not self._leaving.is_set():
+            envelope = runner.receive(min(LOOK_S, left))
+            if envelope is None and runner.exit_code() is not None:
+                envelope = runner.receive(0)  # a child of the runner may hold its pipe open
+                if envelope is None:
+                    raise RunnerEndedError
+            if envelope is None:
+                continue
+            told = msgspec.json.decode(envelope.body, type=Evaluated) if envelope.kind == "evaluated" else None
+            if told is None or told.evaluation_id != message.evaluation_id:
+                raise msgspec.ValidationError(f"'{envelope.kind}' about something else")
+            return msgspec.structs.replace(told, kind=message.kind, name=message.name)
+        lasted_s = clock.monotonic() - began
+        if self._leaving.is_set():
+            return _failed(message, "runner_lost", _LEFT, lasted_s)
+        says = f"The {message.kind} '{message.name}' ran past its timeout of {message.timeout_ms / 1000:g} s."
+        return _failed(
+            message, "timed_out", Problem("HR-X105", says, "Raise its timeout=, or have it look at less."), lasted_s
+        )
+
+
+def open_evaluations(
+    settings: WorkerSettings, manifest: str, claims: Claims, outbox: Outbox, accepting: Callable[[], bool]
+) -> Evaluations:
+    """The evaluations of a worker that serves this manifest, for as long as `accepting` says so."""
+    folder = outbox.directory / "spool" / "control"
+    folder.mkdir(parents=True)
+    runners = ControlRunners(
+        lambda number: Runner(settings.python, settings.path, settings.environment, folder, number),
+        settings.path,
+        settings.load_timeout_s,
+        manifest,
+    )
+    return Evaluations(manifest, claims, runners, outbox, accepting)
+
+
+def _failed(message: Evaluate, reason: str, problem: Problem, lasted_s: float = 0.0) -> Evaluated:
+    return Evaluated(
+        message.evaluation_id,
+        message.kind,
+        message.name,
+        reason,  # type: ignore[arg-type]
+        error=problem,
+        duration_ms=round(lasted_s * 1000),
+    )
+
+
+def _lost(message: Evaluate, how: str) -> Problem:
+    says = f"The runner of {message.kind} '{message.name}' ended in the middle of it: {how}."
+    return Problem("HR-X107", says, "See what it printed. SIGKILL often means that the machine had no memory left.")
+
+
+_LEFT = Problem("HR-X104", "The worker had to leave while the evaluation ran.", "Nothing: it is evaluated again.")
