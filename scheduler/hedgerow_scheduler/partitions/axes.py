@@ -15,6 +15,7 @@ from hedgerow_scheduler.partitions.windows import windows_of
 
 HORIZON = 2070
 LEAST_YEARS = 50
+KEPT_KEYS = 10_000  # in a product, each window comes with many other keys
 
 
 class StaticAxis:
@@ -63,11 +64,19 @@ class TimeAxis:
         self.wanted = self.size if end is not None else self.windows.before_year(horizon) - self.first
         """How many windows the numbering must have room for."""
         self._complete: _Complete | None = None
+        self._numbers: dict[str, int | None] = {}
 
     def number(self, key: str) -> int | None:
         """The number of a window, complete or not; None for what is no key between start and end."""
-        found = self.windows.number(key)
-        return found - self.first if found is not None and 0 <= found - self.first < self.size else None
+        try:
+            return self._numbers[key]
+        except KeyError:
+            found = self.windows.number(key)
+            number = found - self.first if found is not None and 0 <= found - self.first < self.size else None
+            if len(self._numbers) >= KEPT_KEYS:
+                self._numbers.clear()
+            self._numbers[key] = number
+            return number
 
     def key(self, number: int) -> str | None:
         """The key of a number; None for what is no number."""
