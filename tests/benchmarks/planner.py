@@ -197,6 +197,8 @@ def main() -> None:
     options = parser.parse_args()
     found = measure(options.assets)
     found["partitions_status_ms"] = beside(sys.executable, "partitions.py")["status_ms"]
+    backfill = beside(sys.executable, "backfill.py")
+    found |= {"backfill_plan_s": backfill["backfill_plan_s"], "backfill_rss_mb": backfill["rss_mb"]}
     if options.dagster:
         theirs = beside(options.dagster, "planner_dagster.py")
         ours_ms = tick_of(int(theirs["assets"]))
