@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from hedgerow.manifest.model import Column as Column
     from hedgerow.partitions import cron_windows as cron_windows
     from hedgerow.partitions import daily as daily
+    from hedgerow.partitions import dynamic as dynamic
     from hedgerow.partitions import hourly as hourly
     from hedgerow.partitions import mapping as mapping
     from hedgerow.partitions import monthly as monthly
@@ -100,6 +101,7 @@ _HOMES = {
     "Column": "hedgerow.manifest.model",
     "cron_windows": "hedgerow.partitions",
     "daily": "hedgerow.partitions",
+    "dynamic": "hedgerow.partitions",
     "hourly": "hedgerow.partitions",
     "mapping": "hedgerow.partitions",
     "monthly": "hedgerow.partitions",

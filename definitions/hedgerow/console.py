@@ -37,6 +37,7 @@ COMMANDS: dict[str, Command] = {
     "asset": Command("List, show and search assets, and draw their graph.", "scheduler"),
     "explain": Command("Say why a step or an asset is not running.", "scheduler"),
     "schedule": Command("Schedules: list, look ahead, pause, resume.", "scheduler"),
+    "partition": Command("Dynamic partitions: list sets and keys, add, remove.", "scheduler"),
     "sensor": Command("Sensors: list, look at evaluations, evaluate, pause, resume.", "scheduler"),
     "pause": Command("Hold back whatever is launched by itself.", "scheduler"),
     "resume": Command("Let go on what is paused.", "scheduler"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from hedgerow.errors import ExecutionError, Problem
+from hedgerow.key_changes import KeyChanges
 from hedgerow.metadata import MetadataError, normalise
 from hedgerow.partitions.algebra import split_key
 from hedgerow.partitions.algebra import window as window_in
@@ -42,6 +43,7 @@ class Context:
         attempt: int = 1,
         run_tags: Mapping[str, str] | None = None,
         log: logging.Logger | None = None,
+        key_changes: KeyChanges | None = None,
     ) -> None:
         self.asset_keys = asset_keys
         """The assets that this step is asked for, in order of declaration; fewer than declared in a subset."""
@@ -58,6 +60,7 @@ class Context:
         self._partition_key = partition_key
         self._partitions = partitions
         self._metadata: dict[str, dict[str, Any]] = {}
+        self._key_changes = KeyChanges() if key_changes is None else key_changes
 
     @property
     def asset_key(self) -> str:
@@ -109,6 +112,17 @@ class Context:
             self._metadata[key] = normalise({**self._metadata.get(key, {}), **(values or {}), **more})
         except MetadataError as error:
             raise _refused("HR-X213", f"Asset {key!r}: {error}.", "Give a small mapping of JSON values.") from error
+
+    def add_partitions(self, name: str, keys: str | Iterable[str]) -> None:
+        """Adds keys to the team's set `name` (`hr.dynamic(name)`) once the step has succeeded; those that exist stay as they are.
+
+        `ExecutionError` HR-X214 when the location uses no such set, or for what can't be a key.
+        """
+        self._key_changes.note(name, [keys] if isinstance(keys, str) else keys, True)
+
+    def remove_partitions(self, name: str, keys: str | Iterable[str]) -> None:
+        """Removes keys from the team's set `name` once the step has succeeded. What was made of them stays; what waits is cancelled."""
+        self._key_changes.note(name, [keys] if isinstance(keys, str) else keys, False)
 
     def recorded_metadata(self, asset: str) -> Mapping[str, Any]:
         """What `metadata` has recorded for an asset so far."""

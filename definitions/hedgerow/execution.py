@@ -13,6 +13,7 @@ from typing import Any
 from hedgerow.configuration import convert_config
 from hedgerow.context import Context
 from hedgerow.errors import ExecutionError, Problem
+from hedgerow.key_changes import KeyChanges
 from hedgerow.manifest.model import Asset, Check, Computation
 from hedgerow.metadata import MetadataError, normalise
 from hedgerow.partitions.model import Partitions
@@ -104,6 +105,8 @@ class Attempt:
     number: int = 1
     run_tags: Mapping[str, str] = field(default_factory=dict)
     log: logging.Logger | None = None
+    keys: KeyChanges = field(default_factory=KeyChanges)
+    """What the function changes of the keys of dynamic partitions is noted here."""
 
 
 def execute(bound: BoundComputation, attempt: Attempt, inputs: Mapping[str, Any]) -> tuple[Output, ...] | Skip:
@@ -158,6 +161,7 @@ def _context(attempt: Attempt, partitions: Partitions | None, config: Any) -> Co
         attempt=attempt.number,
         run_tags=attempt.run_tags,
         log=attempt.log,
+        key_changes=attempt.keys,
     )
 
 

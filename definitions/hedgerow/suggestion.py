@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 SHOWN = 12
+COMPARED = 2_000  # comparing takes some microseconds each
 
 
 def did_you_mean(word: str, choices: Iterable[str], what: str = "there are") -> str:
@@ -20,7 +21,8 @@ def did_you_mean(word: str, choices: Iterable[str], what: str = "there are") -> 
     if not known:
         return ""
     folded = {choice.lower(): choice for choice in known}
-    close = get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
+    near = folded if len(folded) <= COMPARED else [word.lower()] if word.lower() in folded else []
+    close = get_close_matches(word.lower(), near, n=1, cutoff=0.6)
     if close:
         return f"Did you mean '{folded[close[0]]}'?"
     rest = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""

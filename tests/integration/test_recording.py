@@ -17,19 +17,24 @@ from support.scheduling import (
     chunks,
     manifest,
     picture,
+    planned,
     published,
     success,
     token_of,
 )
 
 from hedgerow.errors import RequestError
+from hedgerow.partitions.constructors import dynamic
 from hedgerow.protocol import events as ev
 from hedgerow_scheduler.lifecycle.states import AttemptState, MaterializationState, RunState, StepState
 from hedgerow_scheduler.metadata import catalogs, commands, migrate, runs
 from hedgerow_scheduler.metadata import tables as t
 from hedgerow_scheduler.metadata.database import open_engine
+from hedgerow_scheduler.metadata.key_sets import read_keys
 from hedgerow_scheduler.metadata.postgres_store import PostgresTransaction, read_cursors
 from hedgerow_scheduler.metadata.writes import StaleWriteError, Writes
+from hedgerow_scheduler.partitions.key_sets import KeySets
+from hedgerow_scheduler.planning.key_changes import change_keys
 from hedgerow_scheduler.planning.request import PartitionRange, RunRequest
 from hedgerow_scheduler.planning.snapshot import Snapshot
 from hedgerow_scheduler.recovery.leases import Contact, lose, reap
@@ -220,7 +225,22 @@ def test_the_catalog_ownership_and_accepted_manifests_come_back(world: Recorded)
     assert "mine" not in there.owners
     assert there.broken == {("ml", "ml")}
     with world.engine.begin() as connection:
-        assert set(catalogs.read_catalog(connection).assets) == {"a", "new"}
+        assert set(catalogs.read_catalog(connection, KeySets()).assets) == {"a", "new"}
+
+
+def test_the_keys_of_dynamic_partitions_come_back_with_their_numbers(world: Recorded) -> None:
+    world.send("sales", *chunks(manifest("sales", asset("a", partitions=dynamic("customers")))), worker="w2")
+    world.cycle_recorded()
+    for added, removed in ((("acme", "globex", "initech"), ("acme",)), (("hooli", "acme"), ("globex",))):
+        change_keys(world.snapshot, "sales", "customers", world.now, added=added, removed=removed, author="ann")
+        world.cycle_recorded()
+    there = world.read_again()
+    keys = there.key_sets.of("sales", "customers")
+    assert (keys.keys(), keys.number("hooli"), keys.number("globex")) == (("acme", "initech", "hooli"), 3, 1)
+    assert there.key_sets.seq == world.snapshot.key_sets.seq
+    assert [step.partition for step in planned(there.catalog, "a", all_partitions=True)] == ["acme", "initech", "hooli"]
+    with world.engine.begin() as connection:
+        assert [each.key for each in read_keys(connection, since=5)] == ["acme", "globex"]
 
 
 def test_cursors_come_back_with_their_epochs(world: Recorded) -> None:

@@ -31,12 +31,13 @@ EXIT_S = 0.5
 MIN_NAP_S = 0.0003
 
 LastEvent: TypeAlias = events.AttemptSucceeded | events.AttemptFailed | events.AttemptSkipped
-RunnerEvent: TypeAlias = events.AssetMaterialized | events.CheckEvaluated | LastEvent
+RunnerEvent: TypeAlias = events.AssetMaterialized | events.CheckEvaluated | events.PartitionsChanged | LastEvent
 TERMINAL = ("attempt_succeeded", "attempt_failed", "attempt_skipped")
 GAPS_OF_RUNNERS = ("unwritten", "unopened")
 
 _body_decoders: dict[str, msgspec.json.Decoder[RunnerEvent]] = {
-    kind: msgspec.json.Decoder(events.KINDS[kind]) for kind in ("asset_materialized", "check_evaluated", *TERMINAL)
+    kind: msgspec.json.Decoder(events.KINDS[kind])
+    for kind in ("asset_materialized", "check_evaluated", "partitions_changed", *TERMINAL)
 }
 _withdrawn_decoder = msgspec.json.Decoder(Withdrawn)
 _nap = threading.Event()  # never set

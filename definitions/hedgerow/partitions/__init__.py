@@ -12,11 +12,19 @@ from hedgerow.partitions.algebra import (
     split_key,
     window,
 )
-from hedgerow.partitions.constructors import cron_windows, daily, hourly, monthly, static, weekly
-from hedgerow.partitions.model import Partitions, ProductPartitions, StaticPartitions, TimePartitions, dimensions
+from hedgerow.partitions.constructors import cron_windows, daily, dynamic, hourly, monthly, static, weekly
+from hedgerow.partitions.model import (
+    DynamicPartitions,
+    Partitions,
+    ProductPartitions,
+    StaticPartitions,
+    TimePartitions,
+    dimensions,
+)
 from hedgerow.partitions.resolution import default_mapping, upstream_keys, validate_mapping
 
 __all__ = [
+    "DynamicPartitions",
     "Partitions",
     "ProductPartitions",
     "StaticPartitions",
@@ -28,6 +36,7 @@ __all__ = [
     "daily",
     "default_mapping",
     "dimensions",
+    "dynamic",
     "hourly",
     "join_key",
     "key_problem",

@@ -1,7 +1,8 @@
 """Which partitions exist: keys, ranges, windows and membership, at an instant that is an argument.
 
-A time window exists once it is complete: its end is not after `now`. Keys are in order of time or declaration; those of a
-product vary fastest in the last dimension.
+A time window exists once it is complete: its end is not after `now`. Keys are in order of time, of declaration or (dynamic ones) of
+their coming; those of a product vary fastest in the last dimension. Dynamic partitions that are bound to no set, as in process, have
+no keys of which anything is known, and any key is one of theirs.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ from zoneinfo import ZoneInfo
 from hedgerow.errors import Problem, RequestError
 from hedgerow.identifiers import DIMENSION_SEPARATOR
 from hedgerow.partitions.calendar import day_of, span_at, span_of, spans_before, spans_from
+from hedgerow.partitions.dynamic import KnownPartitions
 from hedgerow.partitions.instants import DAY, HOUR
+from hedgerow.partitions.key_sets import MAX_KEY_BYTES, is_dynamic_key
 from hedgerow.partitions.model import (
     Dimension,
+    DynamicPartitions,
     Partitions,
     ProductPartitions,
     StaticPartitions,
@@ -30,11 +34,15 @@ from hedgerow.partitions.remembering import remembered
 from hedgerow.partitions.ticks import Span, ticks_of
 from hedgerow.suggestion import did_you_mean
 
+ANY_KEY = f"Any key will do that has at most {MAX_KEY_BYTES} bytes, all of them printable, and no '|'."
+
 
 def keys(partitions: Partitions, now: datetime) -> tuple[str, ...]:
     """Every key that exists at `now`, in order."""
     if isinstance(partitions, StaticPartitions):
         return partitions.keys
+    if isinstance(partitions, DynamicPartitions):
+        return dynamic_keys(partitions)
     if isinstance(partitions, TimePartitions):
         return tuple(span.key for span in takewhile(lambda span: span.end <= now, spans(partitions)))
     return tuple(DIMENSION_SEPARATOR.join(parts) for parts in product(*(keys(dim, now) for dim in partitions.dims)))
@@ -44,6 +52,8 @@ def count(partitions: Partitions, now: datetime) -> int:
     """How many keys exist at `now`."""
     if isinstance(partitions, StaticPartitions):
         return len(partitions.keys)
+    if isinstance(partitions, DynamicPartitions):
+        return len(partitions.known) if isinstance(partitions, KnownPartitions) else 0
     if isinstance(partitions, ProductPartitions):
         return math.prod(count(dim, now) for dim in partitions.dims)
     return _count_time(partitions, now)
@@ -53,6 +63,8 @@ def latest(partitions: Partitions, now: datetime) -> tuple[str, ...]:
     """The keys of the last window that is complete at `now`, with every key of the other dimensions; none when none is."""
     if isinstance(partitions, StaticPartitions):
         return partitions.keys
+    if isinstance(partitions, DynamicPartitions):
+        return dynamic_keys(partitions)
     if isinstance(partitions, TimePartitions):
         last = last_complete(partitions, now)
         return (last.key,) if last is not None else ()
@@ -63,6 +75,8 @@ def contains(partitions: Partitions, key: str, now: datetime) -> bool:
     """Whether the partition `key` exists at `now`."""
     if isinstance(partitions, StaticPartitions):
         return key in static_keys(partitions)
+    if isinstance(partitions, DynamicPartitions):
+        return key in partitions.known if isinstance(partitions, KnownPartitions) else is_dynamic_key(key)
     if isinstance(partitions, TimePartitions):
         span = span_in(partitions, key)
         return span is not None and span.end <= now
@@ -102,6 +116,12 @@ def key_problem(partitions: Partitions | None, key: str | None, now: datetime) -
     inside = f" in dimension '{dim.dim}'" if len(dims) > 1 else ""
     if isinstance(dim, StaticPartitions):
         return Problem("HR-Q101", f"There is no partition '{part}'{inside}.", did_you_mean(part, dim.keys))
+    if isinstance(dim, DynamicPartitions):
+        remedy = f"{did_you_mean(part, dynamic_keys(dim))} A new one is added with `hedgerow partition add {dim.name}`."
+        known = isinstance(dim, KnownPartitions)
+        return Problem(
+            "HR-Q101", f"There is no partition '{part[:300]}'{inside}.", remedy.strip() if known else ANY_KEY
+        )
     span = span_in(dim, part)
     if span is None:
         return Problem("HR-Q101", f"There is no partition '{part}'{inside}.", _what_exists(dim, now))
@@ -112,7 +132,8 @@ def key_problem(partitions: Partitions | None, key: str | None, now: datetime) -
 def key_range(partitions: Partitions, first: str, last: str, now: datetime) -> tuple[str, ...]:
     """The keys from `first` to `last`, both included; in a product, the combinations of each dimension's range.
 
-    RequestError HR-Q101 or HR-Q102 when either does not exist, HR-Q103 when they are in the wrong order.
+    RequestError HR-Q101 or HR-Q102 when either does not exist, HR-Q103 when they are in the wrong order, HR-Q107 when they
+    differ in a dimension that has no order.
     """
     check_key(partitions, first, now)
     check_key(partitions, last, now)
@@ -180,6 +201,11 @@ def static_keys(partitions: StaticPartitions) -> frozenset[str]:
     return frozenset(partitions.keys)
 
 
+def dynamic_keys(partitions: DynamicPartitions) -> tuple[str, ...]:
+    """The keys as far as they are known."""
+    return partitions.known.keys() if isinstance(partitions, KnownPartitions) else ()
+
+
 @lru_cache(maxsize=1024)
 def bounds(partitions: TimePartitions) -> tuple[datetime, datetime | None]:
     """The instants of start and end."""
@@ -234,6 +260,11 @@ def last_complete(partitions: TimePartitions, now: datetime) -> Span | None:
 
 
 def _dim_range(dim: Dimension, first: str, last: str) -> tuple[str, ...]:
+    if isinstance(dim, DynamicPartitions):
+        if first == last:
+            return (first,)
+        message = f"There is no range from '{first}' to '{last}': the keys of the dynamic dimension '{dim.dim}' have no order."
+        raise RequestError(Problem("HR-Q107", message, "Name the partitions one by one, or ask for all of them."))
     if isinstance(dim, StaticPartitions):
         begin, end = dim.keys.index(first), dim.keys.index(last)
         found = dim.keys[begin : end + 1]
@@ -270,6 +301,10 @@ def _what_exists(partitions: Partitions, now: datetime) -> str:
         return " ".join(f"{dim.dim}: {_what_exists(dim, now)}" for dim in partitions.dims)
     if isinstance(partitions, StaticPartitions):
         return did_you_mean("", partitions.keys)
+    if isinstance(partitions, KnownPartitions):
+        return did_you_mean("", partitions.known.keys()) or f"The set '{partitions.name}' has no keys yet."
+    if isinstance(partitions, DynamicPartitions):
+        return ANY_KEY
     last = last_complete(partitions, now)
     if last is None:
         return f"There are none yet; the first starts at {partitions.start} ({partitions.tz})."

@@ -1,4 +1,4 @@
-"""How a team writes partitions down: hourly, daily, weekly, monthly, by cron and static."""
+"""How a team writes partitions down: hourly, daily, weekly, monthly, by cron, static and dynamic."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hedgerow.errors import DefinitionError, Problem
 from hedgerow.identifiers import is_name, is_partition_key
 from hedgerow.partitions.calendar import span_at, span_of, spans_from
 from hedgerow.partitions.instants import YEARS
-from hedgerow.partitions.model import Cadence, StaticPartitions, TimePartitions
+from hedgerow.partitions.model import Cadence, DynamicPartitions, StaticPartitions, TimePartitions
 from hedgerow.partitions.ticks import Span
 from hedgerow.timezones import timezone_problems
 
@@ -115,6 +115,24 @@ def static(*keys: str | Iterable[str], dim: str = "key") -> StaticPartitions:
     if problems:
         raise DefinitionError(problems)
     return StaticPartitions(flat, dim)
+
+
+def dynamic(name: str, *, dim: str | None = None) -> DynamicPartitions:
+    """One partition for each key of the team's set `name`, to which keys are added, and from which they are removed, at run time.
+
+    All assets of a team that say the same name share the set. The dimension has the name of the set unless `dim` gives another one.
+
+    >>> dynamic("customers", dim="customer")
+    DynamicPartitions(name='customers', dim='customer')
+    """
+    dim = name if dim is None else dim
+    problems = [] if dim == name else _dim_problems(dim)
+    if not (isinstance(name, str) and is_name(name)):
+        remedy = "A name starts with a small letter and goes on with small letters, digits, _ or -, at most 63 in all."
+        problems.append(Problem("HR-D110", f"{name!r} can't be the name of a set of partitions.", remedy))
+    if problems:
+        raise DefinitionError(problems)
+    return DynamicPartitions(name, dim)
 
 
 def _time(cadence: Cadence, start: When, end: When | None, tz: str, dim: str) -> TimePartitions:

@@ -44,18 +44,29 @@ class StaticPartitions(msgspec.Struct, frozen=True, tag="static", omit_defaults=
         return _product(self, other)
 
 
-class ProductPartitions(msgspec.Struct, frozen=True, tag="product", omit_defaults=True):
-    """Every combination of the keys of two or more dimensions. A key joins one key per dimension, in order, by `|`."""
+class DynamicPartitions(msgspec.Struct, frozen=True, tag="dynamic", omit_defaults=True):
+    """Keys that come and go at run time: those of the team's set `name`, which all its assets with that name share."""
 
-    dims: tuple[TimePartitions | StaticPartitions, ...]
+    name: str
+    dim: str = "key"
 
     def __mul__(self, other: Partitions) -> ProductPartitions:
         """Every combination of these partitions with those of `other`."""
         return _product(self, other)
 
 
-Dimension: TypeAlias = TimePartitions | StaticPartitions
-Partitions: TypeAlias = TimePartitions | StaticPartitions | ProductPartitions
+class ProductPartitions(msgspec.Struct, frozen=True, tag="product", omit_defaults=True):
+    """Every combination of the keys of two or more dimensions. A key joins one key per dimension, in order, by `|`."""
+
+    dims: tuple[TimePartitions | StaticPartitions | DynamicPartitions, ...]
+
+    def __mul__(self, other: Partitions) -> ProductPartitions:
+        """Every combination of these partitions with those of `other`."""
+        return _product(self, other)
+
+
+Dimension: TypeAlias = TimePartitions | StaticPartitions | DynamicPartitions
+Partitions: TypeAlias = TimePartitions | StaticPartitions | DynamicPartitions | ProductPartitions
 
 
 def is_cron(cadence: Cadence) -> bool:
@@ -69,7 +80,7 @@ def dimensions(partitions: Partitions) -> tuple[Dimension, ...]:
 
 
 def _product(left: Partitions, right: Partitions) -> ProductPartitions:
-    if not isinstance(right, (TimePartitions, StaticPartitions, ProductPartitions)):
+    if not isinstance(right, (TimePartitions, StaticPartitions, DynamicPartitions, ProductPartitions)):
         return NotImplemented
     dims = (*dimensions(left), *dimensions(right))
     names = [dim.dim for dim in dims]

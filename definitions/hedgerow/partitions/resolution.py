@@ -12,12 +12,14 @@ from itertools import islice, product, takewhile
 
 from hedgerow.errors import Problem, RequestError
 from hedgerow.identifiers import DIMENSION_SEPARATOR
-from hedgerow.partitions.algebra import bounds, keys, last_complete, span_in, static_keys
+from hedgerow.partitions.algebra import bounds, dynamic_keys, keys, last_complete, span_in, static_keys
 from hedgerow.partitions.calendar import day_of, span_at, spans_after, spans_before, spans_from
+from hedgerow.partitions.key_sets import is_dynamic_key
 from hedgerow.partitions.model import (
     All,
     ByDim,
     Dimension,
+    DynamicPartitions,
     Keys,
     Last,
     Mapping,
@@ -166,11 +168,10 @@ def _dim_keys(
         case Same() | Window():
             if isinstance(upstream, TimePartitions) and isinstance(downstream, TimePartitions) and key is not None:
                 return _overlapping(mapping, downstream, upstream, key)
-            return (
-                (key,)
-                if key is not None and isinstance(upstream, StaticPartitions) and key in static_keys(upstream)
-                else ()
-            )
+            if key is None or isinstance(upstream, TimePartitions):
+                return ()
+            # A key that the other set lacks is asked for nevertheless: it is missing there, and what was made of a removed one is read.
+            return (key,) if isinstance(upstream, DynamicPartitions) or key in static_keys(upstream) else ()
 
 
 def _overlapping(
@@ -203,6 +204,8 @@ def _around(mapping: Window, upstream: TimePartitions, found: list[Span]) -> Ite
 def _last(upstream: Dimension, count: int, now: datetime) -> tuple[str, ...]:
     if isinstance(upstream, StaticPartitions):
         return upstream.keys[-count:]
+    if isinstance(upstream, DynamicPartitions):
+        return dynamic_keys(upstream)[-count:]
     latest = last_complete(upstream, now)
     if latest is None:
         return ()
@@ -229,6 +232,8 @@ def _validate_dim(
             f"mapping.{_name(mapping)} needs a downstream dimension for '{upstream.dim}', and there is none.",
             "Read all of it with mapping.all(), or partition the downstream as well.",
         )
+    if isinstance(downstream, DynamicPartitions) and isinstance(upstream, DynamicPartitions):
+        return _no_windows("keys that come and go") if isinstance(mapping, Window) else None
     if type(downstream) is not type(upstream):
         return _misfit(
             f"The downstream is partitioned by {_kind(downstream)}, the upstream by {_kind(upstream)}.",
@@ -236,9 +241,7 @@ def _validate_dim(
         )
     if isinstance(upstream, StaticPartitions) and isinstance(downstream, StaticPartitions):
         if isinstance(mapping, Window):
-            return _misfit(
-                "mapping.window counts windows of time, and the upstream has static keys.", "Use mapping.keys({...})."
-            )
+            return _no_windows("static keys")
         there = set(upstream.keys)
         missing = [key for key in downstream.keys if key not in there]
         if missing:
@@ -278,6 +281,8 @@ def _may_be_key(partitions: Partitions, key: str) -> bool:
     """Whether `key` is a partition at some time."""
     if isinstance(partitions, StaticPartitions):
         return key in static_keys(partitions)
+    if isinstance(partitions, DynamicPartitions):
+        return is_dynamic_key(key)
     if isinstance(partitions, TimePartitions):
         return span_in(partitions, key) is not None
     parts = key.split(DIMENSION_SEPARATOR)
@@ -285,11 +290,17 @@ def _may_be_key(partitions: Partitions, key: str) -> bool:
 
 
 def _kind(dim: Dimension) -> str:
+    if isinstance(dim, DynamicPartitions):
+        return f"the keys of '{dim.name}'"
     return f"{dim.cadence} ({dim.tz})" if isinstance(dim, TimePartitions) else "static keys"
 
 
 def _name(mapping: Mapping) -> str:
     return {Same: "same", All: "all", Last: "last", Window: "window", Keys: "keys", ByDim: "by_dim"}[type(mapping)]
+
+
+def _no_windows(what: str) -> Problem:
+    return _misfit(f"mapping.window counts windows of time, and the upstream has {what}.", "Use mapping.keys({...}).")
 
 
 def _misfit(message: str, remedy: str) -> Problem:

@@ -59,6 +59,16 @@ class CheckEvaluated(msgspec.Struct, frozen=True, omit_defaults=True):
     error: str = ""
 
 
+class PartitionsChanged(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The step has the keys of the team's set `name` changed. Sent once everything else of it is done, before its end."""
+
+    attempt_id: str
+    name: str
+    token: str = ""
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
 class AttemptSucceeded(msgspec.Struct, frozen=True, omit_defaults=True):
     """The user's code returned and everything was written.
 
@@ -188,6 +198,7 @@ Event: TypeAlias = (
     AttemptStarted
     | AssetMaterialized
     | CheckEvaluated
+    | PartitionsChanged
     | AttemptSucceeded
     | AttemptFailed
     | AttemptSkipped
@@ -203,6 +214,7 @@ KINDS: dict[str, type[Event]] = {
     "attempt_started": AttemptStarted,
     "asset_materialized": AssetMaterialized,
     "check_evaluated": CheckEvaluated,
+    "partitions_changed": PartitionsChanged,
     "attempt_succeeded": AttemptSucceeded,
     "attempt_failed": AttemptFailed,
     "attempt_skipped": AttemptSkipped,

@@ -14,7 +14,9 @@ from hedgerow.discovery import LoadedLocation
 from hedgerow.errors import ExecutionError, Problem, StorageError
 from hedgerow.execution import BoundCheck, BoundComputation
 from hedgerow.io import Target
+from hedgerow.key_changes import KeyChanges
 from hedgerow.metadata import MetadataError, normalise
+from hedgerow.partitions.binding import names_of
 from hedgerow.protocol.events import (
     KIND_OF,
     MAX_EVENT_BYTES,
@@ -24,6 +26,7 @@ from hedgerow.protocol.events import (
     AttemptSucceeded,
     CheckEvaluated,
     FailureReason,
+    PartitionsChanged,
 )
 from hedgerow.protocol.orders import StepOrder
 from hedgerow.protocol.runner import Execute
@@ -68,6 +71,7 @@ class Executor:
         self._log = log
         manifest = location.manifest
         self._own_assets = frozenset(asset.key for asset in manifest.assets if asset.computation is not None)
+        self._key_sets = names_of(asset.partitions for asset in manifest.assets)
         self._checks: dict[str, list[BoundCheck]] = {}
         for (asset, _), check in sorted(location.checks.items()):
             self._checks.setdefault(asset, []).append(check)
@@ -102,10 +106,12 @@ class Executor:
             order.attempt,
             order.run_tags,
             self._log,
+            KeyChanges(self._key_sets),
         )
         outputs = execution.execute(bound, attempt, inputs)
         del inputs
         if isinstance(outputs, Skip):
+            self._report_keys(order, attempt)
             return AttemptSkipped(order.attempt_id, clean(str(outputs.why), _MAX_TEXT))
         code_version = message.code_version or bound.computation.code_version
         written = self._write(order, bound, outputs, code_version)
@@ -123,7 +129,13 @@ class Executor:
                 ),
                 retryable=False,
             )
+        self._report_keys(order, attempt)
         return AttemptSucceeded(order.attempt_id)
+
+    def _report_keys(self, order: StepOrder, attempt: execution.Attempt) -> None:
+        for name, added, removed in attempt.keys.parts():
+            changed = PartitionsChanged(order.attempt_id, name, added=added, removed=removed)
+            self._emit("partitions_changed", changed, f"The change of '{name}'")
 
     def _bound(self, order: StepOrder) -> BoundComputation:
         if order.manifest and order.manifest != self._hash:

@@ -16,9 +16,11 @@ from hedgerow.checks import CheckDefinition
 from hedgerow.declarations import Declarations, collect
 from hedgerow.errors import DefinitionError, RequestError
 from hedgerow.execution import Attempt, BoundComputation, evaluate, execute
+from hedgerow.key_changes import KeyChanges
 from hedgerow.manifest.lowering import Sources
 from hedgerow.manifest.model import Dependency
 from hedgerow.partitions import Partitions, contains, key_problem, upstream_keys
+from hedgerow.partitions.binding import names_of
 from hedgerow.protocol.orders import Input
 from hedgerow.protocol.references import Reference
 from hedgerow.result import CheckResult, Skip
@@ -164,6 +166,8 @@ class _Run:
         self.checks: list[CheckOutcome] = []
         self.failures: list[StepFailure] = []
         self.left_out: dict[tuple[str, str | None], str] = {}
+        self.key_sets = names_of(asset.partitions for asset in bound.assets.values())
+        self.key_changes: list[KeyChanges] = []
 
     def take_config(self, config: Mapping[str, Any]) -> None:
         """Give each computation the config of (one of) its assets."""
@@ -179,8 +183,21 @@ class _Run:
         for step in self._steps():
             self._step(step)
         return InProcessResult(
-            tuple(self.values.values()), tuple(self.checks), tuple(self.failures), dict(self.left_out)
+            tuple(self.values.values()),
+            tuple(self.checks),
+            tuple(self.failures),
+            dict(self.left_out),
+            *self._keys_changed(),
         )
+
+    def _keys_changed(self) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
+        """What all steps together add and remove, by set."""
+        together = KeyChanges()
+        for each in self.key_changes:
+            for name, added, removed in each.parts():
+                together.note(name, added, True)
+                together.note(name, removed, False)
+        return together.added(), together.removed()
 
     def _steps(self) -> list[_Step]:
         """Every step, upstream first. Walking from the last computation up, each says which partitions it reads."""
@@ -237,7 +254,9 @@ class _Run:
         if inputs is None:
             return
         name = step.bound.computation.name
-        attempt = Attempt(step.assets, step.partition, self.config.get(name), run_tags=self.run_tags)
+        attempt = Attempt(
+            step.assets, step.partition, self.config.get(name), run_tags=self.run_tags, keys=KeyChanges(self.key_sets)
+        )
         try:
             outputs = execute(step.bound, attempt, inputs)
         except Exception as error:
@@ -250,9 +269,11 @@ class _Run:
             return
         if isinstance(outputs, Skip):
             self._leave_out(step, f"skipped: {outputs.why}")
+            self.key_changes.append(attempt.keys)
             return
-        for output in outputs:
-            self._accept(output, attempt)
+        accepted = [self._accept(output, attempt) for output in outputs]
+        if all(accepted):
+            self.key_changes.append(attempt.keys)
 
     def _leave_out(self, step: _Step, why: str) -> None:
         self.left_out.update(((key, step.partition), why) for key in step.assets)
@@ -282,8 +303,8 @@ class _Run:
             values[edge.key] = combine(edge.key, pairs, parameter.annotation, several=several)
         return values
 
-    def _accept(self, output: Output, attempt: Attempt) -> None:
-        """Run the output's checks, then let downstream see it unless a blocking one failed."""
+    def _accept(self, output: Output, attempt: Attempt) -> bool:
+        """Run the output's checks, then let downstream see it unless a blocking one failed, which is what it returns."""
         blocked = []
         for (asset, _), bound in sorted(self.bound.checks.items()):
             if asset != output.asset:
@@ -311,12 +332,13 @@ class _Run:
             self.values[output.asset, attempt.partition] = MaterializedOutput(
                 output.asset, attempt.partition, output.value, output.metadata, output.data_version, output.columns
             )
-            return
+            return True
         failure = blocking_failure(blocked)
         if self.raise_on_error:
             raise failure
         self.failures.append(StepFailure((output.asset,), attempt.partition, failure))
         self.left_out[output.asset, attempt.partition] = "a blocking check failed"
+        return False
 
 
 _FOR_EVER = datetime.max.replace(tzinfo=UTC)

@@ -49,12 +49,16 @@ class StepFailure:
 
 @dataclass(frozen=True)
 class InProcessResult:
-    """Outputs and checks in order of execution. `left_out` says by (asset, partition) why there is no output."""
+    """Outputs and checks in order of execution. `left_out` says by (asset, partition) why there is no output; `partitions_added` and
+    `partitions_removed` are the keys by which the steps changed sets of dynamic partitions, by set.
+    """
 
     outputs: tuple[MaterializedOutput, ...]
     checks: tuple[CheckOutcome, ...]
     failures: tuple[StepFailure, ...] = ()
     left_out: Mapping[tuple[str, str | None], str] = field(default_factory=dict)
+    partitions_added: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    partitions_removed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def success(self) -> bool:

@@ -12,9 +12,11 @@ from sqlalchemy import Connection, Engine, select
 from hedgerow.errors import RequestError
 from hedgerow_scheduler.api.logs import Logs
 from hedgerow_scheduler.metadata.catalogs import read_catalog
+from hedgerow_scheduler.metadata.key_sets import read_keys
 from hedgerow_scheduler.metadata.limits import read_overrides
 from hedgerow_scheduler.metadata.read_runs import match_run
 from hedgerow_scheduler.metadata.tables import locations
+from hedgerow_scheduler.partitions.key_sets import KeySets
 from hedgerow_scheduler.planning.catalog import Catalog
 from hedgerow_scheduler.planning.rules import PlatformLimits, Rules
 
@@ -48,6 +50,8 @@ class Services:
         self.at_head = at_head
         self._lock = threading.Lock()
         self._catalog: tuple[object, Catalog] | None = None
+        self.key_sets = KeySets()
+        """What dynamic partitions of the catalog are bound to: kept up to date with every look at the catalog."""
         self._rules: Rules | None = None
 
     @contextmanager
@@ -70,8 +74,9 @@ class Services:
             sorted(tuple(row) for row in connection.execute(in_force.where(locations.c.manifest_hash.is_not(None))))
         )
         with self._lock:
+            self.key_sets.take(read_keys(connection, self.key_sets.seq))
             if self._catalog is None or self._catalog[0] != key:
-                self._catalog = (key, read_catalog(connection))
+                self._catalog = (key, read_catalog(connection, self.key_sets))
             return self._catalog[1]
 
     def rules(self, connection: Connection) -> Rules:

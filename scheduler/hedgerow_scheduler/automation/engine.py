@@ -19,6 +19,7 @@ from hedgerow.conditions.model import DataChanged
 from hedgerow.cron import Cron, next_tick
 from hedgerow_scheduler.automation.declared import PAUSE_EACH, Automated, Declared
 from hedgerow_scheduler.automation.facts import EMPTY, Facts
+from hedgerow_scheduler.automation.key_watch import KeyWatch
 from hedgerow_scheduler.automation.knowledge import Knowledge
 from hedgerow_scheduler.automation.memory import Memory, decode, encode
 from hedgerow_scheduler.automation.program import Asking, Finding
@@ -57,6 +58,7 @@ class Engine(Knowledge):
         self._spaces: dict[int, tuple[Space, list[str]]] = {}
         self._awaited: set[int] = set()  # spaces of which the next window is on the timers
         self._scheduled: set[tuple[str, Cron]] = set()
+        self._key_watch = KeyWatch()
         self._turn: Turn | None = None
         self._decided = Outcome()  # of a turn that was given up, for the next one
 
@@ -88,6 +90,7 @@ class Engine(Knowledge):
         yield
         self.broken = dict(self.declared.problems)
         self._watch_windows(now)
+        self._key_watch.watch(self.facts)
         for number, key in enumerate(self.declared.touched):
             automated = self.declared.automated.get(key)
             if automated is None or automated.asks_as(known_as := former.automated.get(key)):
@@ -134,6 +137,15 @@ class Engine(Knowledge):
         for space, _ in self._spaces.values():
             if id(space) not in self._awaited:
                 self._at_change(space, now)
+
+    def keys_changed(self, now: datetime) -> None:
+        """Keys of dynamic partitions were added or removed: what came or went is asked again, and whatever is made from it."""
+        for keys, came, went in self._key_watch.changes(now):
+            for key in keys:
+                self.change(key, came | went)
+                for automated, crossing in self.declared.watchers.get(key, ()) if went else ():
+                    if crossing.takes_what_there_is:  # what went is not among what it reads any more
+                        self._ask_again(automated.key, self.facts[automated.key].space.existing(now))
 
     def _remember(self, automated: Automated, now: datetime) -> None:
         """Takes up what was stored of the condition; of one that is new nothing is remembered."""

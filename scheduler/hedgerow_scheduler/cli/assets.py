@@ -220,6 +220,8 @@ def partitions_text(partitions: dict[str, Any] | None) -> str:
         return ""
     if partitions["type"] == "product":
         return " × ".join(partitions_text(dim) for dim in partitions["dims"])
+    if partitions["type"] == "dynamic":
+        return f"{partitions.get('dim', 'key')}: the keys of '{partitions['name']}'"
     if partitions["type"] == "static":
         keys = partitions["keys"]
         return f"{partitions.get('dim', 'key')}: {', '.join(keys[:5])}" + (

@@ -18,7 +18,15 @@ from hedgerow.manifest.bounds import LONGEST_EVALUATION, LONGEST_EVERY, MAX_AT_O
 from hedgerow.manifest.keys import is_per
 from hedgerow.manifest.model import Computation, Manifest, Pool, Queue, Schedule, Sensor
 from hedgerow.partitions.algebra import bounds, count
-from hedgerow.partitions.model import CADENCES, Partitions, StaticPartitions, TimePartitions, dimensions
+from hedgerow.partitions.key_sets import MAX_KEY_BYTES, is_dynamic_key
+from hedgerow.partitions.model import (
+    CADENCES,
+    DynamicPartitions,
+    Partitions,
+    StaticPartitions,
+    TimePartitions,
+    dimensions,
+)
 from hedgerow.partitions.resolution import validate_mapping
 from hedgerow.protocol import events as ev
 from hedgerow.protocol.envelope import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, Envelope, split_batch
@@ -86,6 +94,10 @@ def body_defect(body: object, data: bytes, team: str) -> str | None:
             return "its duration or log is out of bounds"
     elif isinstance(body, ev.CheckEvaluated) and not 0 < len(body.check) <= MAX_ID:
         return "the check's name is out of bounds"
+    elif isinstance(body, ev.PartitionsChanged) and not (
+        is_name(body.name) and all(map(is_dynamic_key, (*body.added, *body.removed)))
+    ):
+        return "the name of a set or a key is malformed"
     return "it is nested too deeply" if depth(data) > MAX_DEPTH else None
 
 
@@ -230,6 +242,11 @@ def _partitions_defect(partitions: Partitions, now: datetime) -> str | None:
         keys: Iterable[str] = dim.keys if isinstance(dim, StaticPartitions) else ()
         if not all(is_partition_key(key) for key in keys) or len(set(keys)) != len(tuple(keys)):
             return "a key is malformed or repeated"
+        if isinstance(dim, DynamicPartitions):
+            if not (is_name(dim.name) and is_name(dim.dim)):
+                return "a name of a set or dimension breaks the grammar of names"
+            longest += MAX_KEY_BYTES + 1
+            continue
         longest += max((len(key.encode()) for key in keys), default=32) + 1
         if isinstance(dim, TimePartitions) and not (dim.cadence in CADENCES or _is_time(dim.cadence, dim.tz)):
             return f"{dim.cadence!r} is no cadence"

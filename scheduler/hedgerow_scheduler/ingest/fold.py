@@ -25,6 +25,7 @@ from hedgerow_scheduler.ingest.outcomes import Outcomes
 from hedgerow_scheduler.lifecycle.changes import AcceptedEvent, Quarantined
 from hedgerow_scheduler.lifecycle.model import Attempt, Worker
 from hedgerow_scheduler.lifecycle.states import ENDED, AttemptState, StepState
+from hedgerow_scheduler.planning.key_changes import change_keys
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
 MAX_WORKERS = 2_000  # of a team: each costs every cycle a look
@@ -60,6 +61,7 @@ class Fold:
             ev.AttemptStarted: self._started,
             ev.AssetMaterialized: self._materialized,
             ev.CheckEvaluated: self._checked,
+            ev.PartitionsChanged: self._partitions_changed,
             ev.AttemptSucceeded: self._succeeded,
             ev.AttemptFailed: self._failed,
             ev.AttemptSkipped: self._skipped,
@@ -181,6 +183,14 @@ class Fold:
 
     def _checked(self, team: str, _: Envelope, body: ev.CheckEvaluated, now: datetime) -> None:
         self.outcomes.checked(self._bound(team, body.attempt_id, body.token, body.asset), body)
+
+    def _partitions_changed(self, team: str, _: Envelope, body: ev.PartitionsChanged, now: datetime) -> None:
+        run = self._bound(team, body.attempt_id, body.token).step.run
+        changed = change_keys(
+            self.snapshot, team, body.name, now, added=body.added, removed=body.removed, author=f"run {run.id}"
+        )
+        if changed.problem is not None:  # what could be changed is: the step has ended well
+            raise MisfitError(f"{changed.problem.code} {changed.problem.message}")
 
     def _succeeded(self, team: str, _: Envelope, body: ev.AttemptSucceeded, now: datetime) -> None:
         self.outcomes.succeeded(self._bound(team, body.attempt_id, body.token), body, now)

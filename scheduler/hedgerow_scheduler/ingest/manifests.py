@@ -110,7 +110,7 @@ class Manifests:
         snapshot, (manifest_hash, manifest, data) = self.snapshot, self._offered.popleft()
         if manifest_hash in snapshot.accepted:  # it came twice
             return
-        published = PublishedManifest(manifest_hash, manifest)
+        published = PublishedManifest(manifest_hash, snapshot.key_sets.bind(manifest))
         try:
             problems, after = self._judge(published, len(data), now)
         except Exception as error:  # a defect that this manifest brings to light must not end one term after the other

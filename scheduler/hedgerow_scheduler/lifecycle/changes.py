@@ -14,6 +14,7 @@ from hedgerow_scheduler.automation.schedules import Place, Standing
 from hedgerow_scheduler.automation.sensors import Outcome, SensorStanding
 from hedgerow_scheduler.lifecycle.backfill_changes import BackfillChanges
 from hedgerow_scheduler.lifecycle.model import Attempt, Materialization, Run, Step, Worker
+from hedgerow_scheduler.partitions.key_sets import StoredKey
 from hedgerow_scheduler.planning.request import RunRequest
 
 
@@ -191,6 +192,7 @@ class Changes(msgspec.Struct, eq=False):
     sensor_evaluations: list[SensorEvaluation] = msgspec.field(default_factory=list)
     sensor_keys: list[SensorKey] = msgspec.field(default_factory=list)
     memories: dict[str, bytes] = msgspec.field(default_factory=dict)
+    partition_keys: dict[tuple[str, str, int], tuple[StoredKey, str]] = msgspec.field(default_factory=dict)
     evaluations: dict[tuple[str, str], EvaluationRecord] = msgspec.field(default_factory=dict)
 
     backfills: BackfillChanges = msgspec.field(default_factory=BackfillChanges)

@@ -26,7 +26,8 @@ def write(connection: Connection, kind: str, body: dict[str, Any], author: str) 
     """Writes a command and wakes the scheduler when the transaction commits. Returns its id.
 
     Kinds: `cancel_run` and `retry_run` with {"run_id": …} and, to choose among its steps, {"steps": [numbers]}; `drain_worker`
-    with {"team": …, "worker": id, "reason": …}; `evaluate_sensor` with {"team": …, "name": …}.
+    with {"team": …, "worker": id, "reason": …}; `evaluate_sensor` with {"team": …, "name": …};
+    `change_keys` with {"team": …, "name": …, "add": [keys], "remove": [keys]}.
     """
     statement = insert(t.commands).values(kind=kind, body=body, author=author).returning(t.commands.c.id)
     command_id = connection.execute(statement).scalar_one()
@@ -35,9 +36,9 @@ def write(connection: Connection, kind: str, body: dict[str, Any], author: str) 
 
 
 def read_outcome(connection: Connection, command_id: int, kind: str, body: dict[str, Any]) -> dict[str, Any] | None:
-    """What became of a command of this kind and body: {} as long as nothing has; None when there is none with this id."""
+    """What became of a command of this kind whose body holds `body`: {} as long as nothing has; None when there is none with this id."""
     c = t.commands.c
-    found = select(c.outcome).where(c.id == command_id, c.kind == kind, c.body == body)
+    found = select(c.outcome).where(c.id == command_id, c.kind == kind, c.body.contains(body))
     row = connection.execute(found).one_or_none()
     return None if row is None else dict(row.outcome or {})
 

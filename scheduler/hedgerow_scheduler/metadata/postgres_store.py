@@ -18,6 +18,7 @@ from hedgerow_scheduler.metadata import (
     catalogs,
     commands,
     inputs,
+    key_sets,
     leadership,
     limits,
     pauses,
@@ -32,6 +33,7 @@ from hedgerow_scheduler.metadata.leadership import Leadership
 from hedgerow_scheduler.metadata.recording import gather
 from hedgerow_scheduler.metadata.store import State
 from hedgerow_scheduler.metadata.writes import Writes
+from hedgerow_scheduler.partitions.key_sets import KeySets
 from hedgerow_scheduler.planning.catalog import Catalog
 from hedgerow_scheduler.planning.rules import Override
 from hedgerow_scheduler.planning.staleness import Pair, Status
@@ -53,12 +55,13 @@ class PostgresTransaction:
         connection = self._connection
         live = runs.read_live(connection)
         by_id = {run.id: run for run in live}
+        sets = KeySets(key_sets.read_keys(connection))
         return State(
-            catalog=catalogs.read_catalog(connection),
+            catalog=catalogs.read_catalog(connection, sets),
             overrides=limits.read_overrides(connection),
             levels={id: (row.tokens, row.at) for id, row in limits.read_buckets(connection).items()},
             owners=catalogs.read_owners(connection),
-            accepted=catalogs.read_accepted(connection),
+            accepted=catalogs.read_accepted(connection, sets),
             dispatch_seq=inputs.read_dispatch_seq(connection),
             sequences=_read_sequences(connection),
             workers=_read_workers(connection),
@@ -71,6 +74,7 @@ class PostgresTransaction:
             schedules=schedules.read_schedules(connection),
             sensors=sensors.read_sensors(connection),
             memories=automation.read_memories(connection),
+            key_sets=sets,
             backfills=backfills.read_live(connection),
         )
 

@@ -14,6 +14,7 @@ from hedgerow_scheduler.lifecycle.states import MaterializationState
 from hedgerow_scheduler.metadata import rows
 from hedgerow_scheduler.metadata import sensor_statements as sensor_sql
 from hedgerow_scheduler.metadata import statements as sql
+from hedgerow_scheduler.metadata.key_sets import UPSERT_KEYS, row_of
 from hedgerow_scheduler.metadata.statements_backfills import UPDATE_BACKFILLS, UPDATE_CHUNKS, UPDATE_TRACKS
 from hedgerow_scheduler.metadata.writes import Writes, json_text
 
@@ -42,6 +43,8 @@ def gather(writes: Writes, changes: Changes, now: datetime) -> None:
     _schedules(writes, changes, now)
     _sensors(writes, changes, now)
     _backfills(writes, changes)
+    keys = [row_of(stored, author) for stored, author in changes.partition_keys.values()]
+    writes.rows(UPSERT_KEYS, keys, now=now)
     writes.rows(sql.UPSERT_MEMORIES, [rows.MemoryRow(asset, body) for asset, body in changes.memories.items()])
     writes.rows(sql.UPSERT_EVALUATIONS, list(changes.evaluations.values()))
     _outputs(writes, list(changes.outputs.values()), now)

@@ -20,6 +20,7 @@ from hedgerow_scheduler.metadata.backfills import Known
 from hedgerow_scheduler.metadata.commands import PendingCommand
 from hedgerow_scheduler.metadata.inputs import Stored
 from hedgerow_scheduler.metadata.runs import RequestedRun
+from hedgerow_scheduler.partitions.key_sets import KeySets
 from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest
 from hedgerow_scheduler.planning.rules import Override
 from hedgerow_scheduler.planning.staleness import Pair, Status
@@ -36,6 +37,7 @@ class State(msgspec.Struct, frozen=True):
     whose newest code can't be used; `last_ends` tells when the last attempt of a step that waits for a retry ended, by run and number;
     `attempts` are those of `runs` whose outcome may still come, `holds` what those that are out hold; `cursors` how far each team's
     stream was folded: (position, epoch); `schedules` and `sensors` how far each has come, `memories` what each asset's condition remembers;
+    `key_sets` are the keys that the dynamic partitions of `catalog` and `accepted` are bound to;
     `backfills` are those that were taken up and have not ended.
     """
 
@@ -57,6 +59,7 @@ class State(msgspec.Struct, frozen=True):
     sensors: Sequence[SensorStanding] = ()
     memories: Mapping[str, bytes] = msgspec.field(default_factory=dict)
     backfills: Sequence[Known] = ()
+    key_sets: KeySets = msgspec.field(default_factory=KeySets)
 
 
 class Transaction(Protocol):

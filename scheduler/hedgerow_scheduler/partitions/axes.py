@@ -9,8 +9,10 @@ from pyroaring import BitMap
 
 from hedgerow.partitions.algebra import bounds, last_complete
 from hedgerow.partitions.calendar import day_of
+from hedgerow.partitions.dynamic import KnownPartitions
 from hedgerow.partitions.instants import YEARS
-from hedgerow.partitions.model import StaticPartitions, TimePartitions
+from hedgerow.partitions.key_sets import MAX_KEYS, KeySet
+from hedgerow.partitions.model import Dimension, StaticPartitions, TimePartitions
 from hedgerow_scheduler.partitions.windows import windows_of
 
 HORIZON = 2070
@@ -34,13 +36,67 @@ class StaticAxis:
         """The key of a number; None for what is no number."""
         return self.dim.keys[number] if 0 <= number < self.size else None
 
-    def existing(self, now: datetime) -> int:  # noqa: ARG002  # one signature for both kinds
-        """How many keys exist: all of them."""
+    def stage(self, now: datetime) -> int:  # noqa: ARG002  # one signature for all kinds
+        """What is another number whenever other keys exist: never."""
+        return 0
+
+    def present(self, now: datetime, size: int) -> BitMap:  # noqa: ARG002  # one signature for all kinds
+        """The numbers below `size`."""
+        return BitMap(range(min(self.size, size)))
+
+    def numbered(self, now: datetime) -> int:  # noqa: ARG002  # one signature for all kinds
+        """How many numbers have a key."""
         return self.size
 
-    def last(self, count: int, now: datetime) -> BitMap:  # noqa: ARG002  # one signature for both kinds
+    def last(self, count: int, now: datetime) -> BitMap:  # noqa: ARG002  # one signature for all kinds
         """The numbers of the last keys."""
         return BitMap(range(max(0, self.size - count), self.size))
+
+
+class DynamicAxis:
+    """A dimension of keys that come and go, numbered as they came: there is room for all that a set may ever have."""
+
+    def __init__(self, dim: KnownPartitions) -> None:
+        self.dim = dim
+        self.known = dim.known
+        self.size = MAX_KEYS
+        self._present = BitMap()
+        self._seen = 0
+
+    def number(self, key: str) -> int | None:
+        """The number of a key, also of one that was removed; None for what never was one."""
+        return self.known.number(key)
+
+    def key(self, number: int) -> str | None:
+        """The key of a number; None for what is no number."""
+        return self.known.key(number)
+
+    def stage(self, now: datetime) -> int:  # noqa: ARG002  # one signature for all kinds
+        """What is another number whenever other keys exist."""
+        return len(self.known.log)
+
+    def present(self, now: datetime, size: int) -> BitMap:  # noqa: ARG002  # one signature for all kinds
+        """The numbers of the keys that exist; shared, not to be altered."""
+        if self._seen != len(self.known.log):
+            added, removed = self.since(self._seen)
+            self._seen = len(self.known.log)
+            self._present = (self._present | added) - removed
+        return self._present
+
+    def numbered(self, now: datetime) -> int:  # noqa: ARG002  # one signature for all kinds
+        """How many numbers have a key."""
+        return self.known.numbered
+
+    def since(self, stage: int) -> tuple[BitMap, BitMap]:
+        """The numbers of the keys that were added since then, or came back, and of those that were removed."""
+        touched = BitMap(self.known.log[stage:])
+        added = BitMap(number for number in touched if self.known.exists(number))
+        return added, touched - added
+
+    def last(self, count: int, now: datetime) -> BitMap:
+        """The numbers of the keys that came last."""
+        present = self.present(now, self.size)
+        return BitMap(present[max(0, len(present) - count) :]) if present else BitMap()
 
 
 class _Complete(NamedTuple):
@@ -86,6 +142,18 @@ class TimeAxis:
         """How many windows are complete; they have the numbers below."""
         return self._at(now).windows
 
+    def stage(self, now: datetime) -> int:
+        """What is another number whenever other windows exist."""
+        return self.existing(now)
+
+    def present(self, now: datetime, size: int) -> BitMap:
+        """The numbers below `size` of the complete windows."""
+        return BitMap(range(min(self.existing(now), size)))
+
+    def numbered(self, now: datetime) -> int:
+        """How many numbers there are of windows that are complete, and of the one that is not yet."""
+        return min(self.existing(now) + 1, self.size)
+
     def next_change(self, now: datetime) -> datetime | None:
         """When the next window is complete; None when that is never."""
         return self._at(now).until
@@ -111,4 +179,14 @@ class TimeAxis:
         return known
 
 
-Axis: TypeAlias = StaticAxis | TimeAxis
+Axis: TypeAlias = StaticAxis | TimeAxis | DynamicAxis
+
+
+def axis_of(dim: Dimension) -> Axis:
+    """The axis of a dimension. Dynamic partitions that are bound to no set have no keys."""
+    if isinstance(dim, TimePartitions):
+        return TimeAxis(dim)
+    if isinstance(dim, StaticPartitions):
+        return StaticAxis(dim)
+    known = dim if isinstance(dim, KnownPartitions) else None
+    return DynamicAxis(known or KnownPartitions(name=dim.name, dim=dim.dim, known=KeySet("", dim.name)))

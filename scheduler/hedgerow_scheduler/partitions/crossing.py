@@ -12,9 +12,19 @@ from pyroaring import BitMap
 from hedgerow.errors import Problem, RequestError
 from hedgerow.partitions.model import All, ByDim, Dimension, Keys, Last, Mapping, Partitions, Same, Window
 from hedgerow.partitions.resolution import ANY_OTHER, default_mapping, validate_mapping
-from hedgerow_scheduler.partitions.axes import StaticAxis, TimeAxis
+from hedgerow_scheduler.partitions.axes import DynamicAxis, StaticAxis, TimeAxis
 from hedgerow_scheduler.partitions.projection import Link, Projection
-from hedgerow_scheduler.partitions.relations import Identity, Listed, ListedBackwards, Relation, Stretch
+from hedgerow_scheduler.partitions.relations import (
+    Backwards,
+    ByKey,
+    Forwards,
+    Identity,
+    Listed,
+    ListedBackwards,
+    Pairs,
+    Relation,
+    Stretch,
+)
 from hedgerow_scheduler.partitions.spaces import Scale, Space, space_of
 
 EMPTY = BitMap()
@@ -32,13 +42,13 @@ class Crossing:
             raise RequestError(Problem("HR-Q104", problem.message, problem.remedy))
         mapping = default_mapping(downstream, upstream) if mapping is None else mapping
         self._below, self._above = space_of(downstream), space_of(upstream)
-        self._fixed: dict[int, All | Last | BitMap] = {}
+        self._fixed: dict[int, All | Last | Keys] = {}
         """By index of an upstream axis: what is read of it by every downstream partition alike."""
-        self._listed: tuple[Listed, ListedBackwards] | None = None
+        self._listed: Pairs | None = None
         forwards: dict[int, Link] = {}
         backwards: dict[int, Link] = {}
         if isinstance(mapping, Keys) and len(self._above.scales) > 1:
-            self._listed = _both_ways(mapping, self._below, self._above)
+            self._listed = _pairs(mapping, self._below, self._above)
         else:
             for index, scale in enumerate(self._above.scales):
                 chosen = _for_dim(mapping, downstream, upstream, scale.axis.dim)
@@ -46,7 +56,7 @@ class Crossing:
                 if isinstance(chosen, All | Last):
                     self._fixed[index] = chosen
                 elif other is None:
-                    self._fixed[index] = _any_other(chosen, scale)
+                    self._fixed[index] = chosen if isinstance(chosen, Keys) else Keys(())
                 else:
                     there, back = _relations(chosen, self._below.scales[other], scale)
                     forwards[other], backwards[index] = Link(there, index), Link(back, other)
@@ -60,6 +70,11 @@ class Crossing:
         self._forwards = Projection(self._below, self._above, forwards)
         self._backwards = Projection(self._above, self._below, backwards)
 
+    @property
+    def takes_what_there_is(self) -> bool:
+        """Whether it reads whatever partitions there are of some dimension."""
+        return any(isinstance(chosen, All | Last) for chosen in self._fixed.values())
+
     def upstream(self, of: BitMap, now: datetime) -> BitMap:
         """Every upstream partition that any of these downstream partitions reads."""
         if self._is_same:
@@ -69,7 +84,7 @@ class Crossing:
         if self._is_whole:
             return self._reads(now)
         if self._listed is not None:
-            return self._listed[0].image(of, 0)
+            return self._listed.forwards.image(of, 0)
         extents = tuple(scale.size for scale in self._above.scales)
         return self._forwards.image(of, fixed=self._read(now), only={}, extents=extents)
 
@@ -110,7 +125,7 @@ class Crossing:
             return EMPTY
         if self._listed is not None:
             slowest = self._below.scales[0] if self._below.scales else None
-            return self._listed[1].image(of, extents[0] * slowest.step if slowest else 1)
+            return self._listed.backwards.image(of, extents[0] * slowest.step if slowest else 1)
         fixed = {index: BitMap(range(extents[index])) for index in self._unbound}
         read = self._read(now)
         only = {index: some for index, some in read.items() if len(some) < self._above.scales[index].size}
@@ -121,12 +136,12 @@ class Crossing:
         read: dict[int, BitMap] = {}
         for index, chosen in self._fixed.items():
             scale = self._above.scales[index]
-            if isinstance(chosen, BitMap):
-                read[index] = chosen
+            if isinstance(chosen, Keys):
+                read[index] = _numbers(dict(chosen.pairs).get(ANY_OTHER, ()), scale)
             elif isinstance(chosen, Last):
                 read[index] = scale.axis.last(chosen.count, now)
             else:
-                read[index] = BitMap(range(min(scale.axis.existing(now), scale.size)))
+                read[index] = scale.axis.present(now, scale.size)
         return read
 
     def _reads(self, now: datetime) -> BitMap:
@@ -137,8 +152,7 @@ class Crossing:
         return self._above.grid([read[index] for index in range(len(self._above.scales))])
 
     def _extent(self, scale: Scale, now: datetime) -> int:
-        is_time = isinstance(scale.axis, TimeAxis)
-        return min(scale.axis.existing(now) + 1, scale.size) if is_time else scale.size
+        return min(scale.axis.numbered(now), scale.size)
 
 
 def _for_dim(
@@ -158,12 +172,6 @@ def _counterpart(below: Space, above: Space, dim: Dimension) -> int | None:
     return next((index for index, scale in enumerate(below.scales) if scale.axis.dim.dim == dim.dim), None)
 
 
-def _any_other(mapping: DimMapping, scale: Scale) -> BitMap:
-    """What is read of an axis that has no counterpart: what stands for any other key."""
-    pairs = dict(mapping.pairs) if isinstance(mapping, Keys) else {}
-    return _numbers(pairs.get(ANY_OTHER, ()), scale)
-
-
 def _relations(mapping: DimMapping, below: Scale, above: Scale) -> tuple[Relation, Relation]:
     """What belongs together on a downstream axis and an upstream one, there and back."""
     if isinstance(below.axis, TimeAxis) and isinstance(above.axis, TimeAxis) and isinstance(mapping, Same | Window):
@@ -174,12 +182,12 @@ def _relations(mapping: DimMapping, below: Scale, above: Scale) -> tuple[Relatio
             return Identity(), Identity()
         return there, back
     if isinstance(mapping, Keys):
-        pairs = dict(mapping.pairs)
-        other = _numbers(pairs.pop(ANY_OTHER, ()), above)
-        listed = Listed(
-            {n: _numbers(to, above) for key, to in pairs.items() if (n := below.axis.number(key)) is not None}, other
-        )
-        return listed, ListedBackwards(listed)
+        pairs = _pairs_of_dim(mapping, below, above)
+        return Forwards(pairs), Backwards(pairs)
+    if isinstance(below.axis, DynamicAxis) and isinstance(above.axis, DynamicAxis):
+        if below.axis.known is above.axis.known:
+            return Identity(), Identity()
+        return ByKey(below.axis.known, above.axis.known), ByKey(above.axis.known, below.axis.known)
     assert isinstance(below.axis, StaticAxis)
     assert isinstance(above.axis, StaticAxis)
     if below.axis.dim.keys == above.axis.dim.keys:
@@ -188,12 +196,28 @@ def _relations(mapping: DimMapping, below: Scale, above: Scale) -> tuple[Relatio
     return listed, ListedBackwards(listed)
 
 
-def _both_ways(mapping: Keys, below: Space, above: Space) -> tuple[Listed, ListedBackwards]:
+def _pairs_of_dim(mapping: Keys, below: Scale, above: Scale) -> Pairs:
+    """Keys of a downstream axis that lead to keys of an upstream one."""
+
+    def listed() -> Listed:
+        pairs = dict(mapping.pairs)
+        other = _numbers(pairs.pop(ANY_OTHER, ()), above)
+        numbers = ((below.axis.number(key), to) for key, to in pairs.items())
+        return Listed({number: _numbers(to, above) for number, to in numbers if number is not None}, other)
+
+    return Pairs(listed, [scale.axis.known for scale in (below, above) if isinstance(scale.axis, DynamicAxis)])
+
+
+def _pairs(mapping: Keys, below: Space, above: Space) -> Pairs:
     """Whole keys that lead to whole keys."""
-    pairs = {key: BitMap(n for each in to if (n := above.ordinal(each)) is not None) for key, to in mapping.pairs}
-    other = pairs.pop(ANY_OTHER, None)
-    listed = Listed({number: to for key, to in pairs.items() if (number := below.ordinal(key)) is not None}, other)
-    return listed, ListedBackwards(listed)
+
+    def listed() -> Listed:
+        pairs = {key: BitMap(n for each in to if (n := above.ordinal(each)) is not None) for key, to in mapping.pairs}
+        other = pairs.pop(ANY_OTHER, None)
+        return Listed({number: to for key, to in pairs.items() if (number := below.ordinal(key)) is not None}, other)
+
+    axes = (scale.axis for space in (below, above) for scale in space.dynamic)
+    return Pairs(listed, [axis.known for axis in axes if isinstance(axis, DynamicAxis)])
 
 
 def _numbers(keys: tuple[str, ...], scale: Scale) -> BitMap:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from pyroaring import BitMap
 
+from hedgerow.partitions.key_sets import KeySet
 from hedgerow_scheduler.partitions.axes import TimeAxis
 from hedgerow_scheduler.partitions.sets import runs
 
@@ -137,3 +138,79 @@ class ListedBackwards:
         if self._forwards.other.intersect(of):
             found |= BitMap(range(extent)) - self._forwards.numbers
         return found
+
+
+class Pairs:
+    """What is listed by key, there and back: made again when there are other keys in the sets that it speaks of."""
+
+    def __init__(self, make: Callable[[], Listed], sets: Sequence[KeySet]) -> None:
+        self._make, self._sets = make, sets
+        self._stages: tuple[int, ...] | None = None
+
+    @property
+    def is_single(self) -> bool:
+        """As a relation has it, there."""
+        return not self._sets and self.forwards.is_single
+
+    @property
+    def is_single_back(self) -> bool:
+        """As a relation has it, back."""
+        return not self._sets and self.backwards.is_single
+
+    @property
+    def forwards(self) -> Listed:
+        """From downstream to upstream."""
+        self._renew()
+        return self._forwards
+
+    @property
+    def backwards(self) -> ListedBackwards:
+        """From upstream to downstream."""
+        self._renew()
+        return self._backwards
+
+    def _renew(self) -> None:
+        stages = tuple(each.numbered for each in self._sets)
+        if stages != self._stages:
+            self._forwards = self._make()
+            self._backwards = ListedBackwards(self._forwards)
+            self._stages = stages
+
+
+class Forwards:
+    """Pairs from downstream to upstream."""
+
+    def __init__(self, pairs: Pairs) -> None:
+        self._pairs = pairs
+        self.is_single = pairs.is_single
+
+    def image(self, of: BitMap, extent: int) -> BitMap:
+        """What is listed with any of these, there."""
+        return self._pairs.forwards.image(of, extent)
+
+
+class Backwards:
+    """Pairs from upstream to downstream."""
+
+    def __init__(self, pairs: Pairs) -> None:
+        self._pairs = pairs
+        self.is_single = pairs.is_single_back
+
+    def image(self, of: BitMap, extent: int) -> BitMap:
+        """What is listed with any of these, back."""
+        return self._pairs.backwards.image(of, extent)
+
+
+class ByKey:
+    """The keys of one set that are keys of another one as well."""
+
+    is_single = False  # which are may change
+
+    def __init__(self, source: KeySet, target: KeySet) -> None:
+        self._source, self._target = source, target
+
+    def image(self, of: BitMap, extent: int) -> BitMap:  # noqa: ARG002
+        """The numbers of the same keys in the other set."""
+        keys = (self._source.key(number) for number in of)
+        numbers = (self._target.number(key) for key in keys if key is not None)
+        return BitMap(number for number in numbers if number is not None)

@@ -1,7 +1,8 @@
 """Spaces: the partitions of one definition, numbered, so that sets of them are bitmaps.
 
 Windows of time are counted from the first, complete or not, and vary slowest in a product; then come the other dimensions in the
-order in which they were declared. So a number means the same partition for ever, as long as the definition stays.
+order in which they were declared. Dynamic keys are counted in the order in which they came. So a number means the same partition for
+ever, as long as the definition stays.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from pyroaring import BitMap
 from hedgerow.errors import RequestError
 from hedgerow.identifiers import DIMENSION_SEPARATOR
 from hedgerow.partitions import algebra
+from hedgerow.partitions.dynamic import KnownPartitions
 from hedgerow.partitions.model import Partitions, TimePartitions, dimensions
-from hedgerow_scheduler.partitions.axes import Axis, StaticAxis, TimeAxis
+from hedgerow_scheduler.partitions.axes import Axis, DynamicAxis, TimeAxis, axis_of
 from hedgerow_scheduler.partitions.sets import place
 
 MOST = 2**32 - 2  # bitmaps count in 32 bits; the two largest numbers mark ends
@@ -46,6 +48,8 @@ class Space:
         self.scales = _scales(partitions)
         """The axes, the slowest first."""
         self._times = [scale.axis for scale in self.scales if isinstance(scale.axis, TimeAxis)]
+        self.dynamic = tuple(scale for scale in self.scales if isinstance(scale.axis, DynamicAxis))
+        """The axes of keys that come and go."""
         self._numbers: dict[str, int | None] = {}
         self._existing: tuple[tuple[int, ...], BitMap] = ((-1,), ONLY)
 
@@ -58,7 +62,9 @@ class Space:
         except KeyError:
             if len(self._numbers) >= KEPT_KEYS:
                 self._numbers.clear()
-            number = self._numbers[key] = self._ordinal(key)
+            number = self._ordinal(key)
+            if number is not None or not self.dynamic:  # what is no key of a set may come to be one
+                self._numbers[key] = number
             return number
 
     def key(self, ordinal: int) -> str | None:
@@ -78,12 +84,38 @@ class Space:
         return len(self.existing(now))
 
     def existing(self, now: datetime) -> BitMap:
-        """The partitions that exist: whose windows are complete."""
-        counts = tuple(min(scale.axis.existing(now), scale.size) for scale in self.scales)
+        """The partitions that exist: whose windows are complete, and whose keys are in their sets."""
+        stages = tuple(scale.axis.stage(now) for scale in self.scales)
         known = self._existing
-        if known[0] != counts:
-            known = self._existing = (counts, self.grid([BitMap(range(count)) for count in counts]))
+        if known[0] != stages:
+            present = [scale.axis.present(now, scale.size) for scale in self.scales]
+            known = self._existing = (stages, self.grid(present))
         return known[1]
+
+    def stages(self) -> tuple[int, ...]:
+        """How far the sets of its dynamic keys have come."""
+        return tuple(len(axis.known.log) for axis in self._sets())
+
+    def altered(self, stages: tuple[int, ...], now: datetime) -> tuple[BitMap, BitMap]:
+        """The partitions, with complete windows, of the keys that were added to a set since those stages, and of those removed."""
+        found = (BitMap(), BitMap())
+        for axis, stage in zip(self._sets(), stages, strict=True):
+            for into, changed in zip(found, axis.since(stage), strict=True):
+                if changed:
+                    into |= self.grid(
+                        [
+                            changed
+                            if scale.axis is axis
+                            else BitMap(range(scale.axis.numbered(now)))
+                            if isinstance(scale.axis, DynamicAxis)
+                            else scale.axis.present(now, scale.size)
+                            for scale in self.scales
+                        ]
+                    )
+        return found
+
+    def _sets(self) -> list[DynamicAxis]:
+        return [scale.axis for scale in self.scales if isinstance(scale.axis, DynamicAxis)]
 
     def latest(self, now: datetime, lookback: timedelta | None) -> BitMap | None:
         """The partitions of the last complete windows and, with `lookback`, of all that ended within it; None without time: all."""
@@ -91,8 +123,8 @@ class Space:
             return None
         return self.grid(
             [
-                BitMap(range(scale.size))
-                if isinstance(scale.axis, StaticAxis)
+                scale.axis.present(now, scale.size)
+                if not isinstance(scale.axis, TimeAxis)
                 else scale.axis.last(1, now)
                 if lookback is None
                 else scale.axis.since(now - lookback, now)
@@ -115,7 +147,7 @@ class Space:
         for scale in self.scales:
             begin = scale.axis.number(begins[scale.position])
             end = scale.axis.number(ends[scale.position])
-            if begin is None or end is None or end < begin:
+            if begin is None or end is None or end < begin or (begin < end and isinstance(scale.axis, DynamicAxis)):
                 algebra.key_range(self.partitions, first, last, now)  # says which end is wrong
                 return BitMap()
             stretches.append(BitMap(range(begin, end + 1)))
@@ -148,7 +180,7 @@ def _scales(partitions: Partitions | None) -> tuple[Scale, ...]:
     scales: list[Scale] = []
     step = 1
     for position, dim in reversed(ordered):
-        axis: Axis = TimeAxis(dim) if isinstance(dim, TimePartitions) else StaticAxis(dim)
+        axis = axis_of(dim)
         size = axis.wanted if isinstance(axis, TimeAxis) else axis.size
         scales.append(Scale(axis, position, step, size))
         step *= size
@@ -164,7 +196,7 @@ def _scales(partitions: Partitions | None) -> tuple[Scale, ...]:
     return tuple(reversed(scales))
 
 
-_spaces: dict[bytes, Space] = {}
+_spaces: dict[tuple[bytes, tuple[int, ...]], Space] = {}
 _recent: dict[int, tuple[Partitions | None, Space]] = {}
 
 
@@ -173,12 +205,15 @@ def space_of(partitions: Partitions | None) -> Space:
     known = _recent.get(id(partitions))
     if known is not None:
         return known[1]
-    encoded = msgspec.json.encode(partitions)
-    space = _spaces.get(encoded)
+    sets = (
+        tuple(id(dim.known) for dim in dimensions(partitions) if isinstance(dim, KnownPartitions)) if partitions else ()
+    )
+    same = (msgspec.json.encode(partitions), sets)
+    space = _spaces.get(same)
     if space is None:
         if len(_spaces) >= KEPT_SPACES:
             _spaces.clear()
-        space = _spaces[encoded] = Space(partitions)
+        space = _spaces[same] = Space(partitions)
     if len(_recent) >= KEPT_SPACES:
         _recent.clear()
     # The definition is kept as well, so that no other object can come to have its identity.

@@ -31,6 +31,7 @@ from hedgerow_scheduler.limits.backlog import Backlog, queue_of
 from hedgerow_scheduler.limits.book import LimitBook
 from hedgerow_scheduler.limits.limit import Holding, LimitId, Need, Values
 from hedgerow_scheduler.limits.lines import Line, QueueName
+from hedgerow_scheduler.partitions.key_sets import KeySets
 from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest
 from hedgerow_scheduler.planning.neighbours import downstream_of, inherited, with_neighbours
 from hedgerow_scheduler.planning.rules import PlatformLimits, Rules, queue_limit_name
@@ -54,8 +55,10 @@ class Snapshot:
         catalog: Catalog | None = None,
         platform: PlatformLimits | None = None,
         new_id: Callable[[], str] | None = None,
+        key_sets: KeySets | None = None,
     ) -> None:
         self.catalog = catalog or Catalog()
+        self.key_sets = key_sets or KeySets()
         self.run_caps: dict[str, int] = {}
         self.rules = Rules(self.catalog, platform, (), self.run_caps)
         self.limits = LimitBook(self._values_of)
@@ -256,8 +259,8 @@ class Snapshot:
                 self.changes.steps[(run.id, number)] = below
                 queue.append(below)
 
-    def cancel_step(self, step: Step, now: datetime, why: str) -> None:
-        """Cancels a step: at once when no attempt is out, else through its claim or its worker."""
+    def cancel_step(self, step: Step, now: datetime, why: str, problem: Problem | None = None) -> None:
+        """Cancels a step: at once when no attempt is out, else through its claim or its worker. `problem` stands in for HR-Q020."""
         if step.state in ENDED:
             return
         if step.state in HELD:
@@ -273,7 +276,7 @@ class Snapshot:
             step,
             StepState.CANCELLED,
             now,
-            Problem("HR-Q020", f"Cancelled: {why}.", "Retry the run to take it up again."),
+            problem or Problem("HR-Q020", f"Cancelled: {why}.", "Retry the run to take it up again."),
         )
 
     def press_cancellation(self, attempt: Attempt, now: datetime) -> None:

@@ -233,7 +233,8 @@ def _latest_keys(computations: Sequence[Computation], at: datetime) -> dict[str,
         if partitions is None:
             keys[computation.name] = (None,)
             continue
-        _check_total(math.prod(len(dim.keys) for dim in dimensions(partitions) if isinstance(dim, StaticPartitions)))
+        timeless = (dim for dim in dimensions(partitions) if not isinstance(dim, TimePartitions))
+        _check_total(math.prod(algebra.count(dim, at) for dim in timeless))
         keys[computation.name] = algebra.latest(partitions, at)
     if not any(keys.values()):
         first = next(one for one in computations if one.partitions is not None)
@@ -324,7 +325,7 @@ def related(one: Partitions, other: Partitions) -> bool:
 
 
 def _in_order(partitions: Partitions, keys: Iterable[str]) -> tuple[str, ...]:
-    """Keys in the order of their definition. The keys of windows sort as text."""
+    """Keys in the order of their definition. The keys of windows, and dynamic ones, sort as text."""
     places: list[Mapping[str, int]] = [
         {key: number for number, key in enumerate(dim.keys)} if isinstance(dim, StaticPartitions) else {}
         for dim in dimensions(partitions)

@@ -50,6 +50,7 @@ class Automating:
         self._taking_up: Generator[None, None, Set[str]] | None = None
         self._unknown: list[str] = []
         """Assets of which facts are to be read; until then no turn is taken."""
+        self._keys_seen = snapshot.key_sets.seq
         self._engine = Engine(self._makes, memories, self._may_request)
 
     def use(self, pauses: Pauses) -> None:
@@ -84,6 +85,9 @@ class Automating:
             self._taking_up = self._engine.taking_up(self._catalog, now)
         if not self._is_up_to_date(transaction, record, until):
             return True
+        if self._keys_seen != (seq := self._snapshot.key_sets.seq):
+            self._keys_seen = seq
+            self._engine.keys_changed(now)
         while True:
             self._news.extend(self._snapshot.news.take())
             if not self._engine.is_under_way():

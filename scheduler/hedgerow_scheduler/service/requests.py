@@ -14,6 +14,7 @@ from hedgerow_scheduler.lifecycle.states import RunState, StepState
 from hedgerow_scheduler.metadata import runs
 from hedgerow_scheduler.metadata.commands import COMMANDS_AT_ONCE, PendingCommand
 from hedgerow_scheduler.metadata.store import Transaction
+from hedgerow_scheduler.planning.key_changes import change_keys
 from hedgerow_scheduler.planning.limiting import prioritise
 from hedgerow_scheduler.planning.request import RunRequest, run_cap
 from hedgerow_scheduler.planning.snapshot import Snapshot
@@ -98,6 +99,11 @@ def take_commands(
                 snapshot.changes.commands.append(CommandOutcome(command.id, left))
                 applied += 1
             continue
+        if command.kind == "change_keys":
+            became = _asked(lambda _, asked, at: _change_keys(snapshot, asked, at), transaction, command, now)
+            snapshot.changes.commands.append(CommandOutcome(command.id, became or {}))
+            applied += 1
+            continue
         if command.kind == "evaluate_sensor" and evaluate is not None:
             if (refused := evaluate(command)) is not None:
                 snapshot.changes.commands.append(CommandOutcome(command.id, refused))
@@ -135,6 +141,16 @@ def _asked(apply: Apply, transaction: Transaction, command: PendingCommand, now:
     except Exception:  # as of a run's command
         log.exception("command %d can't be applied", command.id)
         return {"refused": "It could not be applied; the scheduler's log says why."}
+
+
+def _change_keys(snapshot: Snapshot, command: PendingCommand, now: datetime) -> Outcome:
+    body = command.body
+    team, name = str(body.get("team", "")), str(body.get("name", ""))
+    changed = change_keys(
+        snapshot, team, name, now, added=body.get("add", ()), removed=body.get("remove", ()), author=command.author
+    )
+    counts = {"added": len(changed.added), "removed": len(changed.removed), "cancelled": changed.cancelled}
+    return counts | ({"refused": changed.problem.message} if changed.problem else {})
 
 
 def _apply(snapshot: Snapshot, command: PendingCommand, run: Run | None, now: datetime) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def snapshot_of(
     """The snapshot with which a leader begins. Orders that may never have been published are taken back as soon as the team's stream
     was read to its end; what runs gets two leases' time to be heard of. Limits count what is out, and rates go on where they were.
     """
-    snapshot = Snapshot(state.catalog, platform, new_id)
+    snapshot = Snapshot(state.catalog, platform, new_id, state.key_sets)
     use_overrides(snapshot, state.overrides, now)
     snapshot.limits.restore_levels(state.levels)
     snapshot.owners = state.owners

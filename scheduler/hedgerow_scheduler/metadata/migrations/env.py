@@ -7,8 +7,9 @@ from sqlalchemy import create_engine, pool, text
 
 from hedgerow_scheduler.metadata.tables_automation import schedules
 from hedgerow_scheduler.metadata.tables_backfills import backfills
+from hedgerow_scheduler.metadata.tables_partitions import dynamic_partitions
 
-TABLES = (schedules, backfills)  # one of each module that declares some: all have the same metadata
+TABLES = (schedules, backfills, dynamic_partitions)  # one of each module that declares some: all have the same metadata
 MIGRATION_LOCK = 0x68656467  # "hedg"
 
 

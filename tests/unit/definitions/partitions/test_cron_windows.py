@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hedgerow.cron import Cron, last_tick, ticks
+from hedgerow.cron import cron, last_tick, ticks
 from hedgerow.errors import DefinitionError
 from hedgerow.partitions import count, cron_windows, daily, keys, upstream_keys, window
 from hedgerow.partitions.algebra import latest
@@ -112,11 +112,10 @@ def test_counting_ticks_agrees_with_walking_from_one_to_the_next(
     expression: str, tz: str, day: date, minutes: int
 ) -> None:
     try:
-        of, known = Ticks(expression, tz), Cron(expression, tz)
-    except ValueError:
+        known = cron(expression, tz)
+    except DefinitionError:
         return
-    if not of.per_cycle:
-        return
+    of = Ticks(expression, tz)
     day = min(odd_days(tz, day.year), default=day)  # where clocks are moved is where mistakes are made
     at = first_instant(tz, day) + timedelta(minutes=minutes)
     number = of.holding(at)

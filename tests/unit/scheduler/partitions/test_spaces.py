@@ -6,14 +6,16 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hedgerow.errors import RequestError
 from hedgerow.partitions import Partitions, daily, hourly, key_range, keys, monthly, static, weekly
 from hedgerow.partitions.algebra import latest, spans
 from hedgerow.partitions.calendar import spans_from
+from hedgerow.partitions.dynamic import KnownPartitions
 from hedgerow.partitions.instants import DAY, YEARS
+from hedgerow.partitions.key_sets import KeySet
 from hedgerow.partitions.model import Cadence, StaticPartitions, TimePartitions
 from hedgerow_scheduler.partitions.spaces import Space, space_of
 
@@ -59,11 +61,22 @@ def statics(draw: st.DrawFn, dim: str) -> StaticPartitions:
 
 
 @st.composite
+def dynamics(draw: st.DrawFn, dim: str) -> KnownPartitions:
+    """A dimension of a few keys that came and partly went."""
+    known = KeySet("sales", "customers")
+    for key in draw(st.lists(st.sampled_from("abcde"), max_size=5)):
+        known.add(key)
+    for key in draw(st.lists(st.sampled_from("abcde"), max_size=2)):
+        known.remove(key)
+    return KnownPartitions(name="customers", dim=dim, known=known)
+
+
+@st.composite
 def definitions(draw: st.DrawFn) -> Partitions:
     """A product of at most three dimensions in any order, of which at most two are time."""
     dims = draw(
         st.lists(
-            st.one_of(times(), times("other"), statics("key"), statics("size")),
+            st.one_of(times(), times("other"), statics("key"), statics("size"), dynamics("key")),
             min_size=1,
             max_size=3,
             unique_by=lambda dim: dim.dim,
@@ -72,6 +85,8 @@ def definitions(draw: st.DrawFn) -> Partitions:
     product: Partitions = dims[0]
     for dim in dims[1:]:
         product = product * dim
+    kinds = {getattr(dim, "cadence", type(dim)) for dim in dims}
+    assume(KnownPartitions not in kinds or not kinds - {KnownPartitions, StaticPartitions, "day", "week"})
     return product
 
 
@@ -125,8 +140,8 @@ def test_what_exists_changes_at_the_next_change_and_not_before(definition: Parti
     before = space.existing(now).copy()
     assert change > now
     assert Space(definition).existing(change - timedelta(microseconds=1)) == before
-    times_of = [scale.axis.existing(change) for scale in space.scales]
-    assert times_of != [scale.axis.existing(now) for scale in Space(definition).scales]
+    times_of = [scale.axis.stage(change) for scale in space.scales]
+    assert times_of != [scale.axis.stage(now) for scale in Space(definition).scales]
 
 
 @given(definitions(), st.integers(0, 20_000), st.data())
