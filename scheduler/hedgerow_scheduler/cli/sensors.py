@@ -135,7 +135,8 @@ def show(options: argparse.Namespace, output: Output) -> int:
         output.line("It was not evaluated yet.")
         return OK
     output.table(("began", "outcome", "took", "runs or reason"), map(_row, found["evaluations"]))
-    for evaluation in reversed(found["evaluations"][:3]):
+    told = [one for one in found["evaluations"] if one["error"] or one["log"]]
+    for evaluation in told[:1]:
         _show_details(output, evaluation)
     return OK
 

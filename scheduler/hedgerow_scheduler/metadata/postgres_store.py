@@ -31,7 +31,7 @@ from hedgerow_scheduler.metadata import (
 from hedgerow_scheduler.metadata import tables as t
 from hedgerow_scheduler.metadata.leadership import Leadership
 from hedgerow_scheduler.metadata.recording import gather
-from hedgerow_scheduler.metadata.store import State
+from hedgerow_scheduler.metadata.store import DedupeKey, State
 from hedgerow_scheduler.metadata.writes import Writes
 from hedgerow_scheduler.partitions.key_sets import KeySets
 from hedgerow_scheduler.planning.catalog import Catalog
@@ -124,10 +124,10 @@ class PostgresTransaction:
         """What pairs are."""
         return read_versions.read_statuses(self._connection, catalog, pairs, now)
 
-    def launched_keys(self, team: str, sensor: str, keys: Sequence[str]) -> Mapping[str, str]:
+    def launched_keys(self, keys: Collection[DedupeKey]) -> Mapping[DedupeKey, str]:
         """The runs of some dedupe keys, with all that was written before in this transaction."""
         self._writes.flush(self._connection)
-        return sensors.read_keys(self._connection, team, sensor, keys)
+        return sensors.read_keys(self._connection, keys)
 
     def remove_expired(self, gone: Sequence[Override]) -> None:
         """Removes overrides whose time is over."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from hedgerow.errors import Problem
 from hedgerow_scheduler.automation.sensors import SensorStanding
 from hedgerow_scheduler.metadata.read_rows import all_rows
-from hedgerow_scheduler.metadata.tables_automation import sensor_evaluations, sensor_keys, sensors
+from hedgerow_scheduler.metadata.tables_automation import sensor_evaluations, sensors
 
 
 class EvaluationEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,13 +59,18 @@ def read_last_evaluations(connection: Connection) -> dict[tuple[str, str], Evalu
     return {(row.team, row.name): _entry(row) for row in rows}
 
 
-def read_keys(connection: Connection, team: str, sensor: str, keys: Sequence[str]) -> dict[str, str]:
-    """The ids of the runs that stand for some dedupe keys of a sensor."""
-    if not keys:
-        return {}
-    c = sensor_keys.c
-    found = select(c.key, c.run_id).where(c.team == team, c.name == sensor, c.key.in_(list(keys)))
-    return {row.key: row.run_id for row in connection.execute(found)}
+def read_keys(connection: Connection, keys: Collection[tuple[str, str, str]]) -> dict[tuple[str, str, str], str]:
+    """The ids of the runs that stand for some dedupe keys, each with the sensor's team and name before it."""
+    columns = [list(column) for column in zip(*keys, strict=True)] or [[], [], []]
+    asked = dict(zip(("teams", "names", "keys"), columns, strict=True))
+    rows = connection.execute(_KEYS, asked)
+    return {(row.team, row.name, row.key): str(row.run_id) for row in rows}
+
+
+_KEYS = text(
+    "SELECT k.team, k.name, k.key, k.run_id FROM sensor_keys AS k JOIN unnest(CAST(:teams AS text[]), CAST(:names AS text[]), "
+    "CAST(:keys AS text[])) AS u(team, name, key) ON (k.team, k.name, k.key) = (u.team, u.name, u.key)"
+)
 
 
 def _entry(row: _NamedEvaluation) -> EvaluationEntry:

@@ -26,6 +26,7 @@ from hedgerow_scheduler.planning.rules import Override
 from hedgerow_scheduler.planning.staleness import Pair, Status
 from hedgerow_scheduler.planning.unchanged import Earlier
 
+DedupeKey: TypeAlias = tuple[str, str, str]  # the sensor's team and name, and the key
 # What an attempt holds beyond queue and team: limits, and how many slots of each.
 Holds: TypeAlias = tuple[tuple[LimitId, int], ...]
 
@@ -104,8 +105,8 @@ class Transaction(Protocol):
     def statuses(self, catalog: Catalog, pairs: Iterable[Pair], now: datetime) -> Mapping[Pair, Status]:
         """What (asset, partition) pairs are, missing, stale or fresh, as of the beginning of the transaction."""
 
-    def launched_keys(self, team: str, sensor: str, keys: Sequence[str]) -> Mapping[str, str]:
-        """The ids of the runs that a sensor has launched for some of its dedupe keys."""
+    def launched_keys(self, keys: Collection[DedupeKey]) -> Mapping[DedupeKey, str]:
+        """The ids of the runs that sensors have launched for some of these dedupe keys."""
 
     def remove_expired(self, gone: Sequence[Override]) -> None:
         """Removes overrides whose time is over."""

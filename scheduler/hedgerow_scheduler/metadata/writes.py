@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ from sqlalchemy import Connection
 from hedgerow.errors import PlatformError
 
 _encoder = msgspec.json.Encoder()
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 class StaleWriteError(PlatformError):
@@ -93,6 +95,10 @@ class Writes:
 
 
 def json_text(value: object) -> str:
-    """JSON without the one character that PostgreSQL can't store."""
+    r"""JSON without the one character that PostgreSQL can't store; a text that spells it out is left alone.
+
+    >>> print(json_text(["a\0", r"a\u0000"]))
+    ["a\ufffd","a\\u0000"]
+    """
     encoded = _encoder.encode(value).decode()
-    return encoded.replace("\\u0000", "\\ufffd") if "\\u0000" in encoded else encoded
+    return _NUL.sub(r"\1\\ufffd", encoded) if "\\u0000" in encoded else encoded

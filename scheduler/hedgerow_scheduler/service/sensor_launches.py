@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Set
 from datetime import datetime
 
 import msgspec
@@ -36,9 +36,9 @@ class Planned(msgspec.Struct, frozen=True):
 
 
 class Launch:
-    """The launching of what one answer asks for. `known` are the runs that its dedupe keys have already."""
+    """The launching of what one answer asks for. `known` are those of its dedupe keys that have a run already."""
 
-    def __init__(self, place: Place, evaluation_id: str, answer: SensorAnswer, known: Mapping[str, str]) -> None:
+    def __init__(self, place: Place, evaluation_id: str, answer: SensorAnswer, known: Set[str]) -> None:
         self.place, self.evaluation_id, self.answer = place, evaluation_id, answer
         seen = set(known)
         self._wanted = []

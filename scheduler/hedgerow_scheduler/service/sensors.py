@@ -82,8 +82,7 @@ class Sensors:
         """
         if self._snapshot.catalog is not self._catalog:
             self._take_up(now)
-        for answer in self._snapshot.evaluations.take(KIND):
-            self._hear(answer, transaction, now)
+        self._hear(self._snapshot.evaluations.take(KIND), transaction, now)
         until = perf_counter() + PLANNING_S
         while self._answered and perf_counter() < until:
             self._plan(now, renew)
@@ -173,23 +172,26 @@ class Sensors:
 
     # -- answers -----------------------------------------------------------------------------------------------------
 
-    def _hear(self, answer: Answer, transaction: Transaction, now: datetime) -> None:
-        asked = self._asked.get(answer.id)
-        if asked is None:
-            return
-        place = self._declared[asked.title][0]
-        asked.log, asked.duration_ms = answer.log, answer.duration_ms
-        if answer.reason != "ok":
-            self._end(answer.id, _outcome(answer), now, error=answer.error)
-            return
-        read = read_answer(place.title, bytes(answer.result))
-        if isinstance(read, Problem):
-            self._end(answer.id, Outcome.FAILED, now, error=read)
-            return
-        keys = sorted({run.dedupe_key for run in read.runs if run.dedupe_key})
-        known = transaction.launched_keys(place.team, place.name, keys) if keys else {}
-        asked.launch = Launch(place, answer.id, read, known)
-        self._answered.append(answer.id)
+    def _hear(self, answers: Iterable[Answer], transaction: Transaction, now: datetime) -> None:
+        read: list[tuple[Answer, SensorAnswer]] = []
+        for answer in answers:
+            asked = self._asked.get(answer.id)
+            if asked is None:
+                continue
+            asked.log, asked.duration_ms = answer.log, answer.duration_ms
+            found = read_answer(asked.title, bytes(answer.result)) if answer.reason == "ok" else answer.error
+            if isinstance(found, SensorAnswer):
+                read.append((answer, found))
+            else:
+                self._end(answer.id, _outcome(answer), now, error=found)
+        keys = {(to.team, to.name, run.dedupe_key) for to, found in read for run in found.runs if run.dedupe_key}
+        known: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        for team, name, key in transaction.launched_keys(keys) if keys else ():
+            known[team, name].add(key)
+        for answer, found in read:
+            place = self._declared[self._asked[answer.id].title][0]
+            self._asked[answer.id].launch = Launch(place, answer.id, found, known[answer.team, answer.name])
+            self._answered.append(answer.id)
 
     def _plan(self, now: datetime, renew: Callable[[], None]) -> None:
         """Goes on with one answer by one run, so that a long one holds up no short one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from itertools import count
 from typing import Any
@@ -33,7 +33,7 @@ class Term:
 
     def __init__(self, *sensors: Sensor, enabled: bool = True) -> None:
         self.world = World(self.code(*sensors))
-        self.keys: dict[str, str] = {}
+        self.keys: dict[tuple[str, str, str], str] = {}
         self.ids = map(uuid, count(500))
         self.sensors = Sensors(self.world.snapshot, (), enabled, lambda: next(self.ids))
         self.serve()
@@ -48,7 +48,7 @@ class Term:
         worker = Worker("sales", "w", "sales", in_force, ("default",), 1, 0, "ready", NOW, NOW)
         self.world.snapshot.workers["sales", "w"] = worker
 
-    def launched_keys(self, team: str, sensor: str, keys: Sequence[str]) -> dict[str, str]:
+    def launched_keys(self, keys: Collection[tuple[str, str, str]]) -> dict[tuple[str, str, str], str]:
         return {key: self.keys[key] for key in keys if key in self.keys}
 
     def turn(self, after: float = 0) -> Changes:
@@ -59,7 +59,7 @@ class Term:
         while self.sensors.turn(self, self.world.now, lambda: None):  # type: ignore[arg-type]
             pass
         changes, _ = self.world.recorded()
-        self.keys |= {each.key: each.run_id for each in changes.sensor_keys}
+        self.keys |= {(each.team, each.name, each.key): each.run_id for each in changes.sensor_keys}
         return changes
 
     def asked(self) -> dict[str, tuple[str, SensorQuestion]]:
