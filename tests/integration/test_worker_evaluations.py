@@ -1,0 +1,125 @@
+"""A real worker with a real broker: evaluations outside of steps are taken once, run beside each other, and end in time."""
+
+from __future__ import annotations
+
+import signal
+import uuid
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+import pytest
+from support.locations import write_location
+from support.processes import eventually
+from support.worker_bench import FakeScheduler, running_worker
+
+from hedgerow import clock
+from hedgerow.protocol.control import Evaluate
+from hedgerow.protocol.envelope import encode_body
+from hedgerow.protocol.events import MAX_EVALUATION_LOG_BYTES, Evaluated
+from hedgerow.protocol.sensing import SensorQuestion
+
+pytestmark = [pytest.mark.servers, pytest.mark.processes]
+
+CODE = """
+    import os, subprocess, sys, time
+    import hedgerow as hr
+
+    @hr.sensor
+    def quick(ctx: hr.SensorContext):
+        ctx.log.info("asked with %s", ctx.cursor)
+        return hr.SensorResult(cursor=str(os.getpid()))
+
+    @hr.sensor
+    def hangs(ctx: hr.SensorContext):
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        print(os.getpid(), child.pid, flush=True)
+        time.sleep(600)
+
+    @hr.sensor
+    def talks():
+        print("x" * 100_000)
+        print("the end")
+"""
+
+
+class Asking:
+    """The scheduler's side of evaluations."""
+
+    def __init__(self, scheduler: FakeScheduler, manifest: str) -> None:
+        self.scheduler, self.manifest = scheduler, manifest
+
+    def ask(self, name: str, *, times: int = 1, timeout_ms: int = 30_000, begin_s: float = 10, **more: Any) -> str:
+        """Asks for an evaluation, `times` over; its id."""
+        id, argument = str(uuid.uuid4()), encode_body(SensorQuestion(clock.now(), more.get("cursor")))
+        before = clock.now_ms() + round(begin_s * 1000)
+        message = Evaluate(id, more.get("manifest", self.manifest), "sensor", name, argument, timeout_ms, before)
+        for _ in range(times):
+            self.scheduler.say(message)
+        return id
+
+    def answers(self, id: str) -> list[Evaluated]:
+        """What was reported of it so far."""
+        return [told for told in self.scheduler.find("evaluated") if told.evaluation_id == id]
+
+    def answer(self, id: str) -> Evaluated:
+        """What became of it."""
+        return eventually(lambda: self.answers(id), what="an answer")[0]
+
+    def pid(self, name: str) -> int:
+        """The process that answered."""
+        return int(msgspec.json.decode(self.answer(self.ask(name)).result)["cursor"])
+
+
+def pids(log: str) -> list[int]:
+    return [int(word) for word in log.split()]
+
+
+def test_evaluations_are_taken_once_run_beside_each_other_and_end_with_all_that_they_started(
+    broker_url: str, tmp_path: Path
+) -> None:
+    root, scheduler = write_location(tmp_path / "sales", "sales", CODE), FakeScheduler(broker_url)
+    with ExitStack() as stack:
+        workers = [
+            stack.enter_context(running_worker(root, broker_url, environ={"HEDGEROW_WORKER_STATE": str(tmp_path / n)}))
+            for n in ("one", "two")
+        ]
+        asking = Asking(scheduler, scheduler.await_manifest())
+        eventually(
+            lambda: (
+                scheduler.read() or len({worker for worker, beat in scheduler.heartbeats if beat.state == "ready"}) == 2
+            ),
+            what="both are ready",
+        )
+        ignored = [asking.ask("quick", manifest="0" * 64), asking.ask("quick", begin_s=-1)]
+        first = asking.ask("quick", times=3, cursor="c")
+        told = asking.answer(first)
+        assert (told.reason, told.kind, told.name) == ("ok", "sensor", "quick")
+        assert "INFO asked with c" in told.log
+
+        hanging = [asking.ask("hangs", timeout_ms=600_000) for _ in range(6)] + [asking.ask("hangs", timeout_ms=1_500)]
+        processes = {asking.pid("quick") for _ in range(5)}
+        assert len(processes) <= 4  # they stay warm
+        ended = asking.answer(hanging[-1])
+        assert (ended.reason, ended.error and ended.error.code) == ("timed_out", "HR-X105")
+        eventually(lambda: not any(map(psutil.pid_exists, pids(ended.log))), what="its group is gone")
+        assert not any(asking.answers(id) for id in hanging[:-1])
+
+        printed = asking.answer(asking.ask("talks"))
+        assert printed.reason == "ok"
+        assert len(printed.log) <= MAX_EVALUATION_LOG_BYTES
+        assert printed.log.endswith("the end")
+        gone = asking.answer(asking.ask("gone"))
+        assert (gone.reason, gone.error and gone.error.code) == ("bad_result", "HR-X002")
+
+        for worker in workers:
+            worker.send_signal(signal.SIGTERM)
+        for id in hanging[:-1]:
+            left = asking.answer(id)
+            assert (left.reason, left.error and left.error.code) == ("runner_lost", "HR-X104")
+            eventually(lambda log=left.log: not any(map(psutil.pid_exists, pids(log))), what="nothing stays")
+        assert [worker.wait(30) for worker in workers] == [0, 0]
+        assert len(asking.answers(first)) == 1
+        assert not any(asking.answers(id) for id in ignored)
