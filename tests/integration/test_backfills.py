@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import text
 from support.crew import Crew, working
@@ -17,6 +18,7 @@ from support.processes import eventually, python, running
 from support.scheduling import asset, manifest
 from support.served import served
 
+from hedgerow.conditions.constructors import eager
 from hedgerow.manifest.model import Dependency
 from hedgerow.partitions import daily, monthly
 from hedgerow.settings.platform import read_platform
@@ -28,10 +30,14 @@ pytestmark = pytest.mark.servers
 
 DAYS = daily("2024-01-01", end="2024-03-01")
 RAW = manifest("raw", asset("raw/x", partitions=DAYS, max_partitions_per_run=7))
-SALES = manifest(
+MADE = manifest(
     "sales",
     asset("clean", Dependency("raw/x"), partitions=DAYS),
     asset("months", Dependency("clean"), partitions=monthly("2024-01", end="2024-03")),
+)
+# Everything of it would follow by itself as well.
+SALES = msgspec.structs.replace(
+    MADE, assets=tuple(msgspec.structs.replace(each, automation=eager(window="all")) for each in MADE.assets)
 )
 TWICE = """
 SELECT s.computation, s.partition, count(*) FROM steps s JOIN runs r ON r.id = s.run_id WHERE r.backfill_id = '{0}'
@@ -153,6 +159,9 @@ def test_one_goes_over_two_teams_to_its_end_whoever_leads_and_another_is_cancell
     assert found["failure"]["error"]["code"] == "HR-X001"
     assert desk.rows(TWICE.format(first)) == []
     assert desk.rows(EARLY.format(first)) == []
+    assert desk.rows("SELECT count(*) FROM runs WHERE backfill_id IS NULL") == [
+        (0,)
+    ]  # conditions leave it to the backfill
 
     desk.crew.unlucky = set()
     desk("retry", first)

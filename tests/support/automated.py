@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 import msgspec
+from pyroaring import BitMap
 
 from hedgerow.conditions.model import Condition
 from hedgerow.durations import parse_duration
@@ -72,7 +73,10 @@ class Stage:
     def __init__(self, assets: Mapping[str, Made], now: str) -> None:
         self.now = datetime.fromisoformat(f"{now}+00:00")
         self.runs: dict[str, frozenset[str]] = {}
-        self.engine = Engine(lambda run_id, key: key in self.runs.get(run_id, ()))
+        self.coming: dict[str, BitMap] = {}  # what backfills are going to make
+        self.engine = Engine(
+            lambda run_id, key: key in self.runs.get(run_id, ()), coming=lambda key: self.coming.get(key, BitMap())
+        )
         self.evaluated: dict[str, Evaluated] = {}
         self.asked = 0
         self._number = self._data = 0

@@ -32,8 +32,8 @@ log = logging.getLogger("hedgerow.automation")
 
 
 class Engine(Knowledge):
-    """See above. `makes(run id, key)` says whether a run makes an asset, `may_request(team, key)` whether nothing holds it back; `stored`
-    is what `store` gave last. Single-threaded, without effects.
+    """See above. `makes(run id, key)` says whether a run makes an asset, `may_request(team, key)` whether nothing holds it back, `coming(key)`
+    which partitions are going to be made anyway; `stored` is what `store` gave last. Single-threaded, without effects.
     """
 
     def __init__(
@@ -41,9 +41,11 @@ class Engine(Knowledge):
         makes: Callable[[str, str], bool],
         stored: Mapping[str, bytes] | None = None,
         may_request: Callable[[str, str], bool] = lambda *_: True,
+        coming: Callable[[str], BitMap] = lambda _: EMPTY,
     ) -> None:
         super().__init__()
-        self.makes, self._may_request = makes, may_request
+        self.makes, self._may_request, self._coming = makes, may_request, coming
+        self._left: dict[str, BitMap] = {}  # requested, and left to whoever is going to make it
         self.declared = Declared()
         self.memories: dict[str, Memory] = {}
         self._altered: set[str] = set()  # assets whose memory is to be stored
@@ -208,6 +210,14 @@ class Engine(Knowledge):
         for key, scope in held_back.items():
             self._ask_again(key, scope)
 
+    def let_go(self, key: str, which: BitMap) -> None:
+        """Partitions that were going to be made are not: what was requested of them and left to that is asked again."""
+        if (left := self._left.get(key, EMPTY) & which) and key in self.memories:
+            self._left[key] -= left
+            self.memories[key].held -= left
+            self._altered.add(key)
+            self._ask_again(key, left)
+
     def _ask_again(self, key: str, scope: BitMap) -> None:
         if scope:
             self._asked_again[key] = self._asked_again.get(key, EMPTY) | scope
@@ -358,6 +368,11 @@ class Engine(Knowledge):
     def _request(self, turn: Turn, automated: Automated, fresh: BitMap) -> None:
         key = automated.key
         queued = self.facts[key].queued  # whose step will take the inputs that there are when it goes out
+        if left := fresh & self._coming(key):
+            self._left[key] = self._left.get(key, EMPTY) | left
+            fresh = fresh - left
+        if not fresh:
+            return
         if more := fresh - BitMap(each for each in fresh if each in queued) if queued else fresh:
             turn.outcome.requests[key] = more
             self._spread_below(turn, key, more)

@@ -93,6 +93,7 @@ PARTITION_ARROWS: dict[tuple[PartitionState, PartitionState], str] = {
 ENDED_BACKFILLS = frozenset({B.SUCCEEDED, B.FAILED, B.CANCELLED, B.ABORTED})
 RETRYABLE_BACKFILLS = frozenset({B.FAILED, B.CANCELLED, B.ABORTED})
 LAUNCHING = frozenset({B.CANARY, B.RUNNING})
+GOING_ON = LAUNCHING | {B.PAUSED}  # what is to do will be made
 RETRYABLE_PARTITIONS = (P.FAILED, P.UPSTREAM_FAILED, P.CANCELLED)
 
 # What the end of a step means for its partition.

@@ -52,6 +52,7 @@ class Track:
         self.below: list[Way] = []
         self.itself: list[Crossing] = []  # by way of which it is made from earlier partitions of its own
         self.came: dict[P, BitMap] = {}
+        self.given_up = BitMap()  # what was to do and will not be done, since the last look
         self.forget()
 
     def forget(self) -> None:

@@ -62,6 +62,7 @@ class Backfill:
         """
         for track, why in connect(self.tracks, catalog):
             lost = track.sets.move(track.sets[P.TO_DO], P.TO_DO, P.FAILED)
+            track.given_up |= lost
             if lost:
                 self.problem = Problem(
                     "HR-Q365",
@@ -108,6 +109,7 @@ class Backfill:
         """No run can make these."""
         chunk.track.came[P.FAILED] |= chunk.track.sets.move(chunk.which, P.TO_DO, P.FAILED)
         chunk.track.ready -= chunk.which
+        chunk.track.given_up |= chunk.which
         self.problem = problem
 
     def end(self, name: str, partition: str | None, how: StepState) -> P | None:
@@ -250,6 +252,7 @@ def _carry(track: Track, came: dict[P, BitMap], now: datetime) -> None:
             if came[state]:
                 hit = below.sets.move(crossing.downstream(came[state], now), P.TO_DO, to)
                 below.ready -= hit
+                below.given_up |= hit
                 below.came[state] |= hit
         if came[P.DONE] and below is not track:
             below.free((crossing.downstream(came[P.DONE], now) & below.sets[P.TO_DO]) - below.ready, now)

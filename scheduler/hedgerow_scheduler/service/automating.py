@@ -9,6 +9,7 @@ from datetime import datetime
 from time import perf_counter
 
 import msgspec
+from pyroaring import BitMap
 
 from hedgerow.conditions.model import Failed
 from hedgerow.errors import HedgerowError
@@ -36,10 +37,17 @@ log = logging.getLogger("hedgerow.scheduler")
 
 
 class Automating:
-    """The conditions of one term. What they decide goes into the snapshot's changes, together with what they remember."""
+    """The conditions of one term. What they decide goes into the snapshot's changes, together with what they remember. `coming(key)` tells
+    which partitions of an asset backfills are going to make: these are not launched as well.
+    """
 
     def __init__(
-        self, snapshot: Snapshot, memories: Mapping[str, bytes], enabled: bool, new_id: Callable[[], str]
+        self,
+        snapshot: Snapshot,
+        memories: Mapping[str, bytes],
+        enabled: bool,
+        new_id: Callable[[], str],
+        coming: Callable[[str], BitMap],
     ) -> None:
         self._snapshot, self._enabled, self._new_id = snapshot, enabled, new_id
         self._catalog = Catalog()
@@ -51,7 +59,11 @@ class Automating:
         self._unknown: list[str] = []
         """Assets of which facts are to be read; until then no turn is taken."""
         self._keys_seen = snapshot.key_sets.seq
-        self._engine = Engine(self._makes, memories, self._may_request)
+        self._engine = Engine(self._makes, memories, self._may_request, coming)
+
+    def let_go(self, key: str, which: BitMap) -> None:
+        """A backfill does not make partitions of an asset that it was going to make."""
+        self._engine.let_go(key, which)
 
     def use(self, pauses: Pauses) -> None:
         """What operators hold back now."""

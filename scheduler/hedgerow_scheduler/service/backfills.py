@@ -9,10 +9,11 @@ from time import perf_counter
 from typing import Any
 
 import msgspec
+from pyroaring import BitMap
 
 from hedgerow.errors import HedgerowError, Problem
 from hedgerow_scheduler.lifecycle.backfill_changes import BackfillChange, ChunkChange, TrackChange
-from hedgerow_scheduler.lifecycle.backfills import ENDED_BACKFILLS, LAUNCHING, BackfillState, PartitionState
+from hedgerow_scheduler.lifecycle.backfills import ENDED_BACKFILLS, GOING_ON, LAUNCHING, BackfillState, PartitionState
 from hedgerow_scheduler.lifecycle.changes import NewRun
 from hedgerow_scheduler.lifecycle.model import Run, Step
 from hedgerow_scheduler.lifecycle.states import ENDED, RunState, StepState
@@ -87,11 +88,24 @@ class Backfills:
         for run in snapshot.runs.values():
             if run.backfill_id in self._live:
                 self._live[run.backfill_id].runs[run.id] = run
+        self.let_go: Callable[[str, BitMap], None] = lambda *_: None
+        """Told of partitions of an asset that were coming and are not any more."""
         snapshot.news.of_backfills = self._hear
 
     def states(self) -> list[BackfillState]:
         """The states of those that have not ended."""
         return [live.backfill.state for live in self._live.values()]
+
+    def coming(self, asset: str) -> BitMap:
+        """The partitions of an asset that backfills are going to make: those that are to do in one that goes on or is paused."""
+        declared = self._catalog.assets.get(asset)
+        found = BitMap()
+        for live in self._live.values():
+            if live.backfill.state in GOING_ON and declared is not None:
+                for track in live.backfill.tracks:
+                    if asset in track.assets and track.partitions == declared.definition.partitions:
+                        found |= track.sets[PartitionState.TO_DO]
+        return found
 
     def next_due(self) -> datetime | None:
         """When time alone lets the next run be launched."""
@@ -216,6 +230,9 @@ class Backfills:
             live.worked_ms += int((now - live.since) / timedelta(milliseconds=1))
         live.since, live.altered = now, True
         self._restless.add(live.backfill.id)
+        if state not in GOING_ON:
+            for track in live.backfill.tracks:
+                track.given_up |= track.sets[PartitionState.TO_DO]
         if state in ENDED_BACKFILLS:
             self._snapshot.measure("backfills", (state.value,))
 
@@ -280,6 +297,7 @@ class Backfills:
     def store(self) -> None:
         """What has changed goes into the snapshot's changes; what has ended is forgotten."""
         changes = self._snapshot.changes.backfills
+        self._tell_what_is_given_up()
         for live in list(self._live.values()):
             backfill = live.backfill
             for number, track in enumerate(backfill.tracks):
@@ -294,6 +312,14 @@ class Backfills:
             if backfill.state in ENDED_BACKFILLS:
                 del self._live[backfill.id]
                 self._restless.discard(backfill.id)
+
+    def _tell_what_is_given_up(self) -> None:
+        for live in self._live.values():
+            for track in live.backfill.tracks:
+                if track.given_up:
+                    given_up, track.given_up = track.given_up, BitMap()
+                    for asset in track.assets:
+                        self.let_go(asset, given_up)
 
 
 def _most(tokens: int | None) -> int:

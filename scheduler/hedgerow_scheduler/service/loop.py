@@ -101,8 +101,11 @@ class Loop:
             self._cursors = state.cursors
         self._schedules = Schedules(self.snapshot, state.schedules, settings.automation.enabled, new_id)
         self._sensors = Sensors(self.snapshot, state.sensors, settings.automation.enabled, new_id)
-        self._automating = Automating(self.snapshot, state.memories, settings.automation.enabled, new_id)
         self._backfills = Backfills(self.snapshot, state.backfills, new_id, self.now)
+        self._automating = Automating(
+            self.snapshot, state.memories, settings.automation.enabled, new_id, self._backfills.coming
+        )
+        self._backfills.let_go = self._automating.let_go
         self.fold = Fold(self.snapshot, self.lease, noise)
         self.admission = Admission(self.lease, settings.dispatch.max_batch)
         self._contacts: dict[str, Contact] = {}
