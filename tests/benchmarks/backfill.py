@@ -34,6 +34,7 @@ from hedgerow_scheduler.lifecycle.states import StepState
 from hedgerow_scheduler.metadata import backfills, catalogs, leadership, migrate
 from hedgerow_scheduler.metadata.database import open_engine
 from hedgerow_scheduler.metadata.postgres_store import PostgresStore
+from hedgerow_scheduler.partitions.key_sets import KeySets
 from hedgerow_scheduler.planning.backfill_request import BackfillRequest, plan_backfill, settings_of
 from hedgerow_scheduler.service.backfills import Backfills
 from hedgerow_scheduler.service.main import GC_THRESHOLDS
@@ -77,7 +78,7 @@ def plan(engine: Engine, request: BackfillRequest) -> tuple[float, str, int]:
     began = time.perf_counter()
     with engine.begin() as connection:
         tracks = plan_backfill(
-            catalogs.read_catalog(connection),
+            catalogs.read_catalog(connection, KeySets()),
             request,
             clock.now(),
             lambda key, partitions: backfills.read_materialized(connection, key, partitions),

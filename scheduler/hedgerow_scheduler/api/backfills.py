@@ -47,7 +47,7 @@ from hedgerow_scheduler.metadata.read_backfills import (
 )
 from hedgerow_scheduler.partitions.ranges import Ranges, ranges
 from hedgerow_scheduler.planning.backfill_request import BackfillRequest, check_pace, plan_backfill, settings_of
-from hedgerow_scheduler.planning.backfill_tracks import Track
+from hedgerow_scheduler.planning.backfill_tracks import Track, connect
 from hedgerow_scheduler.planning.backfills import Backfill
 from hedgerow_scheduler.planning.tuning import MAX_REASON, check_circumstances
 
@@ -132,6 +132,8 @@ def show_backfill(services: NamedDependency[Services], backfill_id: FromPath[str
     with services.reading() as connection:
         known, counted = _find(connection, backfill_id)
         id = known.stored.id
+        for _ in connect(known.tracks, services.catalog(connection)):
+            pass  # one that can't be made any more is shown all the same
         return BackfillDetail(
             backfill=view(known.stored, counted, now),
             tracks=tuple(map(_of_track, known.tracks)),

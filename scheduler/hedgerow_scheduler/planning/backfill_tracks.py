@@ -12,7 +12,7 @@ from typing import NamedTuple
 from pyroaring import BitMap
 
 from hedgerow.errors import RequestError
-from hedgerow.partitions.model import Partitions
+from hedgerow.partitions.model import Dimension, DynamicPartitions, Partitions, ProductPartitions
 from hedgerow_scheduler.lifecycle.backfills import PartitionState as P
 from hedgerow_scheduler.partitions.crossing import EMPTY, Crossing
 from hedgerow_scheduler.partitions.spaces import Space, space_of
@@ -54,6 +54,13 @@ class Track:
         self.came: dict[P, BitMap] = {}
         self.given_up = BitMap()  # what was to do and will not be done, since the last look
         self.forget()
+
+    def bind(self, partitions: Partitions | None) -> bool:
+        """Takes the same definition as the catalog has it, bound to the keys that there are now; False when it is another one."""
+        if _unbound(partitions) != _unbound(self.partitions):
+            return False
+        self.partitions, self.space = partitions, space_of(partitions)
+        return True
 
     def forget(self) -> None:
         """Nothing is to be carried down."""
@@ -99,6 +106,17 @@ class Chunk(NamedTuple):
         return tuple(map(self.track.space.key, self.which))
 
 
+def _unbound(partitions: Partitions | None) -> Partitions | None:
+    """A definition without the keys of its dynamic dimensions, as a manifest has it and a backfill is stored with it."""
+    if isinstance(partitions, ProductPartitions):
+        return ProductPartitions(tuple(map(_unbound_dim, partitions.dims)))
+    return None if partitions is None else _unbound_dim(partitions)
+
+
+def _unbound_dim(dim: Dimension) -> Dimension:
+    return DynamicPartitions(dim.name, dim.dim) if isinstance(dim, DynamicPartitions) else dim
+
+
 def connect(tracks: Sequence[Track], catalog: Catalog) -> Iterator[tuple[Track, str]]:
     """Finds the ways between tracks, which come in dependency order. Yields those that can't be made as the catalog has them, and why."""
     makers = {key: track for track in tracks for key in track.assets}
@@ -117,7 +135,7 @@ def _misfit(track: Track, catalog: Catalog, makers: Mapping[str, Track], broken:
     declared = catalog.computations.get(track.name)
     if declared is None:
         return "is not declared any more"
-    if declared.partitions != track.partitions:
+    if not track.bind(declared.partitions):
         return "has other partitions now"
     for dep in declared.deps:
         above = makers.get(dep.key)
