@@ -39,6 +39,11 @@ CODE = """
         time.sleep(600)
 
     @hr.sensor
+    def grows():
+        kept = [bytes(range(256)) * 4_000_000]
+        time.sleep(600)
+
+    @hr.sensor
     def talks():
         print("x" * 100_000)
         print("the end")
@@ -82,10 +87,10 @@ def test_evaluations_are_taken_once_run_beside_each_other_and_end_with_all_that_
 ) -> None:
     root, scheduler = write_location(tmp_path / "sales", "sales", CODE), FakeScheduler(broker_url)
     with ExitStack() as stack:
-        workers = [
-            stack.enter_context(running_worker(root, broker_url, environ={"HEDGEROW_WORKER_STATE": str(tmp_path / n)}))
-            for n in ("one", "two")
-        ]
+        workers = []
+        for name in ("one", "two"):
+            environ = {"HEDGEROW_WORKER_STATE": str(tmp_path / name), "HEDGEROW_WORKER_MEMORY_LIMIT": "400MiB"}
+            workers.append(stack.enter_context(running_worker(root, broker_url, environ=environ)))
         asking = Asking(scheduler, scheduler.await_manifest())
         eventually(
             lambda: (
@@ -99,13 +104,16 @@ def test_evaluations_are_taken_once_run_beside_each_other_and_end_with_all_that_
         assert (told.reason, told.kind, told.name) == ("ok", "sensor", "quick")
         assert "INFO asked with c" in told.log
 
-        hanging = [asking.ask("hangs", timeout_ms=600_000) for _ in range(6)] + [asking.ask("hangs", timeout_ms=1_500)]
+        hanging = [asking.ask("hangs", timeout_ms=600_000) for _ in range(4)] + [asking.ask("hangs", timeout_ms=1_000)]
         processes = {asking.pid("quick") for _ in range(5)}
         assert len(processes) <= 4  # they stay warm
         ended = asking.answer(hanging[-1])
         assert (ended.reason, ended.error and ended.error.code) == ("timed_out", "HR-X105")
         eventually(lambda: not any(map(psutil.pid_exists, pids(ended.log))), what="its group is gone")
         assert not any(asking.answers(id) for id in hanging[:-1])
+
+        grown = asking.answer(asking.ask("grows"))
+        assert (grown.reason, grown.error and grown.error.code) == ("runner_lost", "HR-X110")
 
         printed = asking.answer(asking.ask("talks"))
         assert printed.reason == "ok"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +36,7 @@ class ControlRunners:
     def acquire(self, leaving: Callable[[], bool]) -> Runner:
         """A warm runner, or a new one. PlatformError when none can be started with this code, LeavingError when the worker leaves."""
         while (found := self._pop()) is not None:
-            if found.exit_code() is None:
+            if found.exit_code() is None and found.doomed is None and found.steps < WORN_AFTER:
                 found.steps += 1
                 return found
             self._end(found)
@@ -71,6 +72,25 @@ class ControlRunners:
                 over.append(runner)
         for one in over:
             self._end(one)
+
+    def loaded(self) -> list[Runner]:
+        """The runners that have the code loaded, idle or lent."""
+        with self._lock:
+            return [runner for runner in self._all if runner.hash]
+
+    def kill(self, runner: Runner, why: Problem) -> bool:
+        """Kills a runner with its group: whoever speaks to it finds the reason in `doomed`. Returns whether it was lent."""
+        with self._lock:
+            lent = runner in self._all and all(runner is not idle for _, idle in self._idle)
+            if runner.doomed is not None or runner not in self._all:
+                return False
+            runner.doomed = why
+            runner.signal_group(signal.SIGKILL)
+            return lent
+
+    def retire(self, runner: Runner, why: str) -> None:  # noqa: ARG002
+        """The runner is not lent again."""
+        runner.steps = WORN_AFTER
 
     def close(self) -> None:
         """Kills every runner."""

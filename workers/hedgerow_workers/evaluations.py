@@ -39,7 +39,7 @@ class Evaluations:
         outbox: Outbox,
         accepting: Callable[[], bool],
     ) -> None:
-        self._manifest, self._claims, self._runners, self._outbox = manifest, claims, runners, outbox
+        self._manifest, self._claims, self.runners, self._outbox = manifest, claims, runners, outbox
         self._accepting = accepting
         self._lock = threading.Lock()
         self._under_way: set[str] = set()
@@ -56,10 +56,6 @@ class Evaluations:
             self._under_way.add(message.evaluation_id)
         self._threads.submit(self._run, message)
 
-    def pids(self) -> list[int]:
-        """The process ids of the runners."""
-        return self._runners.pids()
-
     def close(self, *, hurry: bool) -> None:
         """Takes no more; those that still run after a moment, or at once if it is a `hurry`, are ended and said to be interrupted."""
         until = clock.monotonic() + (0.0 if hurry else PATIENCE_S)
@@ -68,7 +64,7 @@ class Evaluations:
             rest.wait(0.05)
         self._leaving.set()
         self._threads.shutdown()
-        self._runners.close()
+        self.runners.close()
 
     def _run(self, message: Evaluate) -> None:
         try:
@@ -90,7 +86,7 @@ class Evaluations:
             return None
         began = clock.monotonic()
         try:
-            runner = self._runners.acquire(lambda: self._leaving.is_set())
+            runner = self.runners.acquire(lambda: self._leaving.is_set())
         except LeavingError:
             return _failed(message, "runner_lost", _LEFT)
         except HedgerowError as error:
@@ -110,7 +106,7 @@ class Evaluations:
         except RunnerEndedError:
             code = runner.wait_exit(EXIT_S)
             how = describe_exit(code) if code is not None else "it closed its pipe"
-            told = _failed(message, "runner_lost", _lost(message, how), clock.monotonic() - began)
+            told = _failed(message, "runner_lost", runner.doomed or _lost(message, how), clock.monotonic() - began)
         except msgspec.MsgspecError as error:
             problem = Problem(
                 "HR-P104", f"The runner sent what is no answer: {error}.", "Report it with the worker's log."
@@ -118,7 +114,7 @@ class Evaluations:
             told = _failed(message, "runner_lost", problem, clock.monotonic() - began)
         finally:
             printed = tail_of(spool, MAX_EVALUATION_LOG_BYTES)
-            self._runners.release(runner, reuse=answered)
+            self.runners.release(runner, reuse=answered)
         return msgspec.structs.replace(told, log=printed)
 
     def _awaited(self, message: Evaluate, runner: Runner, deadline: float) -> Evaluated:

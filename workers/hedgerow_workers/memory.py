@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from hedgerow import clock
 from hedgerow.errors import Problem
 from hedgerow.sizes import size_text
-from hedgerow_workers.runner_pool import RunnerPool
+from hedgerow_workers.runners import Runner
 
 PERIOD_S = 0.5
 # Looking through all processes of a busy machine takes milliseconds: so many times longer is then the pause.
@@ -27,11 +28,24 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 log = logging.getLogger("hedgerow.worker")
 
 
+class Watched(Protocol):
+    """Runners whose memory is watched."""
+
+    def loaded(self) -> list[Runner]:
+        """Those that have the code loaded."""
+
+    def kill(self, runner: Runner, why: Problem) -> bool:
+        """Kills one that is at work; whoever speaks to it finds the reason in `doomed`."""
+
+    def retire(self, runner: Runner, why: str) -> None:
+        """Has another one take its place when it is free."""
+
+
 class MemoryWatch:
     """Looks at the memory of every runner's process group, in a thread of its own. Without /proc nothing is known, or done."""
 
-    def __init__(self, runners: RunnerPool, limit_bytes: int) -> None:
-        self._runners = runners
+    def __init__(self, pools: Sequence[Watched], limit_bytes: int) -> None:
+        self._pools = pools
         self._limit_bytes = limit_bytes
         self._fresh_bytes = 0
         self._stopped = threading.Event()
@@ -57,16 +71,16 @@ class MemoryWatch:
 
     def look(self) -> None:
         """Looks once, and does what is to be done."""
-        loaded = self._runners.loaded()
-        used = group_memory({runner.pid for runner in loaded}, self._limit_bytes)
-        self._learn(max((used[runner.pid] for runner in loaded if not runner.steps), default=0))
+        loaded = [(pool, runner) for pool in self._pools for runner in pool.loaded()]
+        used = group_memory({runner.pid for _, runner in loaded}, self._limit_bytes)
+        self._learn(max((used[runner.pid] for _, runner in loaded if not runner.steps), default=0))
         worn_bytes = worn_from(self._limit_bytes, self._fresh_bytes)
-        for runner in loaded:
+        for pool, runner in loaded:
             used_bytes = used[runner.pid]
             if used_bytes > self._limit_bytes:
-                self._runners.kill(runner, _too_much(used_bytes, self._limit_bytes))
+                pool.kill(runner, _too_much(used_bytes, self._limit_bytes))
             if used_bytes > worn_bytes and runner.steps:
-                self._runners.retire(runner, "memory")
+                pool.retire(runner, "memory")
 
     def _learn(self, fresh_bytes: int) -> None:
         """What a runner takes before its first step; said once when that is about all it may."""
@@ -139,6 +153,6 @@ def _read(path: Path) -> bytes:
 def _too_much(used_bytes: int, limit_bytes: int) -> Problem:
     return Problem(
         "HR-X110",
-        f"The step's runner took {size_text(used_bytes)} of memory, more than the limit of {size_text(limit_bytes)}.",
-        "Make the step smaller, for instance by partitions, or raise [worker] memory_limit in hedgerow.toml.",
+        f"The runner took {size_text(used_bytes)} of memory, more than the limit of {size_text(limit_bytes)}.",
+        "Do less at once, for instance by partitions, or raise [worker] memory_limit in hedgerow.toml.",
     )

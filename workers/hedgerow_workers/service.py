@@ -197,7 +197,7 @@ class Service:
         self.watchdog = Watchdog(settings, self._celery, lambda: self.heartbeat.contact_at, self._watchdog_bites)
         self.watchdog.start()
         limit = settings.memory_limit_bytes
-        self.memory = MemoryWatch(self.runners, limit) if limit is not None else None
+        self.memory = MemoryWatch((self.runners, self.evaluations.runners), limit) if limit is not None else None
         if self.memory is not None:
             self.memory.start()
         self.metrics.observe(self)
@@ -232,6 +232,7 @@ class Service:
     def _describe(self) -> events.WorkerHeartbeat:
         settings = self.settings
         self._hand_back()
+        beside = self.evaluations.runners.pids() if self.serving else ()
         state = "draining" if self._draining else "ready" if self._manifest else "starting"
         return events.WorkerHeartbeat(
             settings.location,
@@ -243,7 +244,7 @@ class Service:
             self.attempts.holds(self.outbox.sent),
             host(),
             os.getpid(),
-            memory_bytes([os.getpid(), *self.runners.pids(), *(self.evaluations.pids() if self.serving else ())]),
+            memory_bytes([os.getpid(), *self.runners.pids(), *beside]),
             self.outbox.pending,
         )
 
