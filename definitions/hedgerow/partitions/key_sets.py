@@ -32,6 +32,8 @@ class KeySet(msgspec.Struct, eq=False, dict=True):
         self._gone: set[int] = set()
         self._keys: tuple[int, tuple[str, ...]] = (0, ())
         self.log: list[int] = []
+        self.room = MAX_KEYS
+        """How many keys there may be, removed ones among them: fewer where an asset's other dimensions leave room for fewer."""
 
     def __len__(self) -> int:
         """How many keys exist."""

@@ -95,8 +95,8 @@ def change_keys(
         found = _find(connection, services.catalog(connection), team, name)
         known = services.key_sets.of(team, name)
         fresh = sum(known.number(key) is None for key in dict.fromkeys(data.add))
-        if found.keys + found.removed + fresh > MAX_KEYS:
-            message = f"The set would have had {found.keys + found.removed + fresh:,} keys, at most {MAX_KEYS:,} are possible."
+        if (total := found.keys + found.removed + fresh) > (room := min(known.room, MAX_KEYS)):
+            message = f"The set would have had {total:,} keys, at most {room:,} are possible."
             raise RequestError.of(
                 "HR-Q108", message, "Removed keys count: partition by something of which there are fewer."
             )

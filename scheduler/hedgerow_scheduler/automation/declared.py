@@ -13,7 +13,7 @@ from hedgerow.errors import RequestError
 from hedgerow.partitions.model import Partitions
 from hedgerow_scheduler.automation.program import Program
 from hedgerow_scheduler.partitions.crossing import Crossing
-from hedgerow_scheduler.partitions.spaces import space_of
+from hedgerow_scheduler.partitions.spaces import Space, space_of
 from hedgerow_scheduler.planning.catalog import Catalog
 
 PAUSE_EACH = 200  # assets: some milliseconds of work
@@ -103,7 +103,7 @@ class Declared:
         if asset is None or condition is None or asset.computation is None:
             return None
         try:
-            space_of(asset.definition.partitions)
+            _check_room(space_of(asset.definition.partitions))
             deps = self._deps(self.catalog, key)
             program = self._programs.get(condition)
             if program is None:
@@ -137,6 +137,17 @@ class Declared:
                 crossing = self._crossings[alike] = Crossing(mapping, downstream, upstream)
             deps.append((dep.key, crossing))
         return deps
+
+
+def _check_room(space: Space) -> None:
+    """RequestError HR-Q106 when a set has more keys than there are numbers for; it takes no more, but it may have had more before."""
+    for keys, size in space.room():
+        if keys.numbered > size:
+            raise RequestError.of(
+                "HR-Q106",
+                f"The set '{keys.name}' has had {keys.numbered:,} keys, and beside the other dimensions there is room for {size:,}.",
+                "Partition more coarsely, or give the dimensions of time an end.",
+            )
 
 
 def _digest(partitions: Partitions | None) -> str:

@@ -76,12 +76,12 @@ class DynamicAxis:
         return len(self.known.log)
 
     def present(self, now: datetime, size: int) -> BitMap:  # noqa: ARG002  # one signature for all kinds
-        """The numbers of the keys that exist; shared, not to be altered."""
+        """The numbers below `size` of the keys that exist; shared, not to be altered."""
         if self._seen != len(self.known.log):
             added, removed = self.since(self._seen)
             self._seen = len(self.known.log)
             self._present = (self._present | added) - removed
-        return self._present
+        return self._present if self.known.numbered <= size else self._present & BitMap(range(size))
 
     def numbered(self, now: datetime) -> int:  # noqa: ARG002  # one signature for all kinds
         """How many numbers have a key."""

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from hedgerow.errors import RequestError
 from hedgerow.manifest.model import Manifest
 from hedgerow.partitions import binding
-from hedgerow.partitions.key_sets import KeySet
+from hedgerow.partitions.key_sets import MAX_KEYS, KeySet
+from hedgerow_scheduler.partitions.spaces import space_of
 
 
 class StoredKey(msgspec.Struct, frozen=True):
@@ -27,6 +29,8 @@ class KeySets:
 
     def __init__(self, stored: Iterable[StoredKey] = ()) -> None:
         self._sets: dict[tuple[str, str], KeySet] = {}
+        self._rooms: dict[tuple[str, str], dict[str, int]] = {}
+        """By set, for how many keys the assets of each location that names it have room."""
         self.seq = 0
         self.take(stored)
 
@@ -47,7 +51,25 @@ class KeySets:
 
     def bind(self, manifest: Manifest) -> Manifest:
         """The manifest with its dynamic partitions bound to the team's sets."""
-        return binding.bind(manifest, lambda name: self.of(manifest.team, name))
+        bound = binding.bind(manifest, lambda name: self.of(manifest.team, name))
+        if bound is not manifest:
+            self._make_room(bound)
+        return bound
+
+    def _make_room(self, manifest: Manifest) -> None:
+        """A set takes no more keys than every asset that is partitioned by it has numbers for."""
+        rooms: dict[str, int] = {}
+        for partitions in {asset.partitions for asset in manifest.assets if asset.partitions is not None}:
+            try:
+                space = space_of(partitions)
+            except RequestError:  # with so many dimensions it can't be numbered at all, whatever the keys
+                continue
+            for keys, size in space.room():
+                rooms[keys.name] = min(size, rooms.get(keys.name, MAX_KEYS))
+        for name, size in rooms.items():
+            of_set = self._rooms.setdefault((manifest.team, name), {})
+            of_set[manifest.location] = size
+            self.of(manifest.team, name).room = min(of_set.values())
 
     def take(self, stored: Iterable[StoredKey]) -> None:
         """Takes up what was recorded: all of it, or all that was changed since it was last taken up."""

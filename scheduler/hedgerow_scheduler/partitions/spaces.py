@@ -1,13 +1,13 @@
 """Spaces: the partitions of one definition, numbered, so that sets of them are bitmaps.
 
-Windows of time are counted from the first, complete or not, and vary slowest in a product; then come the other dimensions in the
-order in which they were declared. Dynamic keys are counted in the order in which they came. So a number means the same partition for
-ever, as long as the definition stays.
+Dynamic keys are counted in the order in which they came, and vary slowest in a product, so that only as many are provided for as may
+be told apart. Windows of time are counted from the first, complete or not, and come next; then the other dimensions in the order in which
+they were declared. So a number means the same partition for ever, as long as the definition stays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -18,14 +18,17 @@ from hedgerow.errors import RequestError
 from hedgerow.identifiers import DIMENSION_SEPARATOR
 from hedgerow.partitions import algebra
 from hedgerow.partitions.dynamic import KnownPartitions
-from hedgerow.partitions.model import Partitions, TimePartitions, dimensions
+from hedgerow.partitions.key_sets import KeySet
+from hedgerow.partitions.model import DynamicPartitions, Partitions, StaticPartitions, TimePartitions, dimensions
 from hedgerow_scheduler.partitions.axes import Axis, DynamicAxis, TimeAxis, axis_of
 from hedgerow_scheduler.partitions.sets import place
 
 MOST = 2**32 - 2  # bitmaps count in 32 bits; the two largest numbers mark ends
 ONLY = BitMap([0])
+LEAST_KEYS = 1_000  # that there must be room for in a set
 KEPT_KEYS = 65_536
 KEPT_SPACES = 10_000
+_RANKS: dict[type, int] = {TimePartitions: 1, StaticPartitions: 2}
 
 
 class Scale(NamedTuple):
@@ -51,7 +54,7 @@ class Space:
         self.dynamic = tuple(scale for scale in self.scales if isinstance(scale.axis, DynamicAxis))
         """The axes of keys that come and go."""
         self._numbers: dict[str, int | None] = {}
-        self._existing: tuple[tuple[int, ...], BitMap] = ((-1,), ONLY)
+        self._existing: tuple[tuple[int, ...], BitMap] | None = None
 
     def ordinal(self, key: str | None) -> int | None:
         """The number of a partition, complete or not; None for a key that can't be one."""
@@ -87,26 +90,43 @@ class Space:
         """The partitions that exist: whose windows are complete, and whose keys are in their sets."""
         stages = tuple(scale.axis.stage(now) for scale in self.scales)
         known = self._existing
-        if known[0] != stages:
-            present = [scale.axis.present(now, scale.size) for scale in self.scales]
-            known = self._existing = (stages, self.grid(present))
+        if known is None or known[0] != stages:
+            known = self._existing = (stages, self._existing_after(known, stages, now))
         return known[1]
+
+    def _existing_after(
+        self, known: tuple[tuple[int, ...], BitMap] | None, stages: tuple[int, ...], now: datetime
+    ) -> BitMap:
+        """What exists, made from what did where only keys have come or gone since."""
+        if known is not None and self.dynamic:
+            is_keyed = [isinstance(scale.axis, DynamicAxis) for scale in self.scales]
+            pairs = list(zip(is_keyed, known[0], stages, strict=True))
+            if all(dynamic or before == after for dynamic, before, after in pairs):
+                added, removed = self.altered(tuple(before for dynamic, before, _ in pairs if dynamic), now)
+                return (known[1] | added) - removed if removed else known[1] | added
+        return self.grid([scale.axis.present(now, scale.size) for scale in self.scales])
+
+    def room(self) -> Iterator[tuple[KeySet, int]]:
+        """For how many keys of each of its sets there are numbers."""
+        for scale in self.dynamic:
+            if isinstance(scale.axis, DynamicAxis):
+                yield scale.axis.known, scale.size
 
     def stages(self) -> tuple[int, ...]:
         """How far the sets of its dynamic keys have come."""
-        return tuple(len(axis.known.log) for axis in self._sets())
+        return tuple(len(axis.known.log) for axis, _ in self._sets())
 
     def altered(self, stages: tuple[int, ...], now: datetime) -> tuple[BitMap, BitMap]:
         """The partitions, with complete windows, of the keys that were added to a set since those stages, and of those removed."""
         found = (BitMap(), BitMap())
-        for axis, stage in zip(self._sets(), stages, strict=True):
-            for into, changed in zip(found, axis.since(stage), strict=True):
-                if changed:
+        for (axis, size), stage in zip(self._sets(), stages, strict=True):
+            for into, altered in zip(found, axis.since(stage), strict=True):
+                if changed := altered & BitMap(range(size)):
                     into |= self.grid(
                         [
                             changed
                             if scale.axis is axis
-                            else BitMap(range(scale.axis.numbered(now)))
+                            else BitMap(range(min(scale.axis.numbered(now), scale.size)))
                             if isinstance(scale.axis, DynamicAxis)
                             else scale.axis.present(now, scale.size)
                             for scale in self.scales
@@ -114,8 +134,8 @@ class Space:
                     )
         return found
 
-    def _sets(self) -> list[DynamicAxis]:
-        return [scale.axis for scale in self.scales if isinstance(scale.axis, DynamicAxis)]
+    def _sets(self) -> list[tuple[DynamicAxis, int]]:
+        return [(scale.axis, scale.size) for scale in self.scales if isinstance(scale.axis, DynamicAxis)]
 
     def latest(self, now: datetime, lookback: timedelta | None) -> BitMap | None:
         """The partitions of the last complete windows and, with `lookback`, of all that ended within it; None without time: all."""
@@ -174,16 +194,22 @@ class Space:
 
 
 def _scales(partitions: Partitions | None) -> tuple[Scale, ...]:
-    """The axes with their steps: dimensions of time first, and the very first with all the room that is left."""
+    """The axes with their steps: dynamic ones first, then those of time; the very first with all the room that is left."""
     dims = list(enumerate(dimensions(partitions))) if partitions is not None else []
-    ordered = sorted(dims, key=lambda pair: not isinstance(pair[1], TimePartitions))
+    ordered = sorted(dims, key=lambda pair: _RANKS.get(type(pair[1]), 0))
+    is_keyed = any(isinstance(dim, DynamicPartitions) for _, dim in dims)
     scales: list[Scale] = []
     step = 1
     for position, dim in reversed(ordered):
         axis = axis_of(dim)
-        size = axis.wanted if isinstance(axis, TimeAxis) else axis.size
+        is_slowest = len(scales) == len(ordered) - 1
+        if isinstance(axis, DynamicAxis) and is_slowest:
+            size = max(LEAST_KEYS, min(axis.size, MOST // step))
+        else:
+            size = axis.wanted if isinstance(axis, TimeAxis) else axis.size
         scales.append(Scale(axis, position, step, size))
-        step *= size
+        # The window after the last is left free, so that no run of windows goes on with those of the next key.
+        step *= size + 1 if isinstance(axis, TimeAxis) and not is_slowest and is_keyed else size
     if step > MOST:
         raise RequestError.of(
             "HR-Q106",

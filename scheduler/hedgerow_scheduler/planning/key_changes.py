@@ -70,8 +70,8 @@ def _add(snapshot: Snapshot, keys: KeySet, added: Iterable[str], author: str) ->
         is_new = keys.number(key) is None
         if not is_dynamic_key(key):
             problem = _refused(keys, key, f"it is no text of at most {MAX_KEY_BYTES} printable bytes without '|'")
-        elif is_new and keys.numbered >= MAX_KEYS:
-            problem = _refused(keys, key, f"the set has had {MAX_KEYS:,} keys, and removed ones count")
+        elif is_new and keys.numbered >= min(keys.room, MAX_KEYS):
+            problem = _refused(keys, key, f"the set has had {keys.numbered:,} keys, and removed ones count")
         elif is_new and room <= 0:
             problem = _refused(keys, key, f"the team's sets have had {MAX_KEYS_OF_TEAM:,} keys")
         elif keys.add(key):

@@ -6,10 +6,11 @@ import pytest
 from support.scheduling import World, asset, chunks, manifest, planned, states, token_of
 
 from hedgerow.errors import RequestError
-from hedgerow.partitions.constructors import daily, dynamic
+from hedgerow.partitions.constructors import daily, dynamic, hourly
 from hedgerow.partitions.key_sets import MAX_KEYS
 from hedgerow.protocol import events as ev
 from hedgerow_scheduler.partitions.key_sets import KeySets, StoredKey
+from hedgerow_scheduler.partitions.spaces import space_of
 from hedgerow_scheduler.planning.key_changes import KeysChanged, change_keys
 from hedgerow_scheduler.planning.request import PartitionRange
 
@@ -137,3 +138,17 @@ def test_a_set_takes_so_many_keys_and_no_more() -> None:
     bad = change(world, added=["x" * 201])
     assert bad.problem is not None
     assert "200" in bad.problem.message
+
+
+def test_beside_other_dimensions_a_set_takes_as_many_keys_as_can_be_told_apart() -> None:
+    world = World()
+    often = manifest("sales", asset("often", partitions=hourly("2024-01-01") * CUSTOMERS))
+    world.send("sales", *chunks(often))
+    keys = [f"k{number}" for number in range(20_000)]
+    filled = change(world, added=keys)
+    assert filled.problem is not None
+    assert 5_000 < len(filled.added) < 15_000
+    space = space_of(world.snapshot.catalog.assets["often"].definition.partitions)
+    assert space.ordinal(f"2069-12-31T23|{filled.added[-1]}") is not None
+    world.send("sales", *chunks(SALES))
+    assert change(world, added=keys).problem is None
