@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from hedgerow.sensors import sensor as sensor
     from hedgerow.testing.in_process import materialize as materialize
     from hedgerow.testing.sensing import evaluate_sensor as evaluate_sensor
+    from hedgerow.testing.simulating import simulate as simulate
 
 # No public name equals a module's: importing the module would otherwise replace the name.
 _HOMES = {
@@ -123,6 +124,7 @@ _HOMES = {
     "sensor": "hedgerow.sensors",
     "materialize": "hedgerow.testing.in_process",
     "evaluate_sensor": "hedgerow.testing.sensing",
+    "simulate": "hedgerow.testing.simulating",
 }
 
 __all__ = sorted(_HOMES)

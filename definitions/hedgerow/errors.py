@@ -116,6 +116,7 @@ CODES: dict[str, str] = {
     "HR-D024": "A key limit is declared twice, or in two ways.",
     "HR-D025": "A code location declares more than one may.",
     "HR-D026": "A schedule or sensor is of an asset or job that does not exist.",
+    "HR-D027": "What a test needs is not installed.",
     # D1xx: partitions and mappings
     "HR-D101": "Two dimensions of a product of partitions have the same name.",
     "HR-D102": "The keys of static partitions are missing, malformed or repeated.",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
@@ -16,20 +14,9 @@ from hedgerow_scheduler.api.assets import find_asset
 from hedgerow_scheduler.api.services import Services
 from hedgerow_scheduler.automation.pauses import Pause, Pauses
 from hedgerow_scheduler.automation.program import Program
+from hedgerow_scheduler.automation.telling import Operand, operands
 from hedgerow_scheduler.metadata import pauses
 from hedgerow_scheduler.metadata.automation import EvaluationEntry, read_evaluations
-
-
-class Operand(msgspec.Struct, frozen=True):
-    """One operand, `depth` levels below the whole condition: for how many of the partitions it was asked of it held. `of` is the
-    upstream asset it was asked of, "" the asset itself.
-    """
-
-    depth: int
-    label: str
-    of: str
-    asked: int
-    true: int
 
 
 class Evaluation(msgspec.Struct, frozen=True):
@@ -76,17 +63,8 @@ def show_condition(services: NamedDependency[Services], key: FromPath[str]) -> C
 
 def evaluation(program: Program, entry: EvaluationEntry) -> Evaluation:
     """A recorded evaluation, told by the condition in force."""
-    operands = tuple(_operands(program, entry.findings)) if entry.condition == program.digest else ()
-    return Evaluation(entry.at, operands, tuple(entry.requested), entry.requested_count, entry.run_id, entry.problem)
-
-
-def _operands(program: Program, findings: Iterable[tuple[int, str, int, int]]) -> Iterable[Operand]:
-    by_place: dict[int, list[tuple[str, int, int]]] = defaultdict(list)
-    for place, of, asked, true in findings:
-        by_place[place].append((of, asked, true))
-    for place, (label, depth) in enumerate(zip(program.labels, program.depths, strict=True)):
-        for of, asked, true in by_place[place]:
-            yield Operand(depth, label, of, asked, true)
+    told = tuple(operands(program, entry.findings)) if entry.condition == program.digest else ()
+    return Evaluation(entry.at, told, tuple(entry.requested), entry.requested_count, entry.run_id, entry.problem)
 
 
 ROUTES = (show_condition,)

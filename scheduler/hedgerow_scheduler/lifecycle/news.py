@@ -46,6 +46,10 @@ class NewsDesk:
         news, self._news = self._news, []
         return news
 
+    def has_some(self) -> bool:
+        """Whether there is anything new."""
+        return bool(self._news)
+
     def moved(self, step: Step, before: StepState, to: StepState) -> None:
         """A step moves along an arrow."""
         if step.run.backfill_id is not None and self.of_backfills is not None:

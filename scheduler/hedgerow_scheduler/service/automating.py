@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Generator, Mapping, Set
+from collections.abc import Callable, Collection, Generator, Mapping, Set
 from datetime import datetime
 from time import perf_counter
+from typing import Protocol
 
 import msgspec
 from pyroaring import BitMap
@@ -16,12 +17,13 @@ from hedgerow.errors import HedgerowError
 from hedgerow_scheduler.automation.engine import Engine, requests_by_key
 from hedgerow_scheduler.automation.grouping import Requests, runs_of
 from hedgerow_scheduler.automation.pauses import Pauses
+from hedgerow_scheduler.automation.program import Program
 from hedgerow_scheduler.automation.turns import Evaluated, Outcome
 from hedgerow_scheduler.lifecycle.changes import EvaluationRecord, NewRun
 from hedgerow_scheduler.lifecycle.model import Run
 from hedgerow_scheduler.lifecycle.news import News
 from hedgerow_scheduler.lifecycle.states import ENDED, HELD, RunState
-from hedgerow_scheduler.metadata.store import Transaction
+from hedgerow_scheduler.metadata.automation import StoredFacts
 from hedgerow_scheduler.planning.catalog import Catalog
 from hedgerow_scheduler.planning.request import RunRequest
 from hedgerow_scheduler.planning.snapshot import Snapshot
@@ -34,6 +36,13 @@ LEARNT_AT_ONCE = 1_000  # assets whose facts are read by one query
 OF_STEPS = frozenset({"begun", "started", "requeued", "ended"})
 SHOWN = 20  # partitions of a request that are recorded by name
 log = logging.getLogger("hedgerow.scheduler")
+
+
+class Recorded(Protocol):
+    """What is read of what was recorded."""
+
+    def facts(self, keys: Collection[str], with_failures: Collection[str]) -> StoredFacts:
+        """What is recorded of these assets; of `with_failures` also which partitions failed last."""
 
 
 class Automating:
@@ -84,7 +93,7 @@ class Automating:
         """When time alone makes a turn due."""
         return self._engine.next_due() if self._enabled else None
 
-    def turn(self, transaction: Transaction, now: datetime, record: Callable[[], None]) -> bool:
+    def turn(self, transaction: Recorded, now: datetime, record: Callable[[], None]) -> bool:
         """Hears the news, takes a turn if one is due, and launches what is requested; or takes up other code that has come into force, of
         which very many assets take several cycles. Returns whether there is more to do at once. `record` has the transaction take
         what was decided in this cycle.
@@ -139,7 +148,12 @@ class Automating:
 
     # -- what is known -----------------------------------------------------------------------------------------------
 
-    def _is_up_to_date(self, transaction: Transaction, record: Callable[[], None], until: float) -> bool:
+    def program_of(self, key: str) -> Program | None:
+        """The condition of an asset, as it is asked."""
+        automated = self._engine.declared.automated.get(key)
+        return None if automated is None else automated.program
+
+    def _is_up_to_date(self, transaction: Recorded, record: Callable[[], None], until: float) -> bool:
         """Goes on with taking up other code, at least by one part; whether everything is known that conditions look at."""
         while self._taking_up is not None:
             try:
@@ -163,7 +177,7 @@ class Automating:
             nothing = EvaluationRecord(key, "latest", now, "", (), (), 0, problem, None)
             self._snapshot.changes.evaluations[key, "latest"] = nothing
 
-    def _learn(self, transaction: Transaction, record: Callable[[], None]) -> None:
+    def _learn(self, transaction: Recorded, record: Callable[[], None]) -> None:
         """Reads what is so of some of the assets of which nothing is known. What happened to their steps until now is in that: it is
         no news any more.
         """

@@ -1,0 +1,366 @@
+"""A simulation: the scheduler's own schedules, conditions, freshness and runs on a virtual clock, without servers or user code.
+
+What decides is what decides in production (service.schedules, service.automating, planning, ingest.outcomes). Workers and limits are
+left out: what is ready starts at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import count
+
+from hedgerow.durations import parse_duration
+from hedgerow.errors import RequestError
+from hedgerow.manifest.model import Manifest, encode, manifest_hash
+from hedgerow.suggestion import did_you_mean
+from hedgerow_scheduler.automation.freshness import FreshnessBoard
+from hedgerow_scheduler.automation.pauses import Pause, PauseKind, Pauses
+from hedgerow_scheduler.automation.telling import Operand, operands
+from hedgerow_scheduler.lifecycle.changes import Changes, EvaluationRecord, TickRecord
+from hedgerow_scheduler.lifecycle.model import Materialization, Run
+from hedgerow_scheduler.lifecycle.states import HELD, MaterializationState, RunState, StepState
+from hedgerow_scheduler.metadata.automation import MadeRow, StoredFacts
+from hedgerow_scheduler.partitions.spaces import space_of
+from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest, refusals
+from hedgerow_scheduler.planning.limiting import use_catalog
+from hedgerow_scheduler.planning.request import RunRequest
+from hedgerow_scheduler.planning.snapshot import Snapshot
+from hedgerow_scheduler.planning.steps import plan_steps
+from hedgerow_scheduler.service.automating import Automating
+from hedgerow_scheduler.service.requests import step_of
+from hedgerow_scheduler.service.schedules import Schedules
+from hedgerow_scheduler.testing.simulated_steps import SimulatedSteps
+
+MOST_CYCLES = 1_000  # within one instant
+PERSON = "person"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A run: when it was launched and by what (`condition`, `schedule team/name` or `person`), and what it was to make, as asset keys with
+    their partitions, in the order of its steps; (None,) without partitions.
+    """
+
+    at: datetime
+    by: str
+    assets: Mapping[str, tuple[str | None, ...]]
+    run: Run = field(repr=False, compare=False)
+
+    @property
+    def state(self) -> str:
+        """What has become of it: `running`, `succeeded`, `failed` or `cancelled`."""
+        return str(self.run.state)
+
+
+@dataclass(frozen=True)
+class Missed:
+    """A tick of a schedule that launched nothing, and why."""
+
+    at: datetime
+    schedule: str
+    why: str
+
+
+class Simulation:
+    """See the module. Times are texts in ISO 8601 with an offset, or aware datetimes; durations are texts such as `"6h"`, or timedeltas.
+
+    `launches` are all runs so far, in order; `missed` the ticks that launched nothing.
+    """
+
+    def __init__(
+        self,
+        manifests: Iterable[Manifest],
+        start: str | datetime,
+        *,
+        durations: Mapping[str, str | timedelta] | None = None,
+        materialized: bool = True,
+    ) -> None:
+        self.now = _instant(start)
+        self._durations = {key: parse_duration(each) for key, each in (durations or {}).items()}
+        self.launches: list[Launch] = []
+        self.missed: list[Missed] = []
+        self._made: dict[
+            str, dict[str, tuple[datetime, str, str]]
+        ] = {}  # by asset and partition: when, code and data version
+        self._rejected: set[tuple[str, str]] = set()
+        self._evaluations: dict[str, EvaluationRecord] = {}
+        self._numbers = count(1)
+        self._snapshot = Snapshot(_catalog(manifests))
+        self._schedules = Schedules(self._snapshot, (), True, self._new_id)
+        self._automating = Automating(self._snapshot, {}, True, self._new_id)
+        self._steps = SimulatedSteps(self._snapshot, self._takes)
+        self._board = FreshnessBoard()
+        self._late: dict[tuple[str, str | None], str] = {}
+        self._paused: dict[tuple[str, str], Pause] = {}
+        if materialized:
+            self._make_everything()
+        self._use_catalog()
+        self._settle()
+
+    # -- what happens ------------------------------------------------------------------------------------------------
+
+    def advance(self, duration: str | timedelta) -> Sequence[Launch]:
+        """Lets time pass; returns what was launched meanwhile."""
+        return self.advance_to(self.now + parse_duration(duration))
+
+    def advance_to(self, until: str | datetime) -> Sequence[Launch]:
+        """Lets time pass up to an instant, and everything happen that is due then; returns what was launched meanwhile."""
+        end, before = _instant(until), len(self.launches)
+        if end < self.now:
+            raise RequestError.of("HR-D022", f"{end} is before {self.now}.", "Time only goes on.")
+        while (due := self._next_due()) is not None and due <= end:
+            self.now = max(self.now, due)
+            self._settle()
+        self.now = end
+        return self.launches[before:]
+
+    def materialize(self, *selection: str, partition: str | None = None) -> Sequence[Launch]:
+        """Has assets made, as a person would who launches a run; an external asset counts as made at once. Returns everything that
+        was launched at this instant, what follows from it included.
+        """
+        before = len(self.launches)
+        external = [key for key in selection if (a := self._catalog.assets.get(key)) and a.computation is None]
+        for key in external:
+            self._observe(key, partition)
+        if asked := tuple(key for key in selection if key not in external):
+            request = RunRequest(asked, (partition,) if partition is not None else ())
+            run = Run(self._new_id(), RunState.REQUESTED, self.now, author=PERSON)
+            run.steps = [step_of(run, plan) for plan in plan_steps(self._catalog, request, self.now)]
+            self._snapshot.start_run(run, self.now)
+            self._note(run)
+        self._settle()
+        return self.launches[before:]
+
+    def fail(self, key: str, *, times: int | None = None) -> None:
+        """The next `times` attempts of the asset's steps fail (None: all from now on; 0: none any more)."""
+        self._steps.failures[self._known(key)] = -1 if times is None else times
+
+    def fail_check(self, key: str, check: str, *, fails: bool = True) -> None:
+        """A check of the asset fails from now on, or passes again."""
+        declared = {each.name for each in self._catalog.assets[self._known(key)].checks}
+        if check not in declared:
+            raise RequestError.of("HR-D022", f"'{key}' has no check '{check}'.", did_you_mean(check, declared))
+        (self._steps.failing_checks.add if fails else self._steps.failing_checks.discard)((key, check))
+
+    def keep_data(self, key: str, *, same: bool = True) -> None:
+        """The asset comes out with the data that it had from now on, or with other data again."""
+        (self._steps.unchanged.add if same else self._steps.unchanged.discard)(self._known(key))
+
+    def deploy(self, *manifests: Manifest) -> Sequence[Launch]:
+        """Other code of some teams comes into force; returns what is launched at once. RequestError with the reasons when it would be refused."""
+        before = len(self.launches)
+        for each in manifests:
+            published = PublishedManifest(manifest_hash(encode(each)), each)
+            owners = {key: (asset.team, asset.location) for key, asset in self._catalog.assets.items()}
+            if problems := refusals(self._catalog, each, owners):
+                raise RequestError(problems[0])
+            use_catalog(self._snapshot, self._catalog.replacing(published), self.now)
+        self._use_catalog()
+        self._settle()
+        return self.launches[before:]
+
+    def pause(self, kind: PauseKind = "platform", name: str = "", *, reason: str = "a simulation") -> None:
+        """Holds back what is launched by itself: of the `platform`, a `team`, an `asset`, or a `schedule` (team/name)."""
+        self._paused[kind, name] = Pause(kind, name, PERSON, reason, self.now, None)
+        self._use_pauses()
+
+    def resume(self, kind: PauseKind = "platform", name: str = "") -> Sequence[Launch]:
+        """Ends a pause; returns what is launched at once."""
+        before = len(self.launches)
+        self._paused.pop((kind, name), None)
+        self._use_pauses()
+        self._settle()
+        return self.launches[before:]
+
+    # -- what is so --------------------------------------------------------------------------------------------------
+
+    def launched(self, key: str) -> list[tuple[datetime, str | None]]:
+        """When partitions of an asset were launched, as (instant, partition), in order."""
+        known = self._known(key)
+        return [(each.at, partition) for each in self.launches for partition in each.assets.get(known, ())]
+
+    def status(self, key: str, partition: str | None = None) -> str:
+        """`in progress`, `materialized`, `rejected` (by a blocking check, and never made otherwise) or `missing`."""
+        for run in self._snapshot.runs.values():
+            for step in run.steps:
+                waits = step.state in HELD or step.state in (StepState.WAITING, StepState.READY, StepState.RETRY_WAIT)
+                if waits and key in step.assets and step.partition == partition:
+                    return "in progress"
+        if (partition or "") in self._made.get(self._known(key), {}):
+            return "materialized"
+        return "rejected" if (key, partition or "") in self._rejected else "missing"
+
+    def late(self) -> Mapping[tuple[str, str | None], str]:
+        """What is `late` or warned of (`warn`) by its freshness policy, by (asset key, partition)."""
+        return dict(self._late)
+
+    def explain(self, key: str) -> str:
+        """The last evaluation of an asset's condition, operand by operand, with for how many partitions each held."""
+        found = self._evaluations.get(self._known(key))
+        if found is None:
+            return f"{key}: its condition was not evaluated; it has one: {self._catalog.assets[key].definition.automation is not None}"
+        lines = [f"{key}, evaluated at {found.at.isoformat()}{f': {found.problem}' if found.problem else ''}"]
+        lines += [_line(each) for each in self._operands(key, found)]
+        return "\n".join(lines)
+
+    # -- how it goes -------------------------------------------------------------------------------------------------
+
+    @property
+    def _catalog(self) -> Catalog:
+        return self._snapshot.catalog
+
+    def _new_id(self) -> str:
+        return f"run {next(self._numbers)}"
+
+    def _takes(self, key: str) -> timedelta:
+        return self._durations.get(key, timedelta(0))
+
+    def _known(self, key: str) -> str:
+        if key not in self._catalog.assets:
+            raise RequestError.of("HR-Q001", f"There is no asset '{key}'.", did_you_mean(key, self._catalog.assets))
+        return key
+
+    def _make_everything(self) -> None:
+        """Every partition that exists at the start is there, made by the code in force."""
+        for key, asset in self._catalog.assets.items():
+            space = space_of(asset.definition.partitions)
+            version = asset.computation.code_version if asset.computation else ""
+            names = (space.key(ordinal) or "" for ordinal in space.existing(self.now))
+            self._made[key] = dict.fromkeys(names, (self.now, version, "data at first"))
+
+    def _use_catalog(self) -> None:
+        for key in self._board.use(self._catalog, self.now):
+            self._board.know(key, [(partition, at) for partition, (at, _, _) in self._made.get(key, {}).items()])
+
+    def _use_pauses(self) -> None:
+        pauses = Pauses(self._paused.values())
+        self._schedules.pauses = pauses
+        self._automating.use(pauses)
+
+    def _observe(self, key: str, partition: str | None) -> None:
+        number = next(self._numbers)
+        self._snapshot.news.made(
+            Materialization(
+                f"update {number}", key, partition or "", f"update {number}", 0, number, MaterializationState.CURRENT, None,
+                f"data {number}", "", {}, (),
+            ),
+            frozenset(),
+            True,
+        )  # fmt: skip
+        self._made.setdefault(key, {})[partition or ""] = (self.now, "", f"data {number}")
+
+    def _next_due(self) -> datetime | None:
+        dues = (
+            self._schedules.next_tick(), self._automating.next_due(), self._snapshot.next_timer(), self._steps.next_end(),
+            self._board.next_due(),
+        )  # fmt: skip
+        return min((due for due in dues if due is not None), default=None)
+
+    def _settle(self) -> None:
+        """Everything that is due at this instant."""
+        for _ in range(MOST_CYCLES):
+            self._schedules.launch(self.now, _nothing)
+            self._snapshot.fire_timers(self.now)
+            more = self._automating.turn(self, self.now, _nothing)
+            self._record()
+            self._steps.end(self.now)
+            self._steps.start(self.now)
+            self._record()
+            if self._board.is_due(self.now):
+                self._judge()
+            due = self._next_due()
+            if not more and (due is None or due > self.now) and not self._snapshot.news.has_some():
+                return
+        raise RequestError.of(
+            "HR-D022",
+            f"What happens at {self.now} never comes to an end: {', '.join(self.launches[-1].assets) if self.launches else ''} again and again.",
+            "Look for a condition that asks for itself; .at_most() or .debounce() hold it back.",
+        )
+
+    def _judge(self) -> None:
+        for turned in self._board.turn(self.now):
+            place = (turned.key, turned.partition)
+            if turned.status in ("fresh", "gone"):
+                self._late.pop(place, None)
+            else:
+                self._late[place] = turned.status
+
+    def _record(self) -> None:
+        """Takes note of what was decided, as the database would."""
+        changes, self._snapshot.changes = self._snapshot.changes, Changes()
+        for new in changes.new_runs:
+            self._note(new.run)
+        for tick in changes.schedule_ticks:
+            if tick.outcome != "launched":
+                self.missed.append(Missed(tick.tick, tick.place.title, _why(tick)))
+        for (key, kind), record in changes.evaluations.items():
+            if kind == "latest":
+                self._evaluations[key] = record
+        for output in changes.outputs.values():
+            if output.state is MaterializationState.CURRENT:
+                versions = (self.now, output.code_version, output.data_version)
+                self._made.setdefault(output.asset, {})[output.partition] = versions
+                self._rejected.discard((output.asset, output.partition))
+                self._board.make(output.asset, output.partition or None, self.now)
+            elif output.state is MaterializationState.REJECTED:
+                self._rejected.add((output.asset, output.partition))
+
+    def _note(self, run: Run) -> None:
+        assets: dict[str, list[str | None]] = {}
+        for step in run.steps:
+            for key in step.assets:
+                assets.setdefault(key, []).append(step.partition)
+        by = "condition" if run.author == "automation" else run.author
+        self.launches.append(Launch(self.now, by, {key: tuple(found) for key, found in assets.items()}, run))
+
+    def _operands(self, key: str, found: EvaluationRecord) -> Iterable[Operand]:
+        program = self._automating.program_of(key)
+        findings = [(each.place, each.of, each.asked, each.true) for each in found.findings]
+        return operands(program, findings) if program is not None else ()
+
+    def facts(self, keys: Collection[str], with_failures: Collection[str]) -> StoredFacts:
+        """What is so of assets that are looked at for the first time, as the database would say."""
+        made = [
+            MadeRow(key, partition, code, data)
+            for key in keys
+            for partition, (_, code, data) in self._made.get(key, {}).items()
+        ]
+        del with_failures
+        return StoredFacts(tuple(made))
+
+
+def _catalog(manifests: Iterable[Manifest]) -> Catalog:
+    catalog = Catalog()
+    for each in manifests:
+        owners = {key: (asset.team, asset.location) for key, asset in catalog.assets.items()}
+        if problems := refusals(catalog, each, owners):
+            raise RequestError(problems[0])
+        catalog = catalog.replacing(PublishedManifest(manifest_hash(encode(each)), each))
+    return catalog
+
+
+def _instant(when: str | datetime) -> datetime:
+    try:
+        found = datetime.fromisoformat(when) if isinstance(when, str) else when
+    except ValueError:
+        raise RequestError.of("HR-D022", f"{when!r} is no time.", 'Write it as "2026-01-01T06:00+01:00".') from None
+    if found.tzinfo is None:
+        raise RequestError.of(
+            "HR-D022", f"{when!r} is in no time zone.", 'Give the offset too: "2026-01-01T06:00+01:00".'
+        )
+    return found
+
+
+def _why(tick: TickRecord) -> str:
+    return tick.error.message if tick.error is not None else tick.reason
+
+
+def _line(operand: Operand) -> str:
+    of = f"{operand.of}: " if operand.of else ""
+    return f"{'  ' * (operand.depth + 1)}{of}{operand.label}: {operand.true} of {operand.asked}"
+
+
+def _nothing() -> None:
+    """Nobody else leads."""
