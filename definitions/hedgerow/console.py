@@ -31,6 +31,8 @@ class Command(NamedTuple):
 COMMANDS: dict[str, Command] = {
     "dev": Command("Run everything on this machine, and reload teams when their code changes.", "local"),
     "check": Command("Load a code location and report every mistake in it.", "scheduler"),
+    "preview": Command("Print what a working tree would launch in the hours to come.", "scheduler"),
+    "plan": Command("Print what a deploy of a working tree would change.", "scheduler"),
     "materialize": Command("Launch a run of a selection of assets and follow it.", "scheduler"),
     "run": Command("List, show, cancel or retry runs, and read their logs.", "scheduler"),
     "backfill": Command("Make many partitions that lie in the past, and steer that.", "scheduler"),

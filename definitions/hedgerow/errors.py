@@ -173,6 +173,7 @@ CODES: dict[str, str] = {
     "HR-Q306": "The run has no such step.",
     "HR-Q307": "No team declares the asset.",
     "HR-Q308": "There is no such team.",
+    "HR-Q309": "No manifest of the location is in force.",
     "HR-Q310": "A parameter of a request is unknown or wrong.",
     "HR-Q311": "A run that has ended can't be cancelled.",
     "HR-Q312": "There is nothing to try again.",
@@ -211,6 +212,7 @@ CODES: dict[str, str] = {
     "HR-Q365": "What a backfill was to make is not declared as it was when the backfill began.",
     "HR-Q366": "Several backfills begin with the given digits.",
     "HR-Q367": "A backfill ended because too many of its partitions failed.",
+    "HR-Q380": "A time that is to be foreseen is out of bounds.",
     # S: storage
     "HR-S001": "A table can't be written as parquet.",
     "HR-S002": "A library that a value's type or the storage's URL needs is not installed.",

@@ -15,6 +15,7 @@ from hedgerow.durations import parse_duration
 from hedgerow.errors import RequestError
 from hedgerow.manifest.model import Manifest, encode, manifest_hash
 from hedgerow.suggestion import did_you_mean
+from hedgerow_scheduler.automation.facts import EMPTY
 from hedgerow_scheduler.automation.freshness import FreshnessBoard
 from hedgerow_scheduler.automation.pauses import Pause, PauseKind, Pauses
 from hedgerow_scheduler.automation.telling import Operand, operands
@@ -89,7 +90,7 @@ class Simulation:
         self._numbers = count(1)
         self._snapshot = Snapshot(_catalog(manifests))
         self._schedules = Schedules(self._snapshot, (), True, self._new_id)
-        self._automating = Automating(self._snapshot, {}, True, self._new_id)
+        self._automating = Automating(self._snapshot, {}, True, self._new_id, lambda _: EMPTY)
         self._steps = SimulatedSteps(self._snapshot, self._takes)
         self._board = FreshnessBoard()
         self._late: dict[tuple[str, str | None], str] = {}
