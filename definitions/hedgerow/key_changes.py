@@ -39,8 +39,8 @@ class KeyChanges:
             if len(changed) > MAX_AT_ONCE:
                 raise ExecutionError.of(
                     "HR-X214",
-                    f"The step changes over {MAX_AT_ONCE:,} keys of '{name}'.",
-                    "Change fewer in one step; only those that are new need to be added.",
+                    f"Over {MAX_AT_ONCE:,} keys of '{name}' are changed at once.",
+                    "Change fewer in one step or evaluation; only those that are new need to be added.",
                 )
 
     def added(self) -> dict[str, tuple[str, ...]]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hedgerow import clock
+from hedgerow.key_changes import KeyChanges
 
 if TYPE_CHECKING:
     from hedgerow.assets import AssetDefinition
@@ -78,11 +79,24 @@ class SensorContext:
         """The sensor's name."""
         self.log = log or logging.getLogger(EVALUATION_LOGGER)
         """A logger whose last lines are kept with the evaluation."""
+        self.key_changes = KeyChanges()
+        """What `add_partitions` and `remove_partitions` were given."""
         self._moved: str | None = None
 
     def update_cursor(self, cursor: str) -> None:
         """The next evaluation goes on from here; the same as returning `hr.SensorResult(cursor=...)`. The last call counts."""
         self._moved = cursor
+
+    def add_partitions(self, name: str, keys: str | Iterable[str]) -> None:
+        """Adds keys to the team's set `name` (`hr.dynamic(name)`) together with what else the evaluation asks for: runs may be of them.
+
+        Those that exist stay as they are. `ExecutionError` HR-X214 for what can't be a key.
+        """
+        self.key_changes.note(name, [keys] if isinstance(keys, str) else keys, True)
+
+    def remove_partitions(self, name: str, keys: str | Iterable[str]) -> None:
+        """Removes keys from the team's set `name`, as `add_partitions` adds them. What was made of them stays; what waits is cancelled."""
+        self.key_changes.note(name, [keys] if isinstance(keys, str) else keys, False)
 
     @property
     def updated_cursor(self) -> str | None:

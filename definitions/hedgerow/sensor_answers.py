@@ -11,6 +11,7 @@ import msgspec
 from hedgerow.assets import AssetDefinition
 from hedgerow.errors import ExecutionError, Problem
 from hedgerow.jobs import JobDefinition
+from hedgerow.key_changes import KeyChanges
 from hedgerow.manifest.bounds import MAX_RUN_TAGS, MAX_TAG_TEXT
 from hedgerow.metadata import MetadataError, normalise
 from hedgerow.protocol.sensing import (
@@ -18,6 +19,8 @@ from hedgerow.protocol.sensing import (
     MAX_CURSOR_BYTES,
     MAX_DEDUPE_KEY,
     MAX_RUNS,
+    MAX_RUNS_WITH_KEYS,
+    ChangedKeys,
     RequestedRun,
     SensorAnswer,
 )
@@ -29,8 +32,8 @@ MAY_RETURN = "Return or yield hr.RunRequest, or return hr.SensorResult(runs=[...
 FEWER = "Ask for fewer, and let the cursor say where the next evaluation goes on."
 
 
-def answer_of(what: str, returned: object, moved: str | None = None) -> SensorAnswer:
-    """The answer that a sensor's return stands for; `moved` is the cursor given to the context.
+def answer_of(what: str, returned: object, moved: str | None = None, changed: KeyChanges | None = None) -> SensorAnswer:
+    """The answer that a sensor's return stands for; `moved` is the cursor given to the context, `changed` the keys of partitions.
 
     A result may be None, `hr.skip`, a run request, a result, or several of these, of which the last cursor counts.
     ExecutionError: HR-X230 (neither of these), HR-X231 (the cursor), HR-X232 (too many or too large), HR-X233 (a request).
@@ -49,7 +52,13 @@ def answer_of(what: str, returned: object, moved: str | None = None) -> SensorAn
         if len(runs) > MAX_RUNS:
             raise _refused("HR-X232", f"{what} asks for more than {MAX_RUNS:,} runs in one evaluation.", FEWER)
     cursor = next((one for one in reversed(cursors) if one is not None), None)
-    answer = SensorAnswer(tuple(runs), _cursor(what, cursor), "" if runs else skipped)
+    keys = tuple(ChangedKeys(*part) for part in changed.parts()) if changed is not None else ()
+    if keys and len(runs) > MAX_RUNS_WITH_KEYS:
+        says = f"{what} asks for more than {MAX_RUNS_WITH_KEYS} runs together with changes of partitions."
+        raise _refused(
+            "HR-X232", says, "Add the partitions in one evaluation and launch their runs over the next ones."
+        )
+    answer = SensorAnswer(tuple(runs), _cursor(what, cursor), "" if runs else skipped, keys)
     if (size := len(msgspec.json.encode(answer))) > MAX_ANSWER_BYTES:
         says = f"{what} answers with {size_text(size)}; it may answer with {size_text(MAX_ANSWER_BYTES)}."
         raise _refused("HR-X232", says, FEWER)

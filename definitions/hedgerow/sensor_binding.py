@@ -46,7 +46,7 @@ class BoundSensor:
             returned = run_coroutine(_awaited(returned))
         elif inspect.isgenerator(returned):
             returned = list(islice(returned, MAX_RUNS + 2))
-        return answer_of(f"Sensor {self.sensor.name!r}", returned, context.updated_cursor)
+        return answer_of(f"Sensor {self.sensor.name!r}", returned, context.updated_cursor, context.key_changes)
 
 
 async def _first(items: Any, most: int) -> list[Any]:

@@ -48,6 +48,14 @@ CODE = """
     def nonsense():
         return 42
 
+    @hr.asset(partitions=hr.dynamic("customers"))
+    def invoices() -> None: ...
+
+    @hr.sensor(enabled=False, target=invoices)
+    def new_customers(ctx: hr.SensorContext):
+        ctx.add_partitions("customers", ["acme"])
+        return hr.RunRequest(partition="acme", dedupe_key="acme")
+
     @hr.sensor(enabled=False)
     def raises():
         raise ValueError("the bucket is gone")
@@ -143,6 +151,9 @@ def test_each_thing_found_is_launched_once_whoever_leads_and_a_sensor_that_hangs
     pid = int((place.root / "hanging").read_text().split()[0])
     eventually(lambda: not psutil.pid_exists(pid), what="its process is gone")
 
+    assert place.evaluate("new_customers")[:2] == ("launched", None)
+    ended = "SELECT state FROM runs WHERE tags ->> 'sensor' = 'sales/new_customers'"
+    eventually(lambda: place.rows(ended) == [("succeeded",)], what="a partition that is new is made")
     outcome, error, log, cursor = place.evaluate("nonsense")
     assert (outcome, error["code"], cursor) == ("failed", "HR-X230", None)
     assert "returned 42" in error["message"]

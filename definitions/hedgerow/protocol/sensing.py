@@ -9,6 +9,7 @@ import msgspec
 
 MAX_CURSOR_BYTES = 64 * 2**10
 MAX_RUNS = 1_000  # of one evaluation
+MAX_RUNS_WITH_KEYS = 100  # beside changes of dynamic partitions: they are planned at once, since those count for them
 MAX_DEDUPE_KEY = 255  # characters
 MAX_ANSWER_BYTES = 192 * 2**10  # it travels in one event, beside the log
 
@@ -30,9 +31,18 @@ class RequestedRun(msgspec.Struct, frozen=True, omit_defaults=True):
     dedupe_key: str = ""
 
 
+class ChangedKeys(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Keys of a set of dynamic partitions that a sensor adds or removes."""
+
+    name: str
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
 class SensorAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an evaluation came to: runs to launch, the new cursor (None: as before), why nothing is launched."""
+    """What an evaluation came to: runs to launch, the new cursor (None: as before), why nothing is launched, changes of dynamic partitions."""
 
     runs: tuple[RequestedRun, ...] = ()
     cursor: str | None = None
     skipped: str = ""
+    keys: tuple[ChangedKeys, ...] = ()

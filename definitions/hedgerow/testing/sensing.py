@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -19,11 +19,13 @@ from hedgerow.testing.in_process import replacements
 
 @dataclass(frozen=True)
 class SensorOutcome:
-    """What an evaluation came to: the runs that it asks for, where the next one begins, why it asks for none."""
+    """What an evaluation came to: the runs that it asks for, where the next one begins, why it asks for none, changes of dynamic partitions by set."""
 
     runs: tuple[RequestedRun, ...]
     cursor: str | None
     skipped: str
+    partitions_added: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    partitions_removed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def dedupe_keys(self) -> tuple[str, ...]:
@@ -60,4 +62,5 @@ def evaluate_sensor(
         raise DefinitionError(bound.problems)
     context = SensorContext(cursor=cursor, now=now, name=sensor.lowered.name)
     answer = bound.sensors[sensor.lowered.name].evaluate(context)
-    return SensorOutcome(answer.runs, cursor if answer.cursor is None else answer.cursor, answer.skipped)
+    moved, keys = cursor if answer.cursor is None else answer.cursor, context.key_changes
+    return SensorOutcome(answer.runs, moved, answer.skipped, keys.added(), keys.removed())

@@ -6,11 +6,13 @@ import msgspec
 
 from hedgerow.errors import Problem
 from hedgerow.manifest.bounds import MAX_RUN_TAGS, MAX_TAG_TEXT
+from hedgerow.partitions.key_sets import is_dynamic_key
 from hedgerow.protocol.sensing import (
     MAX_ANSWER_BYTES,
     MAX_CURSOR_BYTES,
     MAX_DEDUPE_KEY,
     MAX_RUNS,
+    MAX_RUNS_WITH_KEYS,
     RequestedRun,
     SensorAnswer,
 )
@@ -48,6 +50,10 @@ def _defect(answer: SensorAnswer) -> str | None:
         return "asks for too many runs"
     if _has_nul(answer.cursor or ""):
         return "has a cursor that can't be stored"
+    if answer.keys and len(answer.runs) > MAX_RUNS_WITH_KEYS:
+        return "asks for too many runs beside changes of partitions"
+    if not all(is_dynamic_key(key) for part in answer.keys for key in (*part.added, *part.removed)):
+        return "names a partition that can't be one"
     return next((why for run in answer.runs if (why := _run_defect(run)) is not None), None)
 
 

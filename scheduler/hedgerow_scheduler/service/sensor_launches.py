@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from datetime import datetime
 
 import msgspec
@@ -17,6 +17,7 @@ from hedgerow_scheduler.lifecycle.changes import NewRun, SensorKey
 from hedgerow_scheduler.lifecycle.model import Run
 from hedgerow_scheduler.lifecycle.states import RunState
 from hedgerow_scheduler.planning.catalog import Catalog
+from hedgerow_scheduler.planning.key_changes import KeysChanged, change_keys
 from hedgerow_scheduler.planning.request import RunRequest, run_cap
 from hedgerow_scheduler.planning.snapshot import Snapshot
 from hedgerow_scheduler.planning.steps import PlannedStep, plan_steps
@@ -50,13 +51,51 @@ class Launch:
         self.deduped = len(answer.runs) - len(self._wanted)
         self._planned: list[Planned] = []
         self._catalog: Catalog | None = None
+        self._keys_are_added = False
 
     def is_planned(self, catalog: Catalog) -> bool:
-        """Whether all of its runs are planned with this catalog."""
-        return len(self._planned) == len(self._wanted) and (self._catalog is catalog or not self._wanted)
+        """Whether all of its runs are planned with this catalog, and `record` may follow at once."""
+        if not self._is_whole() or (self._wanted and self._catalog is not catalog):
+            return False
+        return self._keys_are_added or not self.answer.keys
 
-    def plan_one(self, sensor: Sensor, catalog: Catalog, now: datetime) -> Problem | None:
-        """Plans the next run; what is wrong if it can't be. After a deploy all are planned anew."""
+    def plan_more(self, sensor: Sensor, snapshot: Snapshot, now: datetime) -> Problem | None:
+        """Plans the next run; what is wrong if it can't be. After a deploy all are planned anew.
+
+        If partitions are changed, all are planned at once, with those that are new; these are taken back when one can't be.
+        """
+        if not self.answer.keys:
+            return self._plan_one(sensor, snapshot.catalog, now)
+        self._planned, self._catalog = [], snapshot.catalog
+        added, problem = self._add_keys(snapshot, now)
+        while problem is None and not self._is_whole():
+            problem = self._plan_one(sensor, snapshot.catalog, now)
+        self._keys_are_added = problem is None
+        if problem is not None:
+            for name, keys in added.items():
+                self._change(snapshot, name, now, removed=keys)
+        return problem
+
+    def _add_keys(self, snapshot: Snapshot, now: datetime) -> tuple[dict[str, tuple[str, ...]], Problem | None]:
+        """Adds the keys that are new, until one can't be; those that were, by set."""
+        added: dict[str, tuple[str, ...]] = {}
+        for part in self.answer.keys:
+            found = self._change(snapshot, part.name, now, added=part.added)
+            added[part.name] = (*added.get(part.name, ()), *found.added)
+            if found.problem is not None:
+                return added, found.problem
+        return added, None
+
+    def _change(
+        self, snapshot: Snapshot, name: str, now: datetime, added: Sequence[str] = (), removed: Sequence[str] = ()
+    ) -> KeysChanged:
+        author = author_of_sensor(self.place)
+        return change_keys(snapshot, self.place.team, name, now, added=added, removed=removed, author=author)
+
+    def _is_whole(self) -> bool:
+        return len(self._planned) == len(self._wanted)
+
+    def _plan_one(self, sensor: Sensor, catalog: Catalog, now: datetime) -> Problem | None:
         if catalog is not self._catalog:
             self._catalog, self._planned = catalog, []
         number, run = self._wanted[len(self._planned)]
@@ -76,7 +115,7 @@ class Launch:
         return None
 
     def record(self, snapshot: Snapshot, now: datetime, new_id: Callable[[], str]) -> tuple[str, ...]:
-        """Makes the runs; their ids, in the order in which they were asked for."""
+        """Makes the runs, and removes the partitions that are to go; the ids in the order in which runs were asked for."""
         ids = []
         for planned in self._planned:
             run = Run(
@@ -90,6 +129,9 @@ class Launch:
                 key = SensorKey(self.place.team, self.place.name, planned.key, run.id)
                 snapshot.changes.sensor_keys.append(key)
             ids.append(run.id)
+        for part in self.answer.keys:
+            if part.removed:
+                self._change(snapshot, part.name, now, removed=part.removed)
         return tuple(ids)
 
 

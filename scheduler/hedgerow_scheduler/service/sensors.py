@@ -199,13 +199,15 @@ class Sensors:
         asked = self._asked[id]
         launch, (_, sensor) = asked.launch, self._declared[asked.title]
         assert launch is not None  # it answered
-        if launch.is_planned(self._snapshot.catalog):
+        catalog, problem = self._snapshot.catalog, None
+        if not launch.is_planned(catalog):
+            problem = launch.plan_more(sensor, self._snapshot, now)
+        if problem is not None:
+            self._end(id, Outcome.FAILED, now, error=problem)
+        elif launch.is_planned(catalog):
             renew()
             ids = launch.record(self._snapshot, now, self._new_id)
-            outcome = Outcome.LAUNCHED if ids else Outcome.SKIPPED
-            self._end(id, outcome, now, launch.answer, ids, launch.deduped)
-        elif (problem := launch.plan_one(sensor, self._snapshot.catalog, now)) is not None:
-            self._end(id, Outcome.FAILED, now, error=problem)
+            self._end(id, Outcome.LAUNCHED if ids else Outcome.SKIPPED, now, launch.answer, ids, launch.deduped)
         else:
             self._answered.append(id)
 
@@ -233,13 +235,11 @@ class Sensors:
                 *(fresh.cursor, fresh.failures, fresh.last_at, fresh.next_at),
             )
         )
-        reason = (
-            (answer.skipped or ("every request was launched before" if deduped else "")) if answer is not None else ""
-        )
+        reason = _reason(answer, deduped) if answer is not None and not runs else ""
         changes.sensor_evaluations.append(
             SensorEvaluation(
                 evaluation_id, place.team, place.name, asked.at, outcome, len(runs), deduped, runs[:SHOWN_RUNS],
-                moved[:SHOWN_CURSOR] if moved is not None else None, "" if runs else reason, error, asked.log,
+                moved[:SHOWN_CURSOR] if moved is not None else None, reason, error, asked.log,
                 asked.duration_ms,
             )
         )  # fmt: skip
@@ -249,6 +249,16 @@ class Sensors:
 
     def _tell(self, commands: Iterable[int], outcome: dict[str, Any]) -> None:
         self._snapshot.changes.commands.extend(CommandOutcome(each, outcome) for each in commands)
+
+
+def _reason(answer: SensorAnswer, deduped: int) -> str:
+    """Why nothing was launched, and what was done instead."""
+    counts = {
+        "added": sum(len(part.added) for part in answer.keys),
+        "removed": sum(len(part.removed) for part in answer.keys),
+    }
+    changed = ", ".join(f"{count} partitions {what}" for what, count in counts.items() if count)
+    return answer.skipped or changed or ("every request was launched before" if deduped else "")
 
 
 def _outcome(answer: Answer) -> Outcome:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 import hedgerow as hr
-from hedgerow.errors import DefinitionError
+from hedgerow.errors import DefinitionError, ExecutionError
 from hedgerow.manifest.difference import compare
 from hedgerow.manifest.model import Sensor, decode, encode
 from hedgerow.protocol.sensing import RequestedRun, SensorAnswer, SensorQuestion
@@ -89,6 +89,26 @@ def test_a_sensor_is_tried_out_in_process_with_resources_of_the_test() -> None:
     assert new_files(hr.SensorContext(cursor="z"), Inbox("a.csv")).why == "no new file"
     with pytest.raises(DefinitionError, match="HR-D014"):
         hr.evaluate_sensor(new_files)
+
+
+def test_a_sensor_adds_partitions_together_with_their_runs() -> None:
+    @hr.sensor(target="invoices")
+    def new_customers(ctx: hr.SensorContext):
+        ctx.add_partitions("customers", ["acme", "globex"])
+        ctx.remove_partitions("customers", "initech")
+        return hr.RunRequest(partition="acme")
+
+    found = hr.evaluate_sensor(new_customers)
+    assert found.partitions_added == {"customers": ("acme", "globex")}
+    assert found.partitions_removed == {"customers": ("initech",)}
+
+    @hr.sensor(target="invoices")
+    def too_many(ctx: hr.SensorContext):
+        ctx.add_partitions("customers", "acme")
+        return [hr.RunRequest(partition="acme")] * 101
+
+    with pytest.raises(ExecutionError, match="HR-X232"):
+        hr.evaluate_sensor(too_many)
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,14 @@ from itertools import count
 from typing import Any
 
 import msgspec
-from support.scheduling import NOW, World, asset, manifest, published, uuid
+from support.scheduling import NOW, World, asset, chunks, manifest, published, uuid
 
 from hedgerow.errors import Problem
 from hedgerow.manifest.model import Manifest, Sensor
+from hedgerow.partitions.constructors import dynamic
 from hedgerow.partitions.model import StaticPartitions
 from hedgerow.protocol.events import Evaluated
-from hedgerow.protocol.sensing import RequestedRun, SensorAnswer, SensorQuestion
+from hedgerow.protocol.sensing import ChangedKeys, RequestedRun, SensorAnswer, SensorQuestion
 from hedgerow_scheduler.automation.pauses import Pause, Pauses
 from hedgerow_scheduler.automation.sensors import Outcome
 from hedgerow_scheduler.lifecycle.changes import Changes, SensorEvaluation
@@ -25,6 +26,7 @@ from hedgerow_scheduler.service import sensor_launches
 from hedgerow_scheduler.service.sensors import Sensors
 
 COUNTRIES = StaticPartitions(("no", "se"))
+CUSTOMERS = dynamic("customers")
 FILES, OTHER = Sensor("files", "totals", every_ms=30_000), Sensor("other", "orders", every_ms=30_000)
 
 
@@ -32,7 +34,9 @@ class Term:
     """A term of leadership over one team's sensors; the team's worker answers as it is told."""
 
     def __init__(self, *sensors: Sensor, enabled: bool = True) -> None:
-        self.world = World(self.code(*sensors))
+        self.world = World()
+        self.world.send("sales", *chunks(self.code(*sensors)))
+        self.world.recorded()
         self.keys: dict[tuple[str, str, str], str] = {}
         self.ids = map(uuid, count(500))
         self.sensors = Sensors(self.world.snapshot, (), enabled, lambda: next(self.ids))
@@ -40,7 +44,12 @@ class Term:
 
     @staticmethod
     def code(*sensors: Sensor, **more: Any) -> Manifest:
-        return manifest("sales", asset("totals"), asset("orders", partitions=COUNTRIES), sensors=sensors, **more)
+        return manifest(
+            "sales",
+            *(asset("totals"), asset("orders", partitions=COUNTRIES), asset("invoices", partitions=CUSTOMERS)),
+            sensors=sensors,
+            **more,
+        )
 
     def serve(self) -> None:
         """A worker serves the code in force."""
@@ -134,6 +143,28 @@ def test_an_evaluation_asks_for_no_more_steps_than_are_recorded_at_once(monkeypa
     assert recorded.error is not None
     assert recorded.error.code == "HR-Q345"
     assert term.changes.new_runs == []
+
+
+def test_partitions_that_are_new_come_with_their_runs_or_not_at_all() -> None:
+    term = Term(FILES)
+    new, keys = RequestedRun(("invoices",), ("acme",)), (ChangedKeys("customers", ("acme", "globex")),)
+    recorded = term.answer(term.ask(), SensorAnswer((new, RequestedRun(("gone",))), keys=keys))
+    assert recorded.error is not None
+    assert recorded.error.message.startswith("Run request 2: ")
+    assert [stored.is_there for stored, _ in term.changes.partition_keys.values()] == [False, False]
+    recorded = term.answer(term.ask(after=30), SensorAnswer((new,), keys=keys))
+    assert (recorded.outcome, recorded.launched) == (Outcome.LAUNCHED, 1)
+    assert [(stored.key, stored.is_there, by) for stored, by in term.changes.partition_keys.values()] == [
+        ("acme", True, "sensor sales/files"), ("globex", True, "sensor sales/files"),
+    ]  # fmt: skip
+    (waits,) = term.changes.new_runs
+    recorded = term.answer(term.ask(after=30), SensorAnswer(keys=(ChangedKeys("customers", removed=("acme",)),)))
+    assert (recorded.outcome, recorded.reason) == (Outcome.SKIPPED, "1 partitions removed")
+    assert waits.run.steps[0].state == "cancelled"
+    unknown = SensorAnswer((new,), keys=(ChangedKeys("customers", ("x",)), ChangedKeys("clients", ("y",))))
+    recorded = term.answer(term.ask(after=30), unknown)
+    assert (recorded.error and recorded.error.code, term.changes.new_runs) == ("HR-Q109", [])
+    assert [stored.is_there for stored, _ in term.changes.partition_keys.values()] == [False]
 
 
 def test_a_sensor_is_evaluated_once_at_a_time_and_another_is_not_kept_waiting() -> None:
