@@ -97,20 +97,23 @@ def request_backfill(
                 "Use a new key for a new request, or repeat the first one exactly.",
             )
         return str(existing.id), False
-    for number, track in enumerate(tracks):
-        about = {
-            "backfill_id": backfill_id, "number": number, "computation": track.name, "team": track.team,
-            "assets": list(track.assets), "per_run": track.per_run, "counts": track.sets.counts(),
-            "partitions": msgspec.to_builtins(track.partitions) if track.partitions is not None else None,
-        }  # fmt: skip
-        connection.execute(insert(backfill_tracks).values(**about))
-        chunks = [
-            {"backfill_id": backfill_id, "track": number, "chunk": chunk, "body": body}
-            for chunk, body in track.sets.chunks().items()
-        ]
-        connection.execute(insert(backfill_partitions), chunks)
+    connection.execute(insert(backfill_tracks), [_row(str(backfill_id), *each) for each in enumerate(tracks)])
+    chunks = [
+        {"backfill_id": backfill_id, "track": number, "chunk": chunk, "body": body}
+        for number, track in enumerate(tracks)
+        for chunk, body in track.sets.chunks().items()
+    ]
+    connection.execute(insert(backfill_partitions), chunks)
     connection.execute(text(f"NOTIFY {WAKE_CHANNEL}, 'backfill'"))
     return str(backfill_id), True
+
+
+def _row(backfill_id: str, number: int, track: Track) -> dict[str, Any]:
+    return {
+        "backfill_id": backfill_id, "number": number, "computation": track.name, "team": track.team,
+        "assets": list(track.assets), "per_run": track.per_run, "counts": track.sets.counts(),
+        "partitions": msgspec.to_builtins(track.partitions) if track.partitions is not None else None,
+    }  # fmt: skip
 
 
 def read_requested(connection: Connection) -> list[Known]:
@@ -145,7 +148,7 @@ def read_tracks(connection: Connection, ids: Sequence[str]) -> dict[str, list[St
 def _with_tracks(connection: Connection, statement: Select[Any]) -> list[Known]:
     stored = read_backfills(connection, statement)
     tracks = read_tracks(connection, [one.id for one in stored])
-    return [Known(one, tuple(_track_of(connection, each) for each in tracks[one.id])) for one in stored]
+    return [Known(one, _tracks_of(connection, one.id, tracks[one.id])) for one in stored]
 
 
 def read_backfills(connection: Connection, statement: Select[Any]) -> tuple[StoredBackfill, ...]:
@@ -153,13 +156,18 @@ def read_backfills(connection: Connection, statement: Select[Any]) -> tuple[Stor
     return all_rows(connection, statement, StoredBackfill)
 
 
-def _track_of(connection: Connection, stored: StoredTrack) -> Track:
+def _tracks_of(connection: Connection, backfill_id: str, stored: Sequence[StoredTrack]) -> tuple[Track, ...]:
     c = backfill_partitions.c
-    rows = connection.execute(
-        select(c.chunk, c.body).where(c.backfill_id == stored.backfill_id, c.track == stored.number)
-    )
-    sets = from_chunks(PartitionState, {row.chunk: bytes(row.body) for row in rows})
-    return Track(stored.computation, stored.team, stored.assets, stored.partitions, stored.per_run, sets)
+    chunks: dict[int, dict[int, bytes]] = {one.number: {} for one in stored}
+    for row in connection.execute(select(c.track, c.chunk, c.body).where(c.backfill_id == backfill_id)):
+        chunks[row.track][row.chunk] = bytes(row.body)
+    return tuple(
+        Track(
+            one.computation, one.team, one.assets, one.partitions, one.per_run,
+            from_chunks(PartitionState, chunks[one.number]),
+        )
+        for one in stored
+    )  # fmt: skip
 
 
 def read_materialized(connection: Connection, asset: str, partitions: Partitions | None) -> BitMap:

@@ -5,14 +5,14 @@ Partitions are kept as bitmaps, one for each state: whatever is asked of them ta
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from pyroaring import BitMap
 
 from hedgerow.errors import RequestError
-from hedgerow.partitions.model import Dimension, DynamicPartitions, Partitions, ProductPartitions
+from hedgerow.partitions.model import Dimension, DynamicPartitions, Mapping, Partitions, ProductPartitions
 from hedgerow_scheduler.lifecycle.backfills import PartitionState as P
 from hedgerow_scheduler.partitions.crossing import EMPTY, Crossing
 from hedgerow_scheduler.partitions.spaces import Space, space_of
@@ -121,16 +121,31 @@ def connect(tracks: Sequence[Track], catalog: Catalog) -> Iterator[tuple[Track, 
     """Finds the ways between tracks, which come in dependency order. Yields those that can't be made as the catalog has them, and why."""
     makers = {key: track for track in tracks for key in track.assets}
     broken: set[Track] = set()
+    crossings: dict[tuple[object, Space, Space], Crossing] = {}
+
+    def crossing(mapping: Mapping | None, below: Track, above: Track) -> Crossing:
+        """One for all that read the same partitions in the same way."""
+        alike = (mapping, below.space, above.space)
+        if alike not in crossings:
+            crossings[alike] = Crossing(mapping, below.partitions, above.partitions)
+        return crossings[alike]
+
     for track in tracks:
         track.above, track.below, track.itself = [], [], []
     for track in tracks:
-        why = _misfit(track, catalog, makers, broken)
+        why = _misfit(track, catalog, makers, broken, crossing)
         if why is not None:
             broken.add(track)
             yield track, why
 
 
-def _misfit(track: Track, catalog: Catalog, makers: Mapping[str, Track], broken: set[Track]) -> str | None:
+def _misfit(
+    track: Track,
+    catalog: Catalog,
+    makers: dict[str, Track],
+    broken: set[Track],
+    crossing: Callable[[Mapping | None, Track, Track], Crossing],
+) -> str | None:
     """Connects a track with those above it; why it can't be made any more, if so."""
     declared = catalog.computations.get(track.name)
     if declared is None:
@@ -144,12 +159,12 @@ def _misfit(track: Track, catalog: Catalog, makers: Mapping[str, Track], broken:
         if above in broken:
             return f"is made from '{dep.key}', which can't be made"
         try:
-            crossing = Crossing(dep.mapping, track.partitions, above.partitions)
+            way = crossing(dep.mapping, track, above)
         except RequestError as error:
             return f"can't be made from '{dep.key}': {error.problems[0].message}"
         if above is track:
-            track.itself.append(crossing)
+            track.itself.append(way)
         else:
-            track.above.append(Way(crossing, above))
-            above.below.append(Way(crossing, track))
+            track.above.append(Way(way, above))
+            above.below.append(Way(way, track))
     return None

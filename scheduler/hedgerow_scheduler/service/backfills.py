@@ -12,7 +12,7 @@ import msgspec
 from pyroaring import BitMap
 
 from hedgerow.errors import HedgerowError, Problem
-from hedgerow_scheduler.lifecycle.backfill_changes import BackfillChange, ChunkChange, TrackChange
+from hedgerow_scheduler.lifecycle.backfill_changes import ChunkChange, TrackChange
 from hedgerow_scheduler.lifecycle.backfills import ENDED_BACKFILLS, GOING_ON, LAUNCHING, BackfillState, PartitionState
 from hedgerow_scheduler.lifecycle.changes import NewRun
 from hedgerow_scheduler.lifecycle.model import Run, Step
@@ -20,57 +20,18 @@ from hedgerow_scheduler.lifecycle.states import ENDED, RunState, StepState
 from hedgerow_scheduler.metadata.backfills import REQUESTED_AT_ONCE, Known
 from hedgerow_scheduler.metadata.commands import PendingCommand
 from hedgerow_scheduler.metadata.store import Transaction
-from hedgerow_scheduler.planning.backfill_tracks import Chunk
+from hedgerow_scheduler.planning.backfill_tracks import Chunk, Track
 from hedgerow_scheduler.planning.backfills import Backfill
 from hedgerow_scheduler.planning.request import RunRequest
 from hedgerow_scheduler.planning.snapshot import Snapshot
 from hedgerow_scheduler.planning.steps import plan_exactly
+from hedgerow_scheduler.service.live_backfills import LiveBackfill
 from hedgerow_scheduler.service.requests import cancel_run, step_of
 
 PRIORITY = -10  # of its runs: everything else goes first, until it was passed over for as many times five minutes
 TURN_S = 0.02  # after which a turn leaves the loop to others
 CANCELLED_PER_TURN = 2_000  # steps
-LATENCY = timedelta(milliseconds=1)
 log = logging.getLogger("hedgerow.scheduler")
-
-
-class _Live:
-    """A backfill that has not ended, with what is known of its runs and of its pace."""
-
-    def __init__(self, known: Known, now: datetime) -> None:
-        stored = known.stored
-        self.backfill = Backfill(stored.id, stored.state, stored.settings, known.tracks, stored.passed)
-        self.backfill.problem = stored.problem
-        self.config, self.author, self.recorded = stored.request.config, stored.author, stored.state
-        self.started_at, self.since, self.worked_ms = stored.started_at, stored.since, stored.worked_ms
-        self.runs: dict[str, Run] = {}
-        self.tokens, self.at = 0.0, now  # of a bucket that holds what may be launched in a second, and at least one
-        self.altered = False
-
-    def refill(self, now: datetime) -> int | None:
-        """How many partitions its rate lets out now; None for any number."""
-        rate = self.backfill.settings.rate_per_s
-        if rate is None:
-            return None
-        self.tokens = min(max(1.0, rate), self.tokens + rate * max(0.0, (now - self.at).total_seconds()))
-        self.at = now
-        return int(self.tokens)
-
-    def next_token(self) -> datetime | None:
-        """When its rate lets out the next partition; None when it is not the rate that it waits for."""
-        rate = self.backfill.settings.rate_per_s
-        if rate is None or self.tokens >= 1 or self.backfill.state not in LAUNCHING or self.is_full():
-            return None
-        return self.at + timedelta(seconds=(1 - self.tokens) / rate) + LATENCY
-
-    def has_token(self, now: datetime) -> bool:
-        """Whether its rate, for which it waited, lets out the next partition."""
-        due = self.next_token()
-        return due is not None and due <= now
-
-    def is_full(self) -> bool:
-        """Whether it has as many runs as it may."""
-        return len(self.runs) >= self.backfill.settings.max_runs
 
 
 class Backfills:
@@ -79,12 +40,18 @@ class Backfills:
     def __init__(self, snapshot: Snapshot, known: Iterable[Known], new_id: Callable[[], str], now: datetime) -> None:
         self._snapshot, self._new_id = snapshot, new_id
         self._catalog = snapshot.catalog
-        self._live = {one.stored.id: _Live(one, now) for one in known}
+        self._live: dict[str, LiveBackfill] = {}
         self._restless: set[str] = set()
         """Those of which something happened since they were last looked at."""
-        for live in self._live.values():
+        self._unstored: set[str] = set()
+        """Those of which something may be different since it was last recorded."""
+        self._turns = 0
+        self._makers: dict[str, list[tuple[Backfill, Track]]] = {}
+        """By asset, who is going to make partitions of it."""
+        for one in known:
+            live = LiveBackfill(one, now)
             live.backfill.use(self._catalog, now)
-            self._restless.add(live.backfill.id)
+            self._add(live)
         for run in snapshot.runs.values():
             if run.backfill_id in self._live:
                 self._live[run.backfill_id].runs[run.id] = run
@@ -100,11 +67,9 @@ class Backfills:
         """The partitions of an asset that backfills are going to make: those that are to do in one that goes on or is paused."""
         declared = self._catalog.assets.get(asset)
         found = BitMap()
-        for live in self._live.values():
-            if live.backfill.state in GOING_ON and declared is not None:
-                for track in live.backfill.tracks:
-                    if asset in track.assets and track.partitions == declared.definition.partitions:
-                        found |= track.sets[PartitionState.TO_DO]
+        for backfill, track in self._makers.get(asset, ()) if declared is not None else ():
+            if backfill.state in GOING_ON and declared and track.partitions == declared.definition.partitions:
+                found |= track.sets[PartitionState.TO_DO]
         return found
 
     def next_due(self) -> datetime | None:
@@ -132,16 +97,35 @@ class Backfills:
             live.runs[step.run.id] = step.run
         else:
             return
+        self._stir(live)
+
+    def _stir(self, live: LiveBackfill) -> None:
         self._restless.add(live.backfill.id)
+        self._unstored.add(live.backfill.id)
+
+    def _add(self, live: LiveBackfill) -> None:
+        self._live[live.backfill.id] = live
+        for track in live.backfill.tracks:
+            for asset in track.assets:
+                self._makers.setdefault(asset, []).append((live.backfill, track))
+        self._stir(live)
+
+    def _remove(self, live: LiveBackfill) -> None:
+        del self._live[live.backfill.id]
+        self._restless.discard(live.backfill.id)
+        for asset in {asset for track in live.backfill.tracks for asset in track.assets}:
+            self._makers[asset] = [each for each in self._makers[asset] if each[0] is not live.backfill]
+            if not self._makers[asset]:
+                del self._makers[asset]
 
     def take_requested(self, transaction: Transaction, now: datetime) -> bool:
         """Takes up what the API has written; returns whether there may be more."""
         requested = transaction.requested_backfills()
         for known in requested:
-            live = self._live[known.stored.id] = _Live(known, now)
-            live.started_at = now
-            live.tokens = 1.0
+            live = LiveBackfill(known, now)
+            live.started_at, live.tokens = now, 1.0
             live.backfill.use(self._catalog, now)
+            self._add(live)
             live.backfill.begin()
             self._moved(live, BackfillState.REQUESTED, now)
         return len(requested) >= REQUESTED_AT_ONCE
@@ -153,18 +137,24 @@ class Backfills:
             self._catalog = self._snapshot.catalog
             for live in self._live.values():
                 live.backfill.use(self._catalog, now)
-                self._restless.add(live.backfill.id)
                 live.altered = True
+                self._stir(live)
         restless, self._restless = self._restless, set()
         due = [live for live in self._live.values() if live.backfill.id in restless or live.has_token(now)]
-        for live in due:
-            if perf_counter() > until or self._go_on(live, now, until):
+        for live in sorted(due, key=lambda live: live.served):  # who had no turn for longest, first
+            if perf_counter() > until:
+                self._restless.add(live.backfill.id)
+                continue
+            self._turns += 1
+            live.served = self._turns
+            if self._go_on(live, now, until):
                 self._restless.add(live.backfill.id)
         return bool(self._restless)
 
-    def _go_on(self, live: _Live, now: datetime, until: float) -> bool:
+    def _go_on(self, live: LiveBackfill, now: datetime, until: float) -> bool:
         """One backfill; whether there is more to do for it at once."""
         backfill, before = live.backfill, live.backfill.state
+        self._unstored.add(backfill.id)
         live.runs = {id: run for id, run in live.runs.items() if id in self._snapshot.runs}
         more = backfill.settle(now)
         if backfill.state is not before:
@@ -185,7 +175,7 @@ class Backfills:
                 return True
         return False
 
-    def _launch(self, live: _Live, chunk: Chunk, now: datetime) -> None:
+    def _launch(self, live: LiveBackfill, chunk: Chunk, now: datetime) -> None:
         """Makes a run of a chunk. What can't be planned fails, and is told with the backfill."""
         backfill, track, keys = live.backfill, chunk.track, chunk.partitions()
         try:
@@ -198,8 +188,8 @@ class Backfills:
                 "HR-Q014", f"A run of '{track.name}' can't be planned: {says}", "See the scheduler's log."
             )
             backfill.refuse(chunk, problem)
-            self._restless.add(backfill.id)
             live.altered = True
+            self._stir(live)
             return
         config = {key: value for key, value in live.config.items() if key in track.assets}
         request = RunRequest(track.assets, tuple(key for key in keys if key is not None), config=config)
@@ -213,7 +203,7 @@ class Backfills:
         self._snapshot.start_run(run, now)
         self._snapshot.measure("backfill_partitions", (track.team, PartitionState.LAUNCHED.value), len(keys))
 
-    def _cancel_runs(self, live: _Live, now: datetime) -> bool:
+    def _cancel_runs(self, live: LiveBackfill, now: datetime) -> bool:
         steps = 0
         for run in list(live.runs.values()):
             if run.cancel_requested:
@@ -223,13 +213,13 @@ class Backfills:
             steps += cancel_run(self._snapshot, run, None, now, f"backfill {live.backfill.id}")
         return False
 
-    def _moved(self, live: _Live, before: BackfillState, now: datetime) -> None:
+    def _moved(self, live: LiveBackfill, before: BackfillState, now: datetime) -> None:
         """Its state is another one."""
         state = live.backfill.state
         if before in LAUNCHING:
             live.worked_ms += int((now - live.since) / timedelta(milliseconds=1))
         live.since, live.altered = now, True
-        self._restless.add(live.backfill.id)
+        self._stir(live)
         if state not in GOING_ON:
             for track in live.backfill.tracks:
                 track.given_up |= track.sets[PartitionState.TO_DO]
@@ -252,16 +242,17 @@ class Backfills:
         before = live.backfill.state
         outcome = self._apply(live, command, now)
         if "refused" not in outcome:
-            self._live[id] = live
+            if id not in self._live:
+                self._add(live)
             live.altered = True
-            self._restless.add(id)
+            self._stir(live)
             if live.backfill.state is not before:
                 self._moved(live, before, now)
         return outcome
 
-    def _take_up_again(self, known: Known, now: datetime) -> _Live:
+    def _take_up_again(self, known: Known, now: datetime) -> LiveBackfill:
         """One that has ended. Someone may have retried runs of it since."""
-        live = _Live(known, now)
+        live = LiveBackfill(known, now)
         for run in self._snapshot.runs.values():
             if run.backfill_id == live.backfill.id:
                 live.runs[run.id] = run
@@ -270,7 +261,7 @@ class Backfills:
                         live.backfill.begin_again(step.computation, step.partition)
         return live
 
-    def _apply(self, live: _Live, command: PendingCommand, now: datetime) -> dict[str, Any]:
+    def _apply(self, live: LiveBackfill, command: PendingCommand, now: datetime) -> dict[str, Any]:
         backfill = live.backfill
         kind, state = command.kind.removesuffix("_backfill"), backfill.state
         if kind == "retry":
@@ -297,9 +288,10 @@ class Backfills:
     def store(self) -> None:
         """What has changed goes into the snapshot's changes; what has ended is forgotten."""
         changes = self._snapshot.changes.backfills
-        self._tell_what_is_given_up()
-        for live in list(self._live.values()):
+        unstored, self._unstored = self._unstored, set()
+        for live in [self._live[id] for id in sorted(unstored) if id in self._live]:
             backfill = live.backfill
+            self._tell_what_is_given_up(backfill)
             for number, track in enumerate(backfill.tracks):
                 altered = track.sets.altered()
                 if altered:
@@ -307,29 +299,18 @@ class Backfills:
                     counts = {state.value: count for state, count in track.sets.counts().items()}
                     changes.tracks.append(TrackChange(backfill.id, number, counts))
             if live.altered:
-                changes.backfills.append(_row(live))
+                changes.backfills.append(live.row())
                 live.altered, live.recorded = False, backfill.state
             if backfill.state in ENDED_BACKFILLS:
-                del self._live[backfill.id]
-                self._restless.discard(backfill.id)
+                self._remove(live)
 
-    def _tell_what_is_given_up(self) -> None:
-        for live in self._live.values():
-            for track in live.backfill.tracks:
-                if track.given_up:
-                    given_up, track.given_up = track.given_up, BitMap()
-                    for asset in track.assets:
-                        self.let_go(asset, given_up)
+    def _tell_what_is_given_up(self, backfill: Backfill) -> None:
+        for track in backfill.tracks:
+            if track.given_up:
+                given_up, track.given_up = track.given_up, BitMap()
+                for asset in track.assets:
+                    self.let_go(asset, given_up)
 
 
 def _most(tokens: int | None) -> int:
     return 2**31 if tokens is None else tokens
-
-
-def _row(live: _Live) -> BackfillChange:
-    backfill = live.backfill
-    ended_at = live.since if backfill.state in ENDED_BACKFILLS else None
-    return BackfillChange(
-        backfill.id, live.recorded, backfill.state, backfill.settings, backfill.passed, backfill.problem, live.started_at,
-        ended_at, live.since, live.worked_ms,
-    )  # fmt: skip

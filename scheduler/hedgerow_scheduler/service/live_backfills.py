@@ -1,0 +1,62 @@
+"""A backfill while it lives, as the leader holds it: its runs, its pace, and what is recorded of it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from hedgerow_scheduler.lifecycle.backfill_changes import BackfillChange
+from hedgerow_scheduler.lifecycle.backfills import ENDED_BACKFILLS, LAUNCHING
+from hedgerow_scheduler.lifecycle.model import Run
+from hedgerow_scheduler.metadata.backfills import Known
+from hedgerow_scheduler.planning.backfills import Backfill
+
+LATENCY = timedelta(milliseconds=1)
+
+
+class LiveBackfill:
+    """A backfill that has not ended, with what is known of its runs and of its pace."""
+
+    def __init__(self, known: Known, now: datetime) -> None:
+        stored = known.stored
+        self.backfill = Backfill(stored.id, stored.state, stored.settings, known.tracks, stored.passed)
+        self.backfill.problem = stored.problem
+        self.config, self.author, self.recorded = stored.request.config, stored.author, stored.state
+        self.started_at, self.since, self.worked_ms = stored.started_at, stored.since, stored.worked_ms
+        self.runs: dict[str, Run] = {}
+        self.tokens, self.at = 0.0, now  # of a bucket that holds what may be launched in a second, and at least one
+        self.altered = False
+        self.served = 0  # which of all turns it had last
+
+    def refill(self, now: datetime) -> int | None:
+        """How many partitions its rate lets out now; None for any number."""
+        rate = self.backfill.settings.rate_per_s
+        if rate is None:
+            return None
+        self.tokens = min(max(1.0, rate), self.tokens + rate * max(0.0, (now - self.at).total_seconds()))
+        self.at = now
+        return int(self.tokens)
+
+    def next_token(self) -> datetime | None:
+        """When its rate lets out the next partition; None when it is not the rate that it waits for."""
+        rate = self.backfill.settings.rate_per_s
+        if rate is None or self.tokens >= 1 or self.backfill.state not in LAUNCHING or self.is_full():
+            return None
+        return self.at + timedelta(seconds=(1 - self.tokens) / rate) + LATENCY
+
+    def has_token(self, now: datetime) -> bool:
+        """Whether its rate, for which it waited, lets out the next partition."""
+        due = self.next_token()
+        return due is not None and due <= now
+
+    def is_full(self) -> bool:
+        """Whether it has as many runs as it may."""
+        return len(self.runs) >= self.backfill.settings.max_runs
+
+    def row(self) -> BackfillChange:
+        """What is recorded of it."""
+        backfill = self.backfill
+        ended_at = self.since if backfill.state in ENDED_BACKFILLS else None
+        return BackfillChange(
+            backfill.id, self.recorded, backfill.state, backfill.settings, backfill.passed, backfill.problem, self.started_at,
+            ended_at, self.since, self.worked_ms,
+        )  # fmt: skip
