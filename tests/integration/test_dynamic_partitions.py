@@ -57,9 +57,7 @@ def test_a_step_adds_keys_and_what_is_made_of_them_follows(root: Path, capsys: p
     assert shell(materialize.main, "signups")[0] == 0
     eventually(made_of("invoices", 2), what="the invoices of the keys that the step added are made")
 
-    assert shell(partitions.main, "add", "shop/customers", "initech", "acme")[1].startswith(
-        "Added 1 keys. 1 were there"
-    )
+    assert shell(partitions.main, "add", "shop/customers", "initech", "acme")[1].startswith("Added 1 key. 1 were there")
     eventually(made_of("invoices", 3), what="the invoice of a key that was added by hand is made")
     status, out, _ = shell(materialize.main, "usage", "--partition", "2024-01-02|globex/eu", "--json")
     assert (status, json.loads(out)["state"]) == (0, "succeeded")
@@ -72,6 +70,19 @@ def test_a_step_adds_keys_and_what_is_made_of_them_follows(root: Path, capsys: p
         "initech",
     ]
     assert "acme" in shell(partitions.main, "list", "customers", "--removed")[1]
+    assert made_of("invoices", 2)(), "what was made of a removed key is not counted any more"
+    status, out, _ = shell(
+        assets.main, "show", "usage", "--partitions", "2024-01-01|initech..2024-01-02|initech", "--json"
+    )
+    found = json.loads(out)
+    assert [found[state]["partitions"] for state in ("materialized", "missing", "failed", "stale")] == [2, 0, 0, 0]
+    assert found["materialized"]["ranges"] == [
+        {"first": "2024-01-01|initech", "last": "2024-01-02|initech", "partitions": 2}
+    ]
+    assert "4" in shell(assets.main, "show", "usage", "--partitions")[1]
+    for wrong, code in (("2024-01-02|initech..2024-01-01|initech", "HR-Q103"), ("2024-01-01|globex/eu..", "HR-Q321")):
+        status, _, err = shell(assets.main, "show", "usage", "--partitions", wrong)
+        assert (status, code in err) == (2, True)
     status, _, err = shell(materialize.main, "invoices", "--partition", "acme")
     assert (status, "HR-Q101" in err) == (2, True)
     status, _, err = shell(materialize.main, "invoices", "--range", "globex/eu..initech")

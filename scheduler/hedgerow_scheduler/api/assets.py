@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated
 
 from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
+from sqlalchemy import Connection
 
 from hedgerow import clock
 from hedgerow.errors import RequestError
 from hedgerow.partitions import algebra
+from hedgerow.partitions.model import DynamicPartitions, dimensions
 from hedgerow.suggestion import did_you_mean
 from hedgerow_scheduler.api.bodies import (
     AssetDetail,
@@ -25,7 +28,9 @@ from hedgerow_scheduler.api.bodies import (
 from hedgerow_scheduler.api.services import Services
 from hedgerow_scheduler.api.staleness import not_fresh, staleness_of
 from hedgerow_scheduler.lifecycle.states import MaterializationState
+from hedgerow_scheduler.metadata.backfills import read_materialized
 from hedgerow_scheduler.metadata.read_assets import count_current, last_checks, list_materializations
+from hedgerow_scheduler.partitions.spaces import space_of
 from hedgerow_scheduler.planning.catalog import Catalog, CatalogAsset
 from hedgerow_scheduler.planning.selection import select_keys
 
@@ -118,6 +123,7 @@ def show_asset(
         catalog = services.catalog(connection)
         asset = find_asset(catalog, key)
         count = count_current(connection, [key]).get(key)
+        current = _count_existing(connection, asset, count.partitions if count else 0, now)
         last = list_materializations(connection, key, limit=1)
         verdicts = last_checks(connection, key)
         staleness = staleness_of(connection, catalog, asset, partition, now)
@@ -132,11 +138,20 @@ def show_asset(
         upstream=catalog.upstream(key),
         downstream=catalog.downstream(key),
         partitions=None if partitions is None else algebra.count(partitions, now),
-        current=count.partitions if count else 0,
+        current=current,
         last=last[0] if last else None,
         check_results=verdicts,
         staleness=staleness,
     )
+
+
+def _count_existing(connection: Connection, asset: CatalogAsset, counted: int, now: datetime) -> int:
+    """How many of the partitions that exist are materialized, of `counted` that are or were: keys that were removed do not count."""
+    partitions = asset.definition.partitions
+    if partitions is None or not any(isinstance(dim, DynamicPartitions) for dim in dimensions(partitions)):
+        return counted
+    existing = space_of(partitions).existing(now)
+    return read_materialized(connection, asset.key, partitions).intersection_cardinality(existing)
 
 
 @get("/materializations", tags=["assets"], sync_to_thread=True)

@@ -14,6 +14,7 @@ from hedgerow_scheduler.cli.client import connect, segment
 from hedgerow_scheduler.cli.command import OK, Parser, add_json, execute, whole_number
 from hedgerow_scheduler.cli.graph import dot_lines, mermaid_lines, tree_lines
 from hedgerow_scheduler.cli.output import Output, ago, clean, short, state_text, value_text
+from hedgerow_scheduler.cli.partition_status import ALL, show_partitions
 from hedgerow_scheduler.cli.steps import check_text
 
 FORMATS = {"tree": tree_lines, "mermaid": mermaid_lines, "dot": dot_lines}
@@ -46,6 +47,13 @@ def parser() -> Parser:
         "--history", type=whole_number(0), default=5, metavar="N", help="how many materializations (default: 5)"
     )
     showing.add_argument("--partition", metavar="KEY", help="this partition only")
+    showing.add_argument(
+        "--partitions",
+        metavar="FIRST..LAST",
+        nargs="?",
+        const=ALL,
+        help="the partitions by state, as ranges: of this range, or all of them",
+    )
     add_json(showing)
     showing.set_defaults(run=show)
     drawing = parts.add_parser(
@@ -128,6 +136,8 @@ def _state(asset: dict[str, Any]) -> str | Text:
 
 def show(options: argparse.Namespace, output: Output) -> int:
     """`asset show`."""
+    if options.partitions is not None:
+        return show_partitions(options, output)
     client = connect()
     path = "/".join(segment(part) for part in options.key.split("/"))
     asset = client.get(f"/assets/{path}", partition=options.partition)

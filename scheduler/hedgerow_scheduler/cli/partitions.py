@@ -124,7 +124,8 @@ def change(options: argparse.Namespace, output: Output) -> int:
         rest = len(set(keys)) - changed
         had = "were there already" if options.word == "add" else "were not there"
         steps = f" {outcome['cancelled']:,} waiting steps were cancelled." if outcome["cancelled"] else ""
-        output.line(f"{word} {changed:,} keys.{f' {rest:,} {had}.' if rest else ''}{steps}")
+        keys_text = f"{changed:,} key{'' if changed == 1 else 's'}"
+        output.line(f"{word} {keys_text}.{f' {rest:,} {had}.' if rest else ''}{steps}")
     return FAILED if "refused" in outcome else OK
 
 
