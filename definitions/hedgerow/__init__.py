@@ -51,7 +51,9 @@ if TYPE_CHECKING:
     from hedgerow.partitions import weekly as weekly
     from hedgerow.pools import pool as pool
     from hedgerow.pools import use as use
+    from hedgerow.protocol.happenings import Event as Event
     from hedgerow.protocol.references import Reference as Reference
+    from hedgerow.reactions import on_event as on_event
     from hedgerow.resource import Config as Config
     from hedgerow.resource import Resource as Resource
     from hedgerow.result import CheckResult as CheckResult
@@ -110,7 +112,9 @@ _HOMES = {
     "weekly": "hedgerow.partitions",
     "pool": "hedgerow.pools",
     "use": "hedgerow.pools",
+    "Event": "hedgerow.protocol.happenings",
     "Reference": "hedgerow.protocol.references",
+    "on_event": "hedgerow.reactions",
     "Config": "hedgerow.resource",
     "Resource": "hedgerow.resource",
     "CheckResult": "hedgerow.result",

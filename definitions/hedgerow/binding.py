@@ -3,74 +3,36 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from typing import Any
 
 from hedgerow.annotations import Signature, read_signature
 from hedgerow.arguments import Arguments, suggestion
 from hedgerow.assets import AssetDefinition
+from hedgerow.bound import Bound, Surroundings
 from hedgerow.checks import CheckDefinition
 from hedgerow.context import Context
 from hedgerow.cycles import cycles_of
 from hedgerow.declarations import Declarations
 from hedgerow.dependencies import Dep
 from hedgerow.errors import Problem
-from hedgerow.evaluable import Evaluable
 from hedgerow.execution import BoundCheck, BoundComputation
 from hedgerow.identifiers import is_name
-from hedgerow.io import IO
 from hedgerow.limits import LimitDefinition, refuse_unfit
 from hedgerow.manifest import model
 from hedgerow.manifest.lowering import Sources, lower_asset, lower_check, lower_computation, lower_external, outputs_of
 from hedgerow.parameters import Parameters
 from hedgerow.partitions import Partitions, validate_mapping
 from hedgerow.pools import shown
-from hedgerow.protocol.events import EvaluationKind
-from hedgerow.resource import Resource
+from hedgerow.protocol.happenings import Event
+from hedgerow.reaction_binding import bind_reactions
 from hedgerow.schedules import lower_schedule
 from hedgerow.sensing import SensorContext
-from hedgerow.sensor_binding import BoundSensor, bind_sensors
+from hedgerow.sensor_binding import bind_sensors
 from hedgerow.settings.location import LOCATION_FILE
 from hedgerow.site import Site
 
 NOWHERE = Site("", 0, "")
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What a location has besides its code: queues, and pools from hedgerow.toml.
-
-    Without `complete`, part of a location is bound by itself (in process): queues, pools and ios are not compared. `resources`
-    take the place of instances of their type, `named` that of the parameter they are named for.
-    """
-
-    queues: frozenset[str] = frozenset()
-    pools: tuple[model.Pool, ...] = ()
-    complete: bool = True
-    resources: Mapping[type, Any] = field(default_factory=dict)
-    named: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class Bound:
-    """A location's declarations, bound. With `problems`, the rest is incomplete and not to be used."""
-
-    computations: dict[str, BoundComputation] = field(default_factory=dict)
-    checks: dict[tuple[str, str], BoundCheck] = field(default_factory=dict)
-    assets: dict[str, model.Asset] = field(default_factory=dict)
-    pools: dict[str, model.Pool] = field(default_factory=dict)
-    jobs: dict[str, model.Job] = field(default_factory=dict)
-    schedules: dict[str, model.Schedule] = field(default_factory=dict)
-    sensors: dict[str, BoundSensor] = field(default_factory=dict)
-    resources: dict[type, Resource] = field(default_factory=dict)
-    ios: dict[str, IO] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-
-    @property
-    def evaluables(self) -> dict[tuple[EvaluationKind, str], Evaluable]:
-        """What a runner may be told to evaluate, by kind and name."""
-        return {("sensor", name): sensor for name, sensor in self.sensors.items()}
 
 
 def own_problems(declared: Declarations) -> list[Problem]:
@@ -84,6 +46,7 @@ def own_problems(declared: Declarations) -> list[Problem]:
         *(problem for job in declared.jobs for problem in job.problems),
         *(problem for schedule in declared.schedules for problem in schedule.problems),
         *(problem for sensor in declared.sensors for problem in sensor.problems),
+        *(problem for reaction in declared.reactions for problem in reaction.problems),
     ]
 
 
@@ -115,6 +78,10 @@ class _Binder:
         self._schedules()
         self.bound.sensors, problems = bind_sensors(
             self.declared.sensors, self.bound.jobs, self.sources, lambda told: self._parameters(told, (), SensorContext)
+        )
+        self.bound.problems += problems
+        self.bound.reactions, problems = bind_reactions(
+            self.declared.reactions, self.sources, lambda told: self._parameters(told, (), Event)
         )
         self.bound.problems += problems
         owners = self._keys()

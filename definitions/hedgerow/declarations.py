@@ -14,6 +14,7 @@ from hedgerow.checks import CheckDefinition
 from hedgerow.io import IO
 from hedgerow.jobs import JobDefinition
 from hedgerow.pools import PoolDefinition
+from hedgerow.reactions import ReactionDefinition
 from hedgerow.resource import Resource
 from hedgerow.schedules import ScheduleDefinition
 from hedgerow.sensors import SensorDefinition
@@ -31,6 +32,7 @@ class Declarations:
     jobs: list[JobDefinition] = field(default_factory=list)
     schedules: list[ScheduleDefinition] = field(default_factory=list)
     sensors: list[SensorDefinition[..., Any]] = field(default_factory=list)
+    reactions: list[ReactionDefinition[..., Any]] = field(default_factory=list)
     resources: list[Resource] = field(default_factory=list)
     ios: list[IO] = field(default_factory=list)
     names: dict[int, str] = field(default_factory=dict)
@@ -57,6 +59,7 @@ class Declarations:
             (JobDefinition, self.jobs),
             (ScheduleDefinition, self.schedules),
             (SensorDefinition, self.sensors),
+            (ReactionDefinition, self.reactions),
             (Resource, self.resources),
             (IO, self.ios),
         ):

@@ -13,7 +13,8 @@ from types import ModuleType, TracebackType
 
 import msgspec
 
-from hedgerow.binding import Bound, Surroundings, bind, own_problems
+from hedgerow.binding import bind, own_problems
+from hedgerow.bound import Bound, Surroundings
 from hedgerow.declarations import collect
 from hedgerow.errors import DefinitionError, Problem
 from hedgerow.evaluable import Evaluable

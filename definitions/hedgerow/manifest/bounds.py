@@ -10,7 +10,7 @@ import msgspec
 from hedgerow.conditions.bounds import oversize
 from hedgerow.conditions.model import Condition
 from hedgerow.errors import Problem
-from hedgerow.manifest.model import Computation, Manifest, Schedule, Sensor, Source
+from hedgerow.manifest.model import Computation, Manifest, Reaction, Schedule, Sensor, Source
 from hedgerow.sizes import size_text
 
 MAX_MANIFEST_BYTES = 16 * 2**20
@@ -19,6 +19,8 @@ MAX_QUEUES = 1_000
 MAX_POOLS = 1_000
 MAX_SCHEDULES = 1_000
 MAX_SENSORS = 500
+MAX_REACTIONS = 200
+MAX_TELLINGS = 20  # of one happening to one reaction, after the first
 MAX_RUN_TAGS = 50  # of a schedule or sensor: each of its runs carries them
 MAX_TAG_TEXT = 255
 MAX_SCHEDULE_BYTES = 80 * 2**10
@@ -62,6 +64,10 @@ def _excess(manifest: Manifest, size_bytes: int) -> Iterator[Problem]:
     for schedule in manifest.schedules:
         yield from _schedule_excess(schedule)
     yield from _too_many(here, manifest.sensors, "sensors", MAX_SENSORS, "Let one sensor look for all that is alike.")
+    fewer = "Let one reaction be told of all that is alike."
+    yield from _too_many(here, manifest.reactions, "reactions", MAX_REACTIONS, fewer)
+    for reaction in manifest.reactions:
+        yield from _reaction_excess(reaction)
     for sensor in manifest.sensors:
         yield from _sensor_excess(sensor)
     for computation in manifest.computations:
@@ -78,6 +84,16 @@ def _excess(manifest: Manifest, size_bytes: int) -> Iterator[Problem]:
 
 def _schedule_excess(schedule: Schedule) -> Iterator[Problem]:
     return _launcher_excess(f"Schedule '{schedule.name[:80]}'", schedule, "Shorten its description and config.")
+
+
+def _reaction_excess(reaction: Reaction) -> Iterator[Problem]:
+    it = f"Reaction '{reaction.name[:80]}'"
+    if reaction.retry.attempts > MAX_TELLINGS:
+        says = f"is told up to {reaction.retry.attempts:,} times again; it may be {MAX_TELLINGS}"
+        yield _problem(it, says, "Try less often, and wait longer in between.", reaction.source)
+    if (size := len(msgspec.json.encode(reaction))) > MAX_SCHEDULE_BYTES:
+        says = f"takes {size_text(size)}; it may take {size_text(MAX_SCHEDULE_BYTES)}"
+        yield _problem(it, says, "Shorten its description and selection.", reaction.source)
 
 
 def _sensor_excess(sensor: Sensor) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hedgerow.manifest.model import Environment, Manifest, Queue
 
 if TYPE_CHECKING:
-    from hedgerow.binding import Bound
+    from hedgerow.bound import Bound
 
 
 def build_manifest(
@@ -26,5 +26,6 @@ def build_manifest(
         jobs=tuple(job for _, job in sorted(bound.jobs.items())),
         schedules=tuple(schedule for _, schedule in sorted(bound.schedules.items())),
         sensors=tuple(one.sensor for _, one in sorted(bound.sensors.items())),
+        reactions=tuple(one.reaction for _, one in sorted(bound.reactions.items())),
         environment=environment,
     )

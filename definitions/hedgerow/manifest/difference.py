@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from hedgerow.manifest.model import Manifest, Schedule, Sensor
+from hedgerow.manifest.model import Manifest, Reaction, Schedule, Sensor
 
 
 class Change(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -20,7 +20,7 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Difference(msgspec.Struct, frozen=True, omit_defaults=True):
     """Asset keys, sorted; `packages` holds the names of installed packages whose version differs, `schedules` those of schedules
-    that were added, removed or changed, `sensors` those of sensors.
+    that were added, removed or changed, `sensors` and `reactions` those of these.
     """
 
     added: tuple[str, ...] = ()
@@ -29,6 +29,7 @@ class Difference(msgspec.Struct, frozen=True, omit_defaults=True):
     packages: tuple[str, ...] = ()
     schedules: tuple[str, ...] = ()
     sensors: tuple[str, ...] = ()
+    reactions: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return self != Difference()
@@ -54,6 +55,7 @@ def compare(old: Manifest, new: Manifest) -> Difference:
         packages=_differing(old.environment.packages, new.environment.packages),
         schedules=_differing(_by_name(old.schedules), _by_name(new.schedules)),
         sensors=_differing(_by_name(old.sensors), _by_name(new.sensors)),
+        reactions=_differing(_by_name(old.reactions), _by_name(new.reactions)),
     )
 
 
@@ -73,7 +75,7 @@ def _by_key(manifest: Manifest) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _by_name(declared: Iterable[Schedule | Sensor]) -> dict[str, Any]:
+def _by_name(declared: Iterable[Schedule | Sensor | Reaction]) -> dict[str, Any]:
     return {one.name: _facts(one, "source") for one in declared}
 
 

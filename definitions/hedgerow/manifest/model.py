@@ -1,6 +1,6 @@
 """The manifest: all that a team's code declares, as frozen data that can be hashed, sent and read without running that code.
 
-Ordering rule for a stable hash: assets, computations, checks, pools, jobs, schedules and sensors are sorted by key or name; string sets are
+Ordering rule for a stable hash: assets, computations, checks, pools, jobs, schedules, sensors and reactions are sorted by key or name; string sets are
 sorted tuples; maps are encoded with sorted keys. `encode` gives the canonical JSON; `manifest_hash` its SHA-256.
 """
 
@@ -14,6 +14,7 @@ import msgspec
 from hedgerow.conditions.model import Condition
 from hedgerow.freshness import Freshness
 from hedgerow.partitions.model import Mapping, Partitions
+from hedgerow.protocol.happenings import HappeningKind
 
 MANIFEST_VERSION = 1
 
@@ -211,6 +212,22 @@ class Sensor(msgspec.Struct, frozen=True, omit_defaults=True):
     source: Source | None = None
 
 
+class Reaction(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A function that is told when something of these `kinds` happens to the assets of `selection` ("": to the team's own); `severity` None:
+    of either. One telling may take `timeout_ms`, and is tried again as `retry` says.
+    """
+
+    name: str
+    kinds: tuple[HappeningKind, ...]
+    selection: str = ""
+    severity: Severity | None = None
+    retry: Retry = Retry(3, 10_000)
+    timeout_ms: int = 60_000
+    description: str = ""
+    enabled: bool = True
+    source: Source | None = None
+
+
 class Environment(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the code was loaded with: the interpreter's version, the installed packages' versions, the git commit ("" if unknown, suffix
     `+` if changed), and a digest of the team's own source, so that other code is always another manifest.
@@ -236,6 +253,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     schedules: tuple[Schedule, ...] = ()
     environment: Environment = Environment()
     sensors: tuple[Sensor, ...] = ()
+    reactions: tuple[Reaction, ...] = ()
     version: int = MANIFEST_VERSION
 
 

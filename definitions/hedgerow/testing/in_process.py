@@ -11,7 +11,8 @@ from typing import Any
 
 from hedgerow import clock
 from hedgerow.assets import AssetDefinition, ExternalAsset
-from hedgerow.binding import Bound, Surroundings, bind
+from hedgerow.binding import bind
+from hedgerow.bound import Bound, Surroundings
 from hedgerow.checks import CheckDefinition
 from hedgerow.declarations import Declarations, collect
 from hedgerow.errors import DefinitionError, RequestError

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from hedgerow.binding import Surroundings, bind
+from hedgerow.binding import bind
+from hedgerow.bound import Surroundings
 from hedgerow.declarations import Declarations
 from hedgerow.errors import DefinitionError
 from hedgerow.manifest.lowering import Sources

@@ -9,7 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from hedgerow.binding import Surroundings, bind
+from hedgerow.binding import bind
+from hedgerow.bound import Surroundings
 from hedgerow.declarations import collect
 from hedgerow.discovery import load_location
 from hedgerow.errors import DefinitionError, RequestError

@@ -59,7 +59,8 @@ def test_an_evaluation_takes_a_question_and_gives_an_answer_as_json(load) -> Non
         assert ctx.cursor == "before"
         return [hr.RunRequest(partition=f"{ctx.now:%Y-%m-%d}", config={"orders": {"region": "no"}})]
 
-    from hedgerow.binding import Surroundings, bind
+    from hedgerow.binding import bind
+    from hedgerow.bound import Surroundings
     from hedgerow.declarations import Declarations
     from hedgerow.manifest.lowering import Sources
 
