@@ -182,7 +182,7 @@ class Fold:
         self.outcomes.materialized(self._bound(team, body.attempt_id, body.token, body.asset), body)
 
     def _checked(self, team: str, _: Envelope, body: ev.CheckEvaluated, now: datetime) -> None:
-        self.outcomes.checked(self._bound(team, body.attempt_id, body.token, body.asset), body)
+        self.outcomes.checked(self._bound(team, body.attempt_id, body.token, body.asset), body, now)
 
     def _partitions_changed(self, team: str, _: Envelope, body: ev.PartitionsChanged, now: datetime) -> None:
         run = self._bound(team, body.attempt_id, body.token).step.run

@@ -43,7 +43,7 @@ class Manifests:
     def published(self, team: str, envelope: Envelope, body: ev.ManifestPublished, now: datetime) -> None:
         known = self.snapshot.accepted.get(body.hash)
         if body.size_bytes > MAX_MANIFEST_BYTES:
-            self._location_problems(team, body.location, (too_large(body.location, body.size_bytes),))
+            self._location_problems(team, body.location, (too_large(body.location, body.size_bytes),), now)
         elif known is None or known.manifest.team != team:
             # Even if it was refused a moment ago: this worker has just been started, and its supervisor waits for the answer.
             if self._asking.may_ask(("published", f"{envelope.worker}/{body.hash}"), now):
@@ -58,7 +58,7 @@ class Manifests:
         after = None if in_force else self.snapshot.catalog.replacing(known)
         problems = refusals(self.snapshot.catalog, known.manifest, self.snapshot.owners, after) if after else ()
         if problems:  # others have moved on since it was in force
-            self._refuse(known.hash, known.manifest, problems)
+            self._refuse(known.hash, known.manifest, problems, now)
         else:
             self._put_in_force(known, after, now)
 
@@ -119,7 +119,7 @@ class Manifests:
         if problems or after is None:
             if after is not None:  # it is sound in itself, and may come into force once others have changed
                 snapshot.changes.manifests.append(NewManifest(manifest_hash, manifest, data, False))
-            self._refuse(manifest_hash, manifest, problems)
+            self._refuse(manifest_hash, manifest, problems, now)
             return
         snapshot.changes.manifests.append(NewManifest(manifest_hash, manifest, data, True))
         self._refused.discard(manifest_hash)
@@ -138,10 +138,10 @@ class Manifests:
         after = snapshot.catalog.replacing(published)
         return refusals(snapshot.catalog, manifest, snapshot.owners, after), after
 
-    def _refuse(self, manifest_hash: str, manifest: Manifest, problems: tuple[Problem, ...]) -> None:
+    def _refuse(self, manifest_hash: str, manifest: Manifest, problems: tuple[Problem, ...], now: datetime) -> None:
         """What is in force stays so; the location shows why the other was refused."""
         self._refused.add(manifest_hash)
-        self._location_problems(manifest.team, manifest.location, problems)
+        self._location_problems(manifest.team, manifest.location, problems, now)
 
     def _put_in_force(self, published: PublishedManifest, after: Catalog | None, now: datetime) -> None:
         """A manifest comes into force, for the first time or again (a roll-back, a restart); None: it is in force already."""
@@ -153,10 +153,13 @@ class Manifests:
         snapshot.broken.discard((manifest.team, manifest.location))
         snapshot.changes.locations.append(LocationChange(manifest.team, manifest.location, published.hash))
 
-    def location_failed(self, team: str, _: Envelope, body: ev.LocationFailed, _now: datetime) -> None:
-        self._location_problems(team, body.location, body.problems)
+    def location_failed(self, team: str, _: Envelope, body: ev.LocationFailed, now: datetime) -> None:
+        self._location_problems(team, body.location, body.problems, now)
 
-    def _location_problems(self, team: str, location: str, problems: tuple[Problem, ...]) -> None:
+    def _location_problems(self, team: str, location: str, problems: tuple[Problem, ...], now: datetime) -> None:
+        if (team, location) not in self.snapshot.broken and problems:
+            details = {"location": location, "problems": len(problems)}
+            self.snapshot.happenings.add("location_failed", team, now, (), problems[0].message, details)
         self.snapshot.broken.add((team, location))
         self.snapshot.changes.locations.append(LocationChange(team, location, None, problems))
 

@@ -36,12 +36,17 @@ class Outcomes:
         attempt.outputs[body.asset] = output
         self.snapshot.changes.outputs[attempt.id, body.asset] = output
 
-    def checked(self, attempt: Attempt, body: ev.CheckEvaluated) -> None:
+    def checked(self, attempt: Attempt, body: ev.CheckEvaluated, now: datetime) -> None:
         """A check of an output of the attempt's gave its verdict; a failed blocking one of severity error rejects the candidate."""
         if body.blocking and not body.passed and body.severity == "error":
             attempt.rejected.add(body.asset)
         if not body.passed:
             attempt.failed_checks.add((body.asset, body.check))
+            step, told = attempt.step, body.error or body.description
+            self.snapshot.happenings.add(
+                "check_failed", step.team, now, (body.asset,), told, {"blocking": body.blocking},
+                partition=step.partition or "", run_id=step.run.id, check=body.check, severity=body.severity,
+            )  # fmt: skip
         self.snapshot.measure("asset_checks", (attempt.step.team, "passed" if body.passed else "failed"))
         self.snapshot.changes.checks.append(CheckRecord(attempt.step.run.id, attempt.step.number, body))
 

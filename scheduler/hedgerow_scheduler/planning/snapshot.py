@@ -12,6 +12,7 @@ from hedgerow.errors import Problem
 from hedgerow.manifest.model import Computation
 from hedgerow_scheduler.lifecycle.changes import Changes, Effects, Measure
 from hedgerow_scheduler.lifecycle.evaluations import Evaluations, numbered_ids
+from hedgerow_scheduler.lifecycle.happenings import GIVEN_UP, Happenings
 from hedgerow_scheduler.lifecycle.model import Attempt, Materialization, Run, Step, Worker
 from hedgerow_scheduler.lifecycle.news import NewsDesk
 from hedgerow_scheduler.lifecycle.service_time import ServiceTime, StepTime
@@ -78,6 +79,7 @@ class Snapshot:
         self.changes = Changes()
         self.effects = Effects()
         self.news = NewsDesk()
+        self.happenings = Happenings()
         self.evaluations = Evaluations(self.serving, new_id or numbered_ids())
         self._timers: list[tuple[datetime, int, Step]] = []
         self._tie = count()
@@ -172,6 +174,7 @@ class Snapshot:
             run.ended_at = None
             return
         run.ended_at = now
+        self.happenings.run_ended(run, now)
         del self.runs[run.id]
         self.run_caps.pop(run.id, None)
         for step in run.steps:
@@ -212,6 +215,8 @@ class Snapshot:
             self.backlog.add(step)
         elif to in ENDED:
             step.ended_at = now
+            if to in GIVEN_UP:
+                self.happenings.step_failed(step, error, now)
             step.not_before = None
             step.cancelling = False
             self._propagate(step, now)

@@ -225,6 +225,18 @@ class Backfills:
                 track.given_up |= track.sets[PartitionState.TO_DO]
         if state in ENDED_BACKFILLS:
             self._snapshot.measure("backfills", (state.value,))
+            told = f"Backfill {live.backfill.id} has ended: {state.value}."
+            details = {"backfill": live.backfill.id, "state": state.value}
+            severity = "warn" if state is BackfillState.SUCCEEDED else "error"
+            self._snapshot.happenings.add(
+                "backfill_ended",
+                "",
+                now,
+                (asset for track in live.backfill.tracks for asset in track.assets),
+                told,
+                details,
+                severity=severity,
+            )
 
     # -- what people ask ---------------------------------------------------------------------------------------------
 

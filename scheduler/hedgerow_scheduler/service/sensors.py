@@ -243,6 +243,10 @@ class Sensors:
                 asked.duration_ms,
             )
         )  # fmt: skip
+        if outcome in (Outcome.FAILED, Outcome.TIMED_OUT):
+            told = error.message if error is not None else ""
+            details = {"sensor": place.name, "outcome": outcome.value, "in_a_row": fresh.failures}
+            self._snapshot.happenings.add("sensor_failed", place.team, now, (), told, details)
         self._snapshot.measure("sensor_evaluations", (place.team, outcome.value))
         self._tell(asked.commands, {"evaluation": evaluation_id, "outcome": outcome.value})
         self._put(asked.title)

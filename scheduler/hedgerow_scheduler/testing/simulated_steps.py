@@ -91,20 +91,20 @@ class SimulatedSteps:
                 code_version=version,
             )  # fmt: skip
             self._outcomes.materialized(attempt, made)
-            self._check(attempt, asset)
+            self._check(attempt, asset, now)
         if attempt.rejected:
             self._fail(attempt, "check_failed", "A blocking check was told to fail.", computation, now)
         else:
             self._outcomes.succeeded(attempt, ev.AttemptSucceeded(attempt.id), now)
 
-    def _check(self, attempt: Attempt, asset: str) -> None:
+    def _check(self, attempt: Attempt, asset: str, now: datetime) -> None:
         declared = self._snapshot.catalog.assets.get(asset)
         for check in declared.checks if declared else ():
             passed = (asset, check.name) not in self.failing_checks
             verdict = ev.CheckEvaluated(
                 attempt.id, asset, check.name, passed, blocking=check.blocking, severity=check.severity
             )
-            self._outcomes.checked(attempt, verdict)
+            self._outcomes.checked(attempt, verdict, now)
 
     def _fail(
         self, attempt: Attempt, reason: ev.FailureReason, why: str, computation: Computation | None, now: datetime
