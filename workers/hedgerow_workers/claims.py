@@ -52,8 +52,9 @@ class Claims:
         self._worker = worker
         self._lines = threading.local()
 
-    def take(self, orders: Sequence[Claimable], now_ms: int) -> list[str | None]:
+    def take(self, orders: Sequence[Claimable], now_ms: int, level: int = logging.INFO) -> list[str | None]:
         """For each order the token under which the attempt is now ours; None when it is another's, revoked, or the broker gives no clear answer.
+        `level` is that of the lines which say so.
 
         All are asked for at once. An attempt given up for want of an answer is sent again by the scheduler, with the claim to
         tell it who has it.
@@ -73,7 +74,7 @@ class Claims:
                     log.debug("the claim of %s has no answer: %s", orders[each].attempt_id, answer)
                     again.append(each)
                 else:
-                    log.info("attempt %s is taken: %s", orders[each].attempt_id, answer)
+                    log.log(level, "attempt %s is taken: %s", orders[each].attempt_id, answer)
             if not again:
                 return tokens
             unclear = again

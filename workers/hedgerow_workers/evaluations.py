@@ -82,7 +82,8 @@ class Evaluations:
         now_ms = clock.now_ms()
         if now_ms > message.start_before_ms:
             return None
-        if self._claims.take([EvaluationClaim(message.evaluation_id, message.start_before_ms)], now_ms) == [None]:
+        claim = EvaluationClaim(message.evaluation_id, message.start_before_ms)
+        if self._claims.take([claim], now_ms, logging.DEBUG) == [None]:  # all workers of the team ask for it
             return None
         began = clock.monotonic()
         try:
@@ -114,6 +115,8 @@ class Evaluations:
             told = _failed(message, "runner_lost", problem, clock.monotonic() - began)
         finally:
             printed = tail_of(spool, MAX_EVALUATION_LOG_BYTES)
+            # What is no text takes three times as much once it is written as such.
+            printed = printed.encode()[-MAX_EVALUATION_LOG_BYTES:].decode("utf-8", "ignore")
             self.runners.release(runner, reuse=answered)
         return msgspec.structs.replace(told, log=printed)
 

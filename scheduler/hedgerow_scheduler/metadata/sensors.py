@@ -6,8 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Connection, select, text
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import Connection, literal, select, text, true
 
 from hedgerow.errors import Problem
 from hedgerow_scheduler.automation.sensors import SensorStanding
@@ -52,10 +51,12 @@ class _NamedEvaluation(EvaluationEntry, frozen=True, kw_only=True):
 
 
 def read_last_evaluations(connection: Connection) -> dict[tuple[str, str], EvaluationEntry]:
-    """What became of the last evaluation of each sensor, by team and name."""
+    """What became of the last evaluation of each sensor, by team and name, without what it printed."""
     c = sensor_evaluations.c
-    newest = select(sensor_evaluations).ext(distinct_on(c.team, c.name))
-    rows = all_rows(connection, newest.order_by(c.team, c.name, c.ended_at.desc(), c.id.desc()), _NamedEvaluation)
+    columns = [column for column in c if column.name != "log"]
+    of_one = select(*columns, literal("").label("log")).where(c.team == sensors.c.team, c.name == sensors.c.name)
+    newest = of_one.order_by(c.ended_at.desc(), c.id.desc()).limit(1).lateral()
+    rows = all_rows(connection, select(newest).select_from(sensors).join(newest, true()), _NamedEvaluation)
     return {(row.team, row.name): _entry(row) for row in rows}
 
 

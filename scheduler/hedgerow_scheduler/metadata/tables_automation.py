@@ -77,7 +77,7 @@ sensor_evaluations = Table(
     Column("error", JSONB),
     Column("log", Text, nullable=False),
     Column("duration_ms", Integer, nullable=False),
-    Index("ix_sensor_evaluations_sensor", "team", "name", "outcome", "ended_at"),
+    Index("ix_sensor_evaluations_sensor", "team", "name", "ended_at"),
 )
 
 # The dedupe keys of a sensor, each with the run that it launched.

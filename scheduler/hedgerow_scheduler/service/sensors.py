@@ -125,9 +125,11 @@ class Sensors:
         for id, asked in list(self._asked.items()):
             if asked.title not in self._declared:
                 self._forget(id)
+        for title in self._wanted.keys() - self._declared.keys():
+            del self._wanted[title]  # whoever asked is refused at the next look
         self._agenda = Agenda()
         for title in self._declared:
-            self._put(title)
+            self._put(title, now)
 
     def _state(self, title: str) -> SensorState:
         if (id := self._under_way.get(title)) is not None:
@@ -142,11 +144,11 @@ class Sensors:
             self._answered.remove(evaluation_id)
         self._tell(asked.commands, {"refused": f"Sensor '{asked.title}' is no longer declared."})
 
-    def _put(self, title: str) -> None:
+    def _put(self, title: str, now: datetime) -> None:
         """Onto the agenda, unless it is under way."""
         state, place = self._state(title), self._declared[title][0]
         if self._wanted.get(title) and state in (SensorState.WAITING, SensorState.OFF):
-            self._agenda.put_at(place, self._snapshot.backlog.now)
+            self._agenda.put_at(place, now)
         elif state is SensorState.WAITING:
             due = self._standing[title].next_at
             assert due is not None  # it is on
@@ -249,7 +251,7 @@ class Sensors:
             self._snapshot.happenings.add("sensor_failed", place.team, now, (), told, details)
         self._snapshot.measure("sensor_evaluations", (place.team, outcome.value))
         self._tell(asked.commands, {"evaluation": evaluation_id, "outcome": outcome.value})
-        self._put(asked.title)
+        self._put(asked.title, now)
 
     def _tell(self, commands: Iterable[int], outcome: dict[str, Any]) -> None:
         self._snapshot.changes.commands.extend(CommandOutcome(each, outcome) for each in commands)

@@ -46,7 +46,7 @@ def upgrade() -> None:
         sa.Column("duration_ms", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sensor_evaluations")),
     )
-    op.create_index("ix_sensor_evaluations_sensor", "sensor_evaluations", ["team", "name", "outcome", "ended_at"])
+    op.create_index("ix_sensor_evaluations_sensor", "sensor_evaluations", ["team", "name", "ended_at"])
     op.create_table(
         "sensor_keys",
         sa.Column("team", sa.Text(), nullable=False),
