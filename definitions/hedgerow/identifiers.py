@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from itertools import accumulate, takewhile
 from urllib.parse import quote
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 MAX_KEY = 255
 MAX_PARTITION_KEY = 255
 DIMENSION_SEPARATOR = "|"
+MAX_SEGMENT = 250
+KEPT_OF_SEGMENT = 180
 
 
 def is_name(text: str) -> bool:
@@ -41,6 +45,15 @@ def path_segment(text: str) -> str:
     '2024-01-01%7Ca%2Fb'
     >>> path_segment("..")
     '%2E%2E'
+
+    What becomes longer than file systems take in a name is cut, and told apart by its digest:
+
+    >>> len(path_segment("ø" * 100)), path_segment("ø" * 100)[:12]
+    (213, '%C3%B8%C3%B8')
     """
     encoded = quote(text, safe="")
+    if len(encoded) > MAX_SEGMENT:
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        whole = (part for part in accumulate(quote(one, safe="", errors="replace") for one in text))
+        return f"{list(takewhile(lambda part: len(part) <= KEPT_OF_SEGMENT, whole))[-1]}~{digest}"
     return encoded.replace(".", "%2E") if set(encoded) == {"."} else encoded

@@ -187,7 +187,14 @@ class Fold:
     def _partitions_changed(self, team: str, _: Envelope, body: ev.PartitionsChanged, now: datetime) -> None:
         run = self._bound(team, body.attempt_id, body.token).step.run
         changed = change_keys(
-            self.snapshot, team, body.name, now, added=body.added, removed=body.removed, author=f"run {run.id}"
+            self.snapshot,
+            team,
+            body.name,
+            now,
+            added=body.added,
+            removed=body.removed,
+            author=f"run {run.id}",
+            later=True,
         )
         if changed.problem is not None:  # what could be changed is: the step has ended well
             raise MisfitError(f"{changed.problem.code} {changed.problem.message}")

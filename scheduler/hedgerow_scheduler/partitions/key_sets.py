@@ -45,6 +45,10 @@ class KeySets:
         """A team's set; None when no manifest has named it, and it never had a key."""
         return self._sets.get((team, name))
 
+    def titles(self) -> list[str]:
+        """All sets as `team/name`, sorted."""
+        return sorted(f"{team}/{name}" for team, name in self._sets)
+
     def of_team(self, team: str) -> Iterator[KeySet]:
         """All sets of a team."""
         return (found for (owner, _), found in self._sets.items() if owner == team)

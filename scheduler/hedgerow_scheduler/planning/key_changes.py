@@ -37,9 +37,10 @@ def change_keys(
     added: Iterable[str] = (),
     removed: Iterable[str] = (),
     author: str = "",
+    later: bool = False,
 ) -> KeysChanged:
     """Adds keys to a team's set and removes others. Adding what exists, or removing what does not, changes nothing. Steps of removed keys
-    that have not gone out are cancelled; what was made of them stays.
+    that have not gone out are cancelled, with `later` by the next `cancel_removed`; what was made of them stays.
 
     The problem is HR-Q109 when nobody declares the set (nothing is changed then), HR-Q108 when a key can't be added (the others are).
     """
@@ -50,7 +51,18 @@ def change_keys(
     went = tuple(key for key in dict.fromkeys(removed) if keys.remove(key))
     for key in went:
         _note(snapshot, keys, key, author)
-    return KeysChanged(came, went, _cancel(snapshot, keys, frozenset(went), now) if went else 0, problem)
+    if went:
+        snapshot.removed_keys.setdefault(keys, set()).update(went)
+    return KeysChanged(came, went, 0 if later else cancel_removed(snapshot, now), problem)
+
+
+def cancel_removed(snapshot: Snapshot, now: datetime) -> int:
+    """Cancels the steps that wait of keys that were removed since the last time; how many. It looks at every live step, so that what many
+    events remove is better dealt with at once.
+    """
+    removed, snapshot.removed_keys = snapshot.removed_keys, {}
+    gone = {keys: {key for key in of if key not in keys} for keys, of in removed.items()}
+    return sum(_cancel(snapshot, keys, of, now) for keys, of in gone.items() if of)
 
 
 def unknown_set(team: str, name: str) -> Problem:

@@ -10,6 +10,7 @@ from itertools import count
 
 from hedgerow.errors import Problem
 from hedgerow.manifest.model import Computation
+from hedgerow.partitions.key_sets import KeySet
 from hedgerow_scheduler.lifecycle.changes import Changes, Effects, Measure
 from hedgerow_scheduler.lifecycle.evaluations import Evaluations, numbered_ids
 from hedgerow_scheduler.lifecycle.happenings import GIVEN_UP, Happenings
@@ -60,6 +61,8 @@ class Snapshot:
     ) -> None:
         self.catalog = catalog or Catalog()
         self.key_sets = key_sets or KeySets()
+        self.removed_keys: dict[KeySet, set[str]] = {}
+        """By set, keys that were removed while steps of them may wait (planning.key_changes.cancel_removed)."""
         self.run_caps: dict[str, int] = {}
         self.rules = Rules(self.catalog, platform, (), self.run_caps)
         self.limits = LimitBook(self._values_of)

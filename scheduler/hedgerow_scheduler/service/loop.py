@@ -27,6 +27,7 @@ from hedgerow_scheduler.observe.metrics import SchedulerMetrics
 from hedgerow_scheduler.observe.pictures import Pictures
 from hedgerow_scheduler.planning import limiting
 from hedgerow_scheduler.planning.catalog import Catalog
+from hedgerow_scheduler.planning.key_changes import cancel_removed
 from hedgerow_scheduler.planning.rules import PlatformLimits
 from hedgerow_scheduler.recovery.claims import claim_answered, claim_unanswered
 from hedgerow_scheduler.recovery.leases import Contact, broker_lost_data, reap
@@ -141,6 +142,7 @@ class Loop:
             self.fold.manifests.take_offer(self.now)
             for message in messages:
                 self._take(message)
+            cancel_removed(self.snapshot, self.now)
             folded = perf_counter()
             if woken or self._more or self.now - self._due.looked >= LOOK:
                 self._look(transaction)

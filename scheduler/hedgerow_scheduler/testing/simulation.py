@@ -23,8 +23,10 @@ from hedgerow_scheduler.lifecycle.changes import Changes, EvaluationRecord, Tick
 from hedgerow_scheduler.lifecycle.model import Materialization, Run
 from hedgerow_scheduler.lifecycle.states import HELD, MaterializationState, RunState, StepState
 from hedgerow_scheduler.metadata.automation import MadeRow, StoredFacts
+from hedgerow_scheduler.partitions.key_sets import KeySets
 from hedgerow_scheduler.partitions.spaces import space_of
 from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest, refusals
+from hedgerow_scheduler.planning.key_changes import change_keys
 from hedgerow_scheduler.planning.limiting import use_catalog
 from hedgerow_scheduler.planning.request import RunRequest
 from hedgerow_scheduler.planning.snapshot import Snapshot
@@ -88,7 +90,8 @@ class Simulation:
         self._rejected: set[tuple[str, str]] = set()
         self._evaluations: dict[str, EvaluationRecord] = {}
         self._numbers = count(1)
-        self._snapshot = Snapshot(_catalog(manifests))
+        key_sets = KeySets()
+        self._snapshot = Snapshot(_catalog(manifests, key_sets), key_sets=key_sets)
         self._schedules = Schedules(self._snapshot, (), True, self._new_id)
         self._automating = Automating(self._snapshot, {}, True, self._new_id, lambda _: EMPTY)
         self._steps = SimulatedSteps(self._snapshot, self._takes)
@@ -153,12 +156,33 @@ class Simulation:
         """Other code of some teams comes into force; returns what is launched at once. RequestError with the reasons when it would be refused."""
         before = len(self.launches)
         for each in manifests:
-            published = PublishedManifest(manifest_hash(encode(each)), each)
+            published = PublishedManifest(manifest_hash(encode(each)), self._snapshot.key_sets.bind(each))
             owners = {key: (asset.team, asset.location) for key, asset in self._catalog.assets.items()}
             if problems := refusals(self._catalog, each, owners):
                 raise RequestError(problems[0])
             use_catalog(self._snapshot, self._catalog.replacing(published), self.now)
         self._use_catalog()
+        self._settle()
+        return self.launches[before:]
+
+    def add_partitions(self, name: str, *keys: str) -> Sequence[Launch]:
+        """Keys are added to a set of dynamic partitions, as `team/name`, or by its name if one team alone has it; returns what is launched at once."""
+        return self._change_keys(name, added=keys)
+
+    def remove_partitions(self, name: str, *keys: str) -> Sequence[Launch]:
+        """Keys are removed from a set of dynamic partitions; returns what is launched at once."""
+        return self._change_keys(name, removed=keys)
+
+    def _change_keys(self, name: str, added: Sequence[str] = (), removed: Sequence[str] = ()) -> Sequence[Launch]:
+        before, known = len(self.launches), self._snapshot.key_sets.titles()
+        titles = [title for title in known if name in (title, title.partition("/")[2])]
+        if len(titles) != 1:
+            remedy = did_you_mean(name, known) or "Give an asset partitions=hr.dynamic(...)."
+            raise RequestError.of("HR-Q109", f"There is no set of partitions '{name}'.", remedy)
+        team, _, own = titles[0].partition("/")
+        changed = change_keys(self._snapshot, team, own, self.now, added=added, removed=removed, author=PERSON)
+        if changed.problem is not None:
+            raise RequestError(changed.problem)
         self._settle()
         return self.launches[before:]
 
@@ -332,13 +356,13 @@ class Simulation:
         return StoredFacts(tuple(made))
 
 
-def _catalog(manifests: Iterable[Manifest]) -> Catalog:
+def _catalog(manifests: Iterable[Manifest], key_sets: KeySets) -> Catalog:
     catalog = Catalog()
     for each in manifests:
         owners = {key: (asset.team, asset.location) for key, asset in catalog.assets.items()}
         if problems := refusals(catalog, each, owners):
             raise RequestError(problems[0])
-        catalog = catalog.replacing(PublishedManifest(manifest_hash(encode(each)), each))
+        catalog = catalog.replacing(PublishedManifest(manifest_hash(encode(each)), key_sets.bind(each)))
     return catalog
 
 

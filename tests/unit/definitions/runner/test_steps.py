@@ -363,3 +363,36 @@ def test_a_custom_io_writes_loads_and_is_named_when_it_fails(loaded: Any, failur
     end = failure(runner.execute("bad"))
     assert (end.error.code, end.retryable, end.error.file) == ("HR-S010", True, "team.py")
     assert "io 'shelf' failed to write asset 'bad'" in end.error.message
+
+
+def test_keys_of_dynamic_partitions_are_told_at_the_end_of_a_step_that_ends_well(loaded: Any) -> None:
+    runner = loaded(
+        """
+        customers = hr.dynamic("customers")
+
+        @hr.asset(partitions=customers)
+        def invoices() -> None: ...
+
+        @hr.asset
+        def signups(ctx: hr.Context) -> int:
+            ctx.add_partitions("customers", ["acme", "globex"])
+            return 1
+
+        @hr.asset
+        def broken(ctx: hr.Context) -> int:
+            ctx.add_partitions("customers", ["acme"])
+            raise ValueError("too late")
+
+        @hr.check(signups, blocking=True)
+        def few(signups: int) -> bool:
+            return signups < 2
+        """
+    )
+    events = runner.execute("signups", partition=None)
+    assert [type(event).__name__ for event in events[-3:]] == [
+        "CheckEvaluated",
+        "PartitionsChanged",
+        "AttemptSucceeded",
+    ]
+    assert (events[-2].name, events[-2].added, events[-2].removed) == ("customers", ("acme", "globex"), ())
+    assert [type(event).__name__ for event in runner.execute("broken", partition=None)] == ["AttemptFailed"]

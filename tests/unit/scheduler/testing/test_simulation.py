@@ -196,3 +196,19 @@ def test_what_makes_no_sense_is_refused(wrong: Any, code: str) -> None:
         wrong()
     assert caught.value.problems[0].code == code
     assert isinstance(caught.value, RequestError | DefinitionError)
+
+
+def test_keys_of_dynamic_partitions_come_and_go_in_a_simulation() -> None:
+    customers = hr.dynamic("customers")
+
+    @hr.asset(partitions=customers, automation=hr.on_missing())
+    def invoices() -> int: ...
+
+    sim = hr.simulate([invoices], start="2026-01-05T12:00Z")
+    assert [each.assets for each in sim.add_partitions("customers", "acme", "globex")] == [
+        {"invoices": ("acme", "globex")}
+    ]
+    assert sim.remove_partitions("team/customers", "acme") == []
+    with pytest.raises(RequestError) as raised:
+        sim.add_partitions("custmers", "hooli")
+    assert raised.value.code == "HR-Q109"
