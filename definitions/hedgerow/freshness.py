@@ -16,8 +16,8 @@ DEFAULT_SINCE = timedelta(days=1)
 
 
 class FreshWithin(msgspec.Struct, frozen=True, tag="within", omit_defaults=True):
-    """What is current may be `within_ms` old, and from `warn_ms` (None: never) on there is a warning. Of partitions by time, the last window
-    must be there so soon after it was complete.
+    """What is current is late from `within_ms` on, and warned of from `warn_ms` (None: never) on. Of partitions by time, a window must be
+    there so soon after it was complete.
     """
 
     within_ms: int

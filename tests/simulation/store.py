@@ -94,6 +94,14 @@ class SimTransaction:
         assert not with_failures
         return StoredFacts()
 
+    def made(
+        self, keys: Collection[str], partitions: Mapping[str, Collection[str]]
+    ) -> Mapping[str, Sequence[tuple[str, datetime]]]:
+        """Nothing has a policy of freshness here."""
+        assert not keys
+        assert not partitions
+        return {}
+
     def requested_runs(self) -> list[runs.RequestedRun]:
         """Runs to plan."""
         return [

@@ -93,6 +93,11 @@ class Knowledge:
             place[0].check(name, place[1], passed)
             self._change_one(key, place[1])
 
+    def know_standing(self, key: str, warned: BitMap, late: BitMap) -> None:
+        """These partitions of an asset were warned of or late before, which is no news."""
+        if (facts := self.facts.get(key)) is not None:
+            facts.warned, facts.late = BitMap(warned), BitMap(late)
+
     def stand(self, key: str, warned: BitMap, late: BitMap) -> None:
         """These partitions of an asset, and no others, are warned of or late by its freshness policy."""
         if (facts := self.facts.get(key)) is not None:

@@ -13,6 +13,7 @@ from hedgerow.conditions.model import Condition
 from hedgerow.cron import cron
 from hedgerow.durations import milliseconds
 from hedgerow.errors import DefinitionError
+from hedgerow.freshness import Freshness, freshness_defect
 from hedgerow.identifiers import is_name, is_partition_key
 from hedgerow.manifest.bounds import LONGEST_EVALUATION, LONGEST_EVERY, MAX_AT_ONCE, MAX_QUEUES, SHORTEST_EVERY
 from hedgerow.manifest.keys import is_per
@@ -123,6 +124,7 @@ def manifest_defect(manifest: Manifest, now: datetime) -> str | None:
     if len(by_key) != len(manifest.assets):
         return "two assets have the same key"
     judged: set[Condition] = set()  # very many assets may have the same one
+    policies: set[Freshness] = set()
     for key, asset in by_key.items():
         if asset.partitions is not None and (why := _partitions_defect(asset.partitions, now)):
             return f"the partitions of '{key}': {why}"
@@ -130,6 +132,10 @@ def manifest_defect(manifest: Manifest, now: datetime) -> str | None:
             if why := _condition_defect(asset.automation):
                 return f"the condition of '{key}' {why}"
             judged.add(asset.automation)
+        if asset.freshness is not None and asset.freshness not in policies:
+            if why := freshness_defect(asset.freshness):
+                return f"the freshness of '{key}' {why}"
+            policies.add(asset.freshness)
     names = {computation.name for computation in manifest.computations}
     if len(names) != len(manifest.computations):
         return "two computations have the same name"

@@ -161,6 +161,15 @@ class EvaluationRecord(msgspec.Struct, frozen=True):
     run_id: str | None
 
 
+class FreshnessRecord(msgspec.Struct, frozen=True):
+    """A partition ("" without) is warned of or late by its asset's policy, or neither any more."""
+
+    asset: str
+    partition: str
+    team: str
+    status: Literal["warn", "late", "fresh"]
+
+
 class Changes(msgspec.Struct, eq=False):
     """Everything to record, each thing once however often it changed within the cycle."""
 
@@ -195,6 +204,7 @@ class Changes(msgspec.Struct, eq=False):
     partition_keys: dict[tuple[str, str, int], tuple[StoredKey, str]] = msgspec.field(default_factory=dict)
     evaluations: dict[tuple[str, str], EvaluationRecord] = msgspec.field(default_factory=dict)
 
+    freshness: dict[tuple[str, str], FreshnessRecord] = msgspec.field(default_factory=dict)
     backfills: BackfillChanges = msgspec.field(default_factory=BackfillChanges)
 
     def is_empty(self) -> bool:

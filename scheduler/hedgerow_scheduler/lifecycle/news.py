@@ -39,7 +39,15 @@ class NewsDesk:
         self.of_backfills: Callable[[Step, StepState, StepState], None] | None = (
             None  # told of steps that they launched
         )
+        self.watched: Set[str] = frozenset()
+        """Assets of which is kept, for freshness, what was made."""
         self._news: list[News] = []
+        self._made: list[tuple[str, str | None]] = []
+
+    def take_made(self) -> list[tuple[str, str | None]]:
+        """What was made of the `watched` assets since the last time."""
+        made, self._made = self._made, []
+        return made
 
     def take(self) -> list[News]:
         """What is new since the last time."""
@@ -66,9 +74,11 @@ class NewsDesk:
 
     def made(self, output: Materialization, failed_checks: Set[str], is_current: bool) -> None:
         """An output is settled: it became current, or its checks kept it from that."""
+        partition = output.partition or None
+        if is_current and output.asset in self.watched:
+            self._made.append((output.asset, partition))
         if output.asset not in self.followed:
             return
-        partition = output.partition or None
         if is_current:
             news = News("made", output.asset, partition, run_id=output.run_id)
             self._news.append(news._replace(code_version=output.code_version, data_version=output.data_version))

@@ -17,6 +17,7 @@ from hedgerow_scheduler.metadata import (
     backfills,
     catalogs,
     commands,
+    freshness,
     inputs,
     key_sets,
     leadership,
@@ -76,6 +77,7 @@ class PostgresTransaction:
             memories=automation.read_memories(connection),
             key_sets=sets,
             backfills=backfills.read_live(connection),
+            not_fresh=freshness.read_not_fresh(connection),
         )
 
     def teams(self) -> list[str]:
@@ -94,6 +96,13 @@ class PostgresTransaction:
         """What is recorded of these assets, with all that was written before in this transaction."""
         self._writes.flush(self._connection)
         return automation.read_facts(self._connection, keys, with_failures)
+
+    def made(
+        self, keys: Collection[str], partitions: Mapping[str, Collection[str]]
+    ) -> Mapping[str, Sequence[tuple[str, datetime]]]:
+        """What is current, with all that was written before in this transaction."""
+        self._writes.flush(self._connection)
+        return freshness.read_made(self._connection, keys, partitions)
 
     def requested_runs(self) -> list[runs.RequestedRun]:
         """The oldest runs that are to be planned."""

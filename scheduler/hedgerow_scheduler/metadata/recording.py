@@ -15,6 +15,7 @@ from hedgerow_scheduler.metadata import rows
 from hedgerow_scheduler.metadata import sensor_statements as sensor_sql
 from hedgerow_scheduler.metadata import statements as sql
 from hedgerow_scheduler.metadata.key_sets import UPSERT_KEYS, row_of
+from hedgerow_scheduler.metadata.freshness import DELETE_FRESHNESS, UPSERT_FRESHNESS
 from hedgerow_scheduler.metadata.statements_backfills import UPDATE_BACKFILLS, UPDATE_CHUNKS, UPDATE_TRACKS
 from hedgerow_scheduler.metadata.writes import Writes, json_text
 
@@ -45,6 +46,9 @@ def gather(writes: Writes, changes: Changes, now: datetime) -> None:
     _backfills(writes, changes)
     keys = [row_of(stored, author) for stored, author in changes.partition_keys.values()]
     writes.rows(UPSERT_KEYS, keys, now=now)
+    told = list(changes.freshness.values())
+    writes.rows(UPSERT_FRESHNESS, [one for one in told if one.status != "fresh"], now=now)
+    writes.rows(DELETE_FRESHNESS, [one for one in told if one.status == "fresh"])
     writes.rows(sql.UPSERT_MEMORIES, [rows.MemoryRow(asset, body) for asset, body in changes.memories.items()])
     writes.rows(sql.UPSERT_EVALUATIONS, list(changes.evaluations.values()))
     _outputs(writes, list(changes.outputs.values()), now)

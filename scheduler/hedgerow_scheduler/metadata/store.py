@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
+from hedgerow_scheduler.automation.freshness import Status as Aged
 from hedgerow_scheduler.automation.pauses import Pause
 from hedgerow_scheduler.automation.schedules import Standing
 from hedgerow_scheduler.automation.sensors import SensorStanding
@@ -39,7 +40,7 @@ class State(msgspec.Struct, frozen=True):
     `attempts` are those of `runs` whose outcome may still come, `holds` what those that are out hold; `cursors` how far each team's
     stream was folded: (position, epoch); `schedules` and `sensors` how far each has come, `memories` what each asset's condition remembers;
     `key_sets` are the keys that the dynamic partitions of `catalog` and `accepted` are bound to;
-    `backfills` are those that were taken up and have not ended.
+    `not_fresh` are (asset, partition, status); `backfills` are those that were taken up and have not ended.
     """
 
     catalog: Catalog
@@ -60,6 +61,7 @@ class State(msgspec.Struct, frozen=True):
     sensors: Sequence[SensorStanding] = ()
     memories: Mapping[str, bytes] = msgspec.field(default_factory=dict)
     backfills: Sequence[Known] = ()
+    not_fresh: Sequence[tuple[str, str, Aged]] = ()
     key_sets: KeySets = msgspec.field(default_factory=KeySets)
 
 
@@ -83,6 +85,13 @@ class Transaction(Protocol):
 
     def facts(self, keys: Collection[str], with_failures: Collection[str]) -> StoredFacts:
         """What is recorded of these assets; of `with_failures` also which partitions failed last."""
+
+    def made(
+        self, keys: Collection[str], partitions: Mapping[str, Collection[str]]
+    ) -> Mapping[str, Sequence[tuple[str, datetime]]]:
+        """What is current, as partitions with the times at which they were made, the earliest first: of `keys` everything, of assets by time
+        these partitions, and any one other.
+        """
 
     def requested_runs(self) -> list[RequestedRun]:
         """The oldest runs that are to be planned."""

@@ -30,6 +30,7 @@ REJECTION_REASONS = ("late", "leaving", "other")
 EVENT_KINDS = ("ingested", "duplicate", "gap", "quarantined")
 BACKFILL_OUTCOMES = ("launched", "done", "failed", "upstream_failed", "skipped", "cancelled")
 BACKFILL_ENDS = ("succeeded", "failed", "cancelled", "aborted")
+SEVERITIES = ("warn", "error")
 BACKFILL_STATES = ("canary", "running", "paused", "aborting", "cancelling")
 TICK_OUTCOMES = ("launched", "skipped", "failed")
 STALE_REASONS = (
@@ -122,6 +123,12 @@ class SchedulerMetrics:
             ),
             "step_duration": histogram("step_duration_seconds", "From running to the end.", "team", "queue"),
         }
+        self.late_assets = gauge(
+            "late_assets",
+            "Assets that are late by their freshness policy (error), or of which something is warned of (warn).",
+            "team",
+            "severity",
+        )
         self.backfills = gauge("backfills", "Backfills that have not ended.", "state")
         for state in BACKFILL_STATES:
             self.backfills.labels(state)
@@ -147,6 +154,8 @@ class SchedulerMetrics:
             self._counters["schedule_ticks"].labels(team, outcome)
         for outcome in Outcome:
             self._counters["sensor_evaluations"].labels(team, outcome.value)
+        for severity in SEVERITIES:
+            self.late_assets.labels(team, severity)
         self._ingest_lag.labels(team)
         self._stream_length.labels(team)
         self.teams.add(team)

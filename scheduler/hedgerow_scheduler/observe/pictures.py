@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -16,7 +16,7 @@ from hedgerow_scheduler.lifecycle.waits import Cause
 from hedgerow_scheduler.limits.backlog import queue_of
 from hedgerow_scheduler.limits.limit import Limit, LimitId
 from hedgerow_scheduler.limits.lines import Line, Place, QueueName
-from hedgerow_scheduler.observe.metrics import BACKFILL_STATES, QUEUE_STATES, SLOT_STATES, SchedulerMetrics
+from hedgerow_scheduler.observe.metrics import BACKFILL_STATES, QUEUE_STATES, SEVERITIES, SLOT_STATES, SchedulerMetrics
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
 # What holds ready steps up, as the metric tells it; all else is "ready": more slots would start them.
@@ -72,6 +72,13 @@ class Pictures:
             metrics.load_errors.labels(team).set(broken[team])
         self._draw_queues(_queues(snapshot, capacities), now)
         self._draw_limits(snapshot, now)
+
+    def draw_freshness(self, assets: Iterable[tuple[str, bool, bool]]) -> None:
+        """The assets that are not fresh, each with its team, and whether something of it is warned of and late: it counts as the worse."""
+        counts = Counter((team, "error" if late else "warn") for team, _, late in assets)
+        for team in self._metrics.teams:
+            for severity in SEVERITIES:
+                self._metrics.late_assets.labels(team, severity).set(counts[team, severity])
 
     def draw_backfills(self, states: Sequence[str]) -> None:
         """The backfills that have not ended."""

@@ -53,6 +53,8 @@ class Space:
         self._times = [scale.axis for scale in self.scales if isinstance(scale.axis, TimeAxis)]
         self.dynamic = tuple(scale for scale in self.scales if isinstance(scale.axis, DynamicAxis))
         """The axes of keys that come and go."""
+        self.is_timed = bool(self._times)
+        """Whether there is a dimension of time."""
         self._numbers: dict[str, int | None] = {}
         self._existing: tuple[tuple[int, ...], BitMap] | None = None
 

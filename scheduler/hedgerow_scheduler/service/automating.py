@@ -15,6 +15,7 @@ from pyroaring import BitMap
 from hedgerow.conditions.model import Failed
 from hedgerow.errors import HedgerowError
 from hedgerow_scheduler.automation.engine import Engine, requests_by_key
+from hedgerow_scheduler.automation.facts import EMPTY
 from hedgerow_scheduler.automation.grouping import Requests, runs_of
 from hedgerow_scheduler.automation.pauses import Pauses
 from hedgerow_scheduler.automation.program import Program
@@ -68,6 +69,9 @@ class Automating:
         self._unknown: list[str] = []
         """Assets of which facts are to be read; until then no turn is taken."""
         self._keys_seen = snapshot.key_sets.seq
+        self.stands: Callable[[str], tuple[BitMap, BitMap]] = lambda _: (EMPTY, EMPTY)
+        """Which partitions of an asset its freshness policy warns of, and which are late by it."""
+        self._turned: set[str] = set()  # assets of which that is different
         self._engine = Engine(self._makes, memories, self._may_request, coming)
 
     def let_go(self, key: str, which: BitMap) -> None:
@@ -78,6 +82,11 @@ class Automating:
         """What operators hold back now."""
         self._pauses = pauses
         self._engine.release()
+
+    def turned(self, key: str) -> None:
+        """An asset `stands` otherwise than before."""
+        if self._enabled and key in self._engine.facts:
+            self._turned.add(key)
 
     def is_due(self, now: datetime) -> bool:
         """Whether a turn has something to do."""
@@ -128,6 +137,9 @@ class Automating:
         """Tells the engine what happened, up to where something was made after a step went out: in one turn, that would count as taken in
         by the step.
         """
+        while self._turned:
+            key = self._turned.pop()
+            self._engine.stand(key, *self.stands(key))
         went_out = False
         while self._news and not (went_out and self._news[0].what == "made"):
             news = self._news.popleft()
@@ -189,6 +201,8 @@ class Automating:
             [(asset, partition or None, check) for asset, partition, check in stored.failed_checks],
             [(asset, partition or None) for asset, partition in stored.failed],
         )
+        for key in some:
+            self._engine.know_standing(key, *self.stands(key))
         for run in self._snapshot.runs.values():
             for step in run.steps:
                 if step.state in ENDED:

@@ -36,6 +36,7 @@ from hedgerow_scheduler.service.backfills import Backfills
 from hedgerow_scheduler.service.brokers import Brokers
 from hedgerow_scheduler.service.care import Care
 from hedgerow_scheduler.service.dispatching import Dispatcher
+from hedgerow_scheduler.service.freshness import FreshnessWatch
 from hedgerow_scheduler.service.requests import take_commands, take_requested_runs
 from hedgerow_scheduler.service.schedules import Schedules
 from hedgerow_scheduler.service.sensors import Sensors
@@ -107,6 +108,8 @@ class Loop:
             self.snapshot, state.memories, settings.automation.enabled, new_id, self._backfills.coming
         )
         self._backfills.let_go = self._automating.let_go
+        self._freshness = FreshnessWatch(self.snapshot, state.not_fresh, self._automating.turned)
+        self._automating.stands = self._freshness.stands
         self.fold = Fold(self.snapshot, self.lease, noise)
         self.admission = Admission(self.lease, settings.dispatch.max_batch)
         self._contacts: dict[str, Contact] = {}
@@ -114,7 +117,7 @@ class Loop:
         self._to_follow: list[Follow] = []
         past = self.now - timedelta(hours=1)
         self._due = _Due(self.now, past, past, self.now, past)
-        self._more = self._unasked = self._unplanned = False
+        self._more = self._unwatched = self._unasked = self._unplanned = False
         self._settled = Catalog()
         self._paused: tuple[Pause, ...] = ()
         self._admit_at: datetime | None = None
@@ -150,7 +153,9 @@ class Loop:
             self.snapshot.evaluations.turn(self.now)
             self._unplanned = self._sensors.turn(transaction, self.now, self._store.renew)
             self.snapshot.fire_timers(self.now)
-            self._unasked = self._automating.turn(transaction, self.now, record)
+            self._unwatched = self._freshness.turn(transaction, self.now, record)
+            if not self._freshness.is_behind():  # what conditions ask of it would change by its being learnt
+                self._unasked = self._automating.turn(transaction, self.now, record)
             self._backfills.turn(self.now)
             if gone := limiting.expire_overrides(self.snapshot, self.now):
                 transaction.remove_expired(gone)
@@ -206,6 +211,7 @@ class Loop:
         """Whether something of an earlier cycle is left to do."""
         return (
             self._more
+            or self._unwatched
             or self._unasked
             or self._unplanned
             or self._backfills.is_due()
@@ -220,12 +226,12 @@ class Loop:
         return min([IDLE_S, *waits])
 
     def _next_timer(self) -> datetime | None:
-        """When a retry, a limit's next token, the end of an override or a schedule's tick is due, or a sensor or condition is to be asked."""
+        """When a retry, a limit's next token, the end of an override, a schedule's tick or an asset is due, or a sensor or condition is to be asked."""
         snapshot = self.snapshot
         parts = (self._schedules.next_tick(), self._sensors.next_due(), self._automating.next_due())
         dues = (
             *(snapshot.next_timer(), self._admit_at, snapshot.rules.next_expiry(self.now)),
-            *(snapshot.evaluations.next_due(), self._backfills.next_due(), *parts),
+            *(snapshot.evaluations.next_due(), self._freshness.next_due(), self._backfills.next_due(), *parts),
         )
         return min((due for due in dues if due is not None), default=None)
 
@@ -356,6 +362,7 @@ class Loop:
         if self.now - self._due.measured >= LOOK:
             self._due.measured = self.now
             self._settle()
+            self._pictures.draw_freshness(self._freshness.counts())
             self._pictures.draw_backfills(self._backfills.states())
             self._pictures.draw(self.snapshot, self.admission.capacities(self.snapshot, self.now), self.now)
 

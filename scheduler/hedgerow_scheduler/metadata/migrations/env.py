@@ -7,9 +7,11 @@ from sqlalchemy import create_engine, pool, text
 
 from hedgerow_scheduler.metadata.tables_automation import schedules
 from hedgerow_scheduler.metadata.tables_backfills import backfills
+from hedgerow_scheduler.metadata.tables_freshness import freshness
 from hedgerow_scheduler.metadata.tables_partitions import dynamic_partitions
 
-TABLES = (schedules, backfills, dynamic_partitions)  # one of each module that declares some: all have the same metadata
+# One of each module that declares some: all have the same metadata.
+TABLES = (schedules, backfills, dynamic_partitions, freshness)
 MIGRATION_LOCK = 0x68656467  # "hedg"
 
 

@@ -1,0 +1,119 @@
+"""The store of freshness: which partitions are not fresh, and when what is current was made."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import Connection, func, select, text
+
+from hedgerow_scheduler.automation.freshness import Status
+from hedgerow_scheduler.metadata.read_rows import all_rows
+from hedgerow_scheduler.metadata.tables_freshness import freshness
+
+UPSERT_FRESHNESS = """
+INSERT INTO freshness (asset, partition, team, status, since)
+SELECT asset, partition, team, status, %(now)s
+FROM json_to_recordset(%(rows)s::json) AS u(asset text, partition text, team text, status text)
+ON CONFLICT (asset, partition) DO UPDATE SET team = excluded.team, status = excluded.status, since = excluded.since
+"""
+
+DELETE_FRESHNESS = """
+DELETE FROM freshness AS f USING json_to_recordset(%(rows)s::json) AS u(asset text, partition text)
+WHERE (f.asset, f.partition) = (u.asset, u.partition)
+"""
+
+_MADE = """
+SELECT c.asset, c.partition, m.created_at FROM {} JOIN current_materializations AS c ON {}
+JOIN materializations AS m ON (m.attempt_id, m.asset, m.partition) = (c.attempt_id, c.asset, c.partition)
+"""
+_ALL = text(_MADE.format("unnest(CAST(:keys AS text[])) AS u(asset)", "c.asset = u.asset"))
+_SOME = text(
+    _MADE.format(
+        "unnest(CAST(:keys AS text[]), CAST(:partitions AS text[])) AS u(asset, partition)",
+        "(c.asset, c.partition) = (u.asset, u.partition)",
+    )
+)
+_ANY = text(
+    _MADE.format(
+        "unnest(CAST(:keys AS text[])) AS u(asset)",
+        "c.asset = u.asset AND c.partition = (SELECT max(a.partition) FROM current_materializations AS a WHERE a.asset = u.asset)",
+    )
+)
+
+
+class NotFresh(msgspec.Struct, frozen=True):
+    """A partition that is warned of or late, since when; see the table."""
+
+    asset: str
+    partition: str
+    team: str
+    status: Status
+    since: datetime
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """How many partitions of an asset are warned of, how many are late, and since when the first."""
+
+    asset: str
+    warned: int
+    late: int
+    since: datetime
+
+
+def read_not_fresh(connection: Connection) -> list[tuple[str, str, Status]]:
+    """Everything that is not fresh, as (asset, partition, status)."""
+    c = freshness.c
+    return [
+        (row.asset, row.partition, row.status) for row in connection.execute(select(c.asset, c.partition, c.status))
+    ]
+
+
+def list_not_fresh(
+    connection: Connection,
+    *,
+    status: Status | None = None,
+    team: str | None = None,
+    asset: str | None = None,
+    after: tuple[str, str] | None = None,
+    limit: int,
+) -> tuple[NotFresh, ...]:
+    """What is not fresh by asset and partition, at most `limit` after a pair."""
+    c = freshness.c
+    found = select(freshness)
+    for column, value in ((c.status, status), (c.team, team), (c.asset, asset)):
+        if value is not None:
+            found = found.where(column == value)
+    if after is not None:
+        found = found.where(func.row(c.asset, c.partition) > func.row(*after))
+    return all_rows(connection, found.order_by(c.asset, c.partition).limit(limit), NotFresh)
+
+
+def count_not_fresh(connection: Connection, keys: Sequence[str]) -> dict[str, Counted]:
+    """For each of `keys` that is not fresh: how much of it."""
+    c = freshness.c
+    warned, late = (
+        func.count().filter(c.status == status).label(name) for status, name in (("warn", "warned"), ("late", "late"))
+    )
+    found = select(c.asset, warned, late, func.min(c.since).label("since")).where(c.asset.in_(keys)).group_by(c.asset)
+    return {row.asset: row for row in all_rows(connection, found, Counted)}
+
+
+def read_made(
+    connection: Connection, keys: Collection[str], partitions: Mapping[str, Collection[str]]
+) -> dict[str, list[tuple[str, datetime]]]:
+    """What is current of `keys`, and these partitions of others with any one besides, with the times at which they were made, in order."""
+    found: defaultdict[str, list[tuple[str, datetime]]] = defaultdict(list)
+    pairs = [(key, partition) for key, some in partitions.items() for partition in some]
+    asked = (
+        (_ALL, {"keys": list(keys)}),
+        (_SOME, {"keys": [key for key, _ in pairs], "partitions": [partition for _, partition in pairs]}),
+        (_ANY, {"keys": list(partitions)}),
+    )
+    for statement, parameters in asked:
+        if parameters["keys"]:
+            for row in connection.execute(statement, parameters):
+                found[row.asset].append((row.partition, row.created_at))
+    return {key: sorted(made, key=lambda one: one[1]) for key, made in found.items()}

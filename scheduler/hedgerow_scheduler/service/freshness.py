@@ -1,0 +1,93 @@
+"""Keeping watch over freshness: what turns warned of, late or fresh again is recorded once, and told to those who react to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from time import perf_counter
+
+from pyroaring import BitMap
+
+from hedgerow_scheduler.automation.freshness import FreshnessBoard, Status, Turned
+from hedgerow_scheduler.lifecycle.changes import FreshnessRecord
+from hedgerow_scheduler.metadata.store import Transaction
+from hedgerow_scheduler.planning.catalog import Catalog
+from hedgerow_scheduler.planning.snapshot import Snapshot
+
+TURN_S = 0.05  # after which a turn leaves the loop to others
+LEARNT_AT_ONCE = 1_000  # assets of which is read by one query what was made
+
+
+class FreshnessWatch:
+    """The freshness of one term. What it finds goes into the snapshot's changes; `turned(asset)` hears of each asset that stands otherwise."""
+
+    def __init__(
+        self, snapshot: Snapshot, not_fresh: Iterable[tuple[str, str, Status]], turned: Callable[[str], None]
+    ) -> None:
+        self._snapshot, self._turned = snapshot, turned
+        self._board = FreshnessBoard()
+        self._board.recall(not_fresh)
+        self._catalog: Catalog | None = None
+        self._keys_seen = snapshot.key_sets.seq
+        self._unknown: list[str] = []
+        """Assets of which is to be read what was made."""
+        snapshot.news.watched = self._board.watched.keys()
+
+    def stands(self, key: str) -> tuple[BitMap, BitMap]:
+        """The partitions of an asset that are warned of and late, as was told last."""
+        return self._board.stands(key)
+
+    def counts(self) -> Iterable[tuple[str, bool, bool]]:
+        """Of each asset that is not fresh: its team, whether something is warned of, and whether something is late."""
+        return self._board.counts()
+
+    def is_behind(self) -> bool:
+        """Whether it is not known of all assets how they stand: a takeover, or code that has just come into force."""
+        return bool(self._unknown) or self._snapshot.catalog is not self._catalog
+
+    def next_due(self) -> datetime | None:
+        """When time alone makes a turn due."""
+        return self._board.next_due()
+
+    def turn(self, transaction: Transaction, now: datetime, record: Callable[[], None]) -> bool:
+        """Takes in what was made, and looks at what may stand otherwise. Returns whether there is more to do at once. `record` has the
+        transaction take what was decided in this cycle.
+        """
+        until = perf_counter() + TURN_S
+        for key, partition in self._snapshot.news.take_made():
+            self._board.make(key, partition, now)
+        if self._snapshot.catalog is not self._catalog:
+            self._catalog = self._snapshot.catalog
+            fresh = self._board.use(self._catalog)
+            self._unknown = [*{*self._unknown, *fresh}]
+        if self._keys_seen != (seq := self._snapshot.key_sets.seq):
+            self._keys_seen = seq
+            self._board.keys_changed()
+        if self._unknown:
+            record()
+        while self._unknown and perf_counter() < until:
+            self._learn(transaction, now)
+        for turned in self._board.turn(now, lambda: perf_counter() > until):
+            self._tell(turned)
+        return self.is_behind() or self._board.is_due(now)
+
+    def _learn(self, transaction: Transaction, now: datetime) -> None:
+        """Reads what was made of some of the assets of which that is not known."""
+        some, self._unknown = self._unknown[:LEARNT_AT_ONCE], self._unknown[LEARNT_AT_ONCE:]
+        wanted = {key: self._board.wanted(key, now) for key in some}
+        made = transaction.made(
+            [key for key, which in wanted.items() if which is None],
+            {key: which for key, which in wanted.items() if which is not None},
+        )
+        for key in some:
+            self._board.learn(key, made.get(key, ()))
+            if any(self._board.stands(key)):  # as another leader has told it
+                self._turned(key)
+
+    def _tell(self, turned: Turned) -> None:
+        status = turned.status if turned.status in ("warn", "late") else "fresh"
+        partition = turned.partition or ""
+        self._snapshot.changes.freshness[turned.key, partition] = FreshnessRecord(
+            turned.key, partition, turned.team, status
+        )
+        self._turned(turned.key)
