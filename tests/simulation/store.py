@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from hedgerow_scheduler.automation.freshness import Wanted
 from hedgerow_scheduler.automation.pauses import Pause
 from hedgerow_scheduler.automation.schedules import Standing
 from hedgerow_scheduler.lifecycle.changes import Changes
@@ -95,11 +96,11 @@ class SimTransaction:
         return StoredFacts()
 
     def made(
-        self, keys: Collection[str], partitions: Mapping[str, Collection[str]]
+        self, keys: Collection[str], windows: Mapping[str, Wanted]
     ) -> Mapping[str, Sequence[tuple[str, datetime]]]:
         """Nothing has a policy of freshness here."""
         assert not keys
-        assert not partitions
+        assert not windows
         return {}
 
     def requested_runs(self) -> list[runs.RequestedRun]:

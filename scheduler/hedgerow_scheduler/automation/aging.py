@@ -10,8 +10,8 @@ by            late: made before `since` before the last tick        late: of the
 ============  ====================================================  =====================================================
 
 Warnings: `within`, the same with `warn` in its place, and of all windows that come after the one that is late; `by`, from `warn`
-before the next tick on, what will be late then unless it is made. So of windows that were never made the last one is late, until the
-one after it is due. An asset of which nothing was ever made is neither late nor warned of.
+before the next tick on, what will be late then unless it is made. So of windows that were not made the last one is late, until the
+one after it is due. What was never made is neither late nor warned of, nor are windows before the first that was ever made.
 """
 
 from __future__ import annotations
@@ -128,7 +128,13 @@ class Windows:
         if not self.there:
             return NOTHING
         asked = frames.windows(policy, space, now)
-        return Standing(asked.warned - self.there, asked.late - self.there, asked.until)
+        warned, late = asked.warned - self.there, asked.late - self.there
+        step = space.scales[0].step
+        first = self.there.min() // step * step  # of the earliest window of which something was made
+        for missing in (warned, late):
+            if missing and missing.min() < first:
+                missing.remove_range(0, first)
+        return Standing(warned, late, asked.until)
 
     def has(self, ordinal: int) -> bool:
         """Whether the partition was ever made."""

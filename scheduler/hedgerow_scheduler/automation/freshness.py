@@ -32,6 +32,15 @@ class Turned(NamedTuple):
     status: Turn
 
 
+class Wanted(NamedTuple):
+    """Of partitions by time: those that are judged now or will be, of those that are complete, and the first of all, by the part of its key
+    at this position.
+    """
+
+    names: tuple[str, ...]
+    position: int
+
+
 class Told(NamedTuple):
     """What the last turns have told of an asset: the partitions warned of and late, by their numbers in `space`."""
 
@@ -148,15 +157,17 @@ class FreshnessBoard:
         if (told := self._told.pop(key, None)) is not None:
             self._gone += [Turned(key, team, told.space.key(each), "gone") for each in told.warned | told.late]
 
-    def wanted(self, key: str, now: datetime) -> tuple[str, ...] | None:
-        """Which partitions `learn` needs to know of: by time those that are judged now or will be, of all others all, as None."""
-        if not self._has_policy(key):
-            return ()
-        asset = self._catalog.assets[key]
-        policy, space = asset.definition.freshness, space_of(asset.definition.partitions)
-        if policy is None or not space.is_timed:
+    def wanted(self, key: str, now: datetime) -> Wanted | None:
+        """Which partitions `learn` needs to know of: all, as None, unless they are partitions by time."""
+        asset = self._catalog.assets.get(key)
+        policy = asset.definition.freshness if asset is not None else None
+        if asset is None or policy is None:
+            return Wanted((), 0)
+        space = space_of(asset.definition.partitions)
+        if not space.is_timed:
             return None
-        return tuple(name for each in self._frames.judged(policy, space, now) if (name := space.key(each)) is not None)
+        names = (space.key(each) for each in self._frames.judged(policy, space, now))
+        return Wanted(tuple(name for name in names if name is not None), space.scales[0].position)
 
     # -- what happens ------------------------------------------------------------------------------------------------
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, TextClause, func, select, text
 
-from hedgerow_scheduler.automation.freshness import Status
+from hedgerow_scheduler.automation.freshness import Status, Wanted
 from hedgerow_scheduler.metadata.read_rows import all_rows
 from hedgerow_scheduler.metadata.tables_freshness import freshness
 
@@ -36,10 +37,13 @@ _SOME = text(
         "(c.asset, c.partition) = (u.asset, u.partition)",
     )
 )
-_ANY = text(
+_FIRST = text(
     _MADE.format(
-        "unnest(CAST(:keys AS text[])) AS u(asset)",
-        "c.asset = u.asset AND c.partition = (SELECT max(a.partition) FROM current_materializations AS a WHERE a.asset = u.asset)",
+        "unnest(CAST(:keys AS text[]), CAST(:positions AS int[])) AS u(asset, position)",
+        """c.asset = u.asset AND c.partition = CASE WHEN u.position = 0
+            THEN (SELECT min(a.partition) FROM current_materializations AS a WHERE a.asset = u.asset)
+            ELSE (SELECT a.partition FROM current_materializations AS a WHERE a.asset = u.asset
+                  ORDER BY split_part(a.partition, '|', u.position + 1) LIMIT 1) END""",
     )
 )
 
@@ -102,15 +106,15 @@ def count_not_fresh(connection: Connection, keys: Sequence[str]) -> dict[str, Co
 
 
 def read_made(
-    connection: Connection, keys: Collection[str], partitions: Mapping[str, Collection[str]]
+    connection: Connection, keys: Collection[str], windows: Mapping[str, Wanted]
 ) -> dict[str, list[tuple[str, datetime]]]:
-    """What is current of `keys`, and these partitions of others with any one besides, with the times at which they were made, in order."""
+    """What is current of `keys`, and of assets by time what is wanted, with the times at which it was made, in order."""
     found: defaultdict[str, list[tuple[str, datetime]]] = defaultdict(list)
-    pairs = [(key, partition) for key, some in partitions.items() for partition in some]
-    asked = (
+    pairs = [(key, name) for key, wanted in windows.items() for name in wanted.names]
+    asked: tuple[tuple[TextClause, dict[str, list[Any]]], ...] = (
         (_ALL, {"keys": list(keys)}),
-        (_SOME, {"keys": [key for key, _ in pairs], "partitions": [partition for _, partition in pairs]}),
-        (_ANY, {"keys": list(partitions)}),
+        (_SOME, {"keys": [key for key, _ in pairs], "partitions": [name for _, name in pairs]}),
+        (_FIRST, {"keys": list(windows), "positions": [wanted.position for wanted in windows.values()]}),
     )
     for statement, parameters in asked:
         if parameters["keys"]:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import psycopg
 from sqlalchemy import Connection, Engine, select
 
+from hedgerow_scheduler.automation.freshness import Wanted
 from hedgerow_scheduler.automation.pauses import Pause
 from hedgerow_scheduler.lifecycle.changes import Changes
 from hedgerow_scheduler.lifecycle.model import Run, Worker
@@ -98,11 +99,11 @@ class PostgresTransaction:
         return automation.read_facts(self._connection, keys, with_failures)
 
     def made(
-        self, keys: Collection[str], partitions: Mapping[str, Collection[str]]
+        self, keys: Collection[str], windows: Mapping[str, Wanted]
     ) -> Mapping[str, Sequence[tuple[str, datetime]]]:
         """What is current, with all that was written before in this transaction."""
         self._writes.flush(self._connection)
-        return freshness.read_made(self._connection, keys, partitions)
+        return freshness.read_made(self._connection, keys, windows)
 
     def requested_runs(self) -> list[runs.RequestedRun]:
         """The oldest runs that are to be planned."""

@@ -14,8 +14,8 @@ from hedgerow_scheduler.lifecycle.states import MaterializationState
 from hedgerow_scheduler.metadata import rows
 from hedgerow_scheduler.metadata import sensor_statements as sensor_sql
 from hedgerow_scheduler.metadata import statements as sql
-from hedgerow_scheduler.metadata.key_sets import UPSERT_KEYS, row_of
 from hedgerow_scheduler.metadata.freshness import DELETE_FRESHNESS, UPSERT_FRESHNESS
+from hedgerow_scheduler.metadata.key_sets import UPSERT_KEYS, row_of
 from hedgerow_scheduler.metadata.statements_backfills import UPDATE_BACKFILLS, UPDATE_CHUNKS, UPDATE_TRACKS
 from hedgerow_scheduler.metadata.writes import Writes, json_text
 

@@ -10,6 +10,7 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from hedgerow_scheduler.automation.freshness import Status as Aged
+from hedgerow_scheduler.automation.freshness import Wanted
 from hedgerow_scheduler.automation.pauses import Pause
 from hedgerow_scheduler.automation.schedules import Standing
 from hedgerow_scheduler.automation.sensors import SensorStanding
@@ -87,10 +88,10 @@ class Transaction(Protocol):
         """What is recorded of these assets; of `with_failures` also which partitions failed last."""
 
     def made(
-        self, keys: Collection[str], partitions: Mapping[str, Collection[str]]
+        self, keys: Collection[str], windows: Mapping[str, Wanted]
     ) -> Mapping[str, Sequence[tuple[str, datetime]]]:
         """What is current, as partitions with the times at which they were made, the earliest first: of `keys` everything, of assets by time
-        these partitions, and any one other.
+        what is wanted.
         """
 
     def requested_runs(self) -> list[RequestedRun]:
