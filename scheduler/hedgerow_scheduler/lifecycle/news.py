@@ -56,7 +56,7 @@ class NewsDesk:
 
     def has_some(self) -> bool:
         """Whether there is anything new."""
-        return bool(self._news)
+        return bool(self._news or self._made)
 
     def moved(self, step: Step, before: StepState, to: StepState) -> None:
         """A step moves along an arrow."""

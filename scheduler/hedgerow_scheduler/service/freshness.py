@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from time import perf_counter
+from typing import Protocol
 
 from pyroaring import BitMap
 
-from hedgerow_scheduler.automation.freshness import FreshnessBoard, Status, Turned
+from hedgerow_scheduler.automation.freshness import FreshnessBoard, Status, Turned, Wanted
 from hedgerow_scheduler.lifecycle.changes import FreshnessRecord
-from hedgerow_scheduler.metadata.store import Transaction
 from hedgerow_scheduler.planning.catalog import Catalog
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
 TURN_S = 0.05  # after which a turn leaves the loop to others
 LEARNT_AT_ONCE = 1_000  # assets of which is read by one query what was made
+
+
+class MadeReader(Protocol):
+    """What a watch reads."""
+
+    def made(
+        self, keys: Collection[str], windows: Mapping[str, Wanted]
+    ) -> Mapping[str, Sequence[tuple[str, datetime]]]:
+        """See metadata.store.Transaction."""
 
 
 class FreshnessWatch:
@@ -49,7 +58,7 @@ class FreshnessWatch:
         """When time alone makes a turn due."""
         return self._board.next_due()
 
-    def turn(self, transaction: Transaction, now: datetime, record: Callable[[], None]) -> bool:
+    def turn(self, transaction: MadeReader, now: datetime, record: Callable[[], None]) -> bool:
         """Takes in what was made, and looks at what may stand otherwise. Returns whether there is more to do at once. `record` has the
         transaction take what was decided in this cycle.
         """
@@ -71,7 +80,7 @@ class FreshnessWatch:
             self._tell(turned)
         return self.is_behind() or self._board.is_due(now)
 
-    def _learn(self, transaction: Transaction, now: datetime) -> None:
+    def _learn(self, transaction: MadeReader, now: datetime) -> None:
         """Reads what was made of some of the assets of which that is not known."""
         some, self._unknown = self._unknown[:LEARNT_AT_ONCE], self._unknown[LEARNT_AT_ONCE:]
         wanted = {key: self._board.wanted(key, now) for key in some}

@@ -16,7 +16,7 @@ from hedgerow.errors import RequestError
 from hedgerow.manifest.model import Manifest, encode, manifest_hash
 from hedgerow.suggestion import did_you_mean
 from hedgerow_scheduler.automation.facts import EMPTY
-from hedgerow_scheduler.automation.freshness import FreshnessBoard
+from hedgerow_scheduler.automation.freshness import Wanted
 from hedgerow_scheduler.automation.pauses import Pause, PauseKind, Pauses
 from hedgerow_scheduler.automation.telling import Operand, operands
 from hedgerow_scheduler.lifecycle.changes import Changes, EvaluationRecord, TickRecord
@@ -32,6 +32,7 @@ from hedgerow_scheduler.planning.request import RunRequest
 from hedgerow_scheduler.planning.snapshot import Snapshot
 from hedgerow_scheduler.planning.steps import plan_steps
 from hedgerow_scheduler.service.automating import Automating
+from hedgerow_scheduler.service.freshness import FreshnessWatch
 from hedgerow_scheduler.service.requests import step_of
 from hedgerow_scheduler.service.schedules import Schedules
 from hedgerow_scheduler.testing.simulated_steps import SimulatedSteps
@@ -95,12 +96,12 @@ class Simulation:
         self._schedules = Schedules(self._snapshot, (), True, self._new_id)
         self._automating = Automating(self._snapshot, {}, True, self._new_id, lambda _: EMPTY)
         self._steps = SimulatedSteps(self._snapshot, self._takes)
-        self._board = FreshnessBoard()
+        self._freshness = FreshnessWatch(self._snapshot, (), self._automating.turned)
+        self._automating.stands = self._freshness.stands
         self._late: dict[tuple[str, str | None], str] = {}
         self._paused: dict[tuple[str, str], Pause] = {}
         if materialized:
             self._make_everything()
-        self._use_catalog()
         self._settle()
 
     # -- what happens ------------------------------------------------------------------------------------------------
@@ -161,7 +162,6 @@ class Simulation:
             if problems := refusals(self._catalog, each, owners):
                 raise RequestError(problems[0])
             use_catalog(self._snapshot, self._catalog.replacing(published), self.now)
-        self._use_catalog()
         self._settle()
         return self.launches[before:]
 
@@ -255,10 +255,6 @@ class Simulation:
             names = (space.key(ordinal) or "" for ordinal in space.existing(self.now))
             self._made[key] = dict.fromkeys(names, (self.now, version, "data at first"))
 
-    def _use_catalog(self) -> None:
-        for key in self._board.use(self._catalog, self.now):
-            self._board.know(key, [(partition, at) for partition, (at, _, _) in self._made.get(key, {}).items()])
-
     def _use_pauses(self) -> None:
         pauses = Pauses(self._paused.values())
         self._schedules.pauses = pauses
@@ -279,7 +275,7 @@ class Simulation:
     def _next_due(self) -> datetime | None:
         dues = (
             self._schedules.next_tick(), self._automating.next_due(), self._snapshot.next_timer(), self._steps.next_end(),
-            self._board.next_due(),
+            self._freshness.next_due(),
         )  # fmt: skip
         return min((due for due in dues if due is not None), default=None)
 
@@ -288,13 +284,11 @@ class Simulation:
         for _ in range(MOST_CYCLES):
             self._schedules.launch(self.now, _nothing)
             self._snapshot.fire_timers(self.now)
-            more = self._automating.turn(self, self.now, _nothing)
+            more = self._freshness.turn(self, self.now, _nothing) or self._automating.turn(self, self.now, _nothing)
             self._record()
             self._steps.end(self.now)
             self._steps.start(self.now)
             self._record()
-            if self._board.is_due(self.now):
-                self._judge()
             due = self._next_due()
             if not more and (due is None or due > self.now) and not self._snapshot.news.has_some():
                 return
@@ -303,14 +297,6 @@ class Simulation:
             f"What happens at {self.now} never comes to an end: {', '.join(self.launches[-1].assets) if self.launches else ''} again and again.",
             "Look for a condition that asks for itself; .at_most() or .debounce() hold it back.",
         )
-
-    def _judge(self) -> None:
-        for turned in self._board.turn(self.now):
-            place = (turned.key, turned.partition)
-            if turned.status in ("fresh", "gone"):
-                self._late.pop(place, None)
-            else:
-                self._late[place] = turned.status
 
     def _record(self) -> None:
         """Takes note of what was decided, as the database would."""
@@ -323,12 +309,17 @@ class Simulation:
         for (key, kind), record in changes.evaluations.items():
             if kind == "latest":
                 self._evaluations[key] = record
+        for told in changes.freshness.values():
+            place = (told.asset, told.partition or None)
+            if told.status == "fresh":
+                self._late.pop(place, None)
+            else:
+                self._late[place] = told.status
         for output in changes.outputs.values():
             if output.state is MaterializationState.CURRENT:
                 versions = (self.now, output.code_version, output.data_version)
                 self._made.setdefault(output.asset, {})[output.partition] = versions
                 self._rejected.discard((output.asset, output.partition))
-                self._board.make(output.asset, output.partition or None, self.now)
             elif output.state is MaterializationState.REJECTED:
                 self._rejected.add((output.asset, output.partition))
 
@@ -344,6 +335,15 @@ class Simulation:
         program = self._automating.program_of(key)
         findings = [(each.place, each.of, each.asked, each.true) for each in found.findings]
         return operands(program, findings) if program is not None else ()
+
+    def made(
+        self, keys: Collection[str], windows: Mapping[str, Wanted]
+    ) -> Mapping[str, Sequence[tuple[str, datetime]]]:
+        """When what is current was made."""
+        return {
+            key: sorted(((name, at) for name, (at, _, _) in self._made.get(key, {}).items()), key=lambda one: one[1])
+            for key in (*keys, *windows)
+        }
 
     def facts(self, keys: Collection[str], with_failures: Collection[str]) -> StoredFacts:
         """What is so of assets that are looked at for the first time, as the database would say."""
