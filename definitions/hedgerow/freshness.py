@@ -79,6 +79,31 @@ def fresh_by(
     return FreshBy(times, since_ms, warn_ms)
 
 
+def policy_text(policy: Freshness) -> str:
+    """A policy in words.
+
+    >>> policy_text(fresh_within("26h", warn="24h")), policy_text(fresh_by("0 6 * * *", since="90m"))
+    ('within 26 h, warned of from 24 h on', "by '0 6 * * *' (UTC), made since 90 m before")
+    """
+    if isinstance(policy, FreshWithin):
+        warned = "" if policy.warn_ms is None else f", warned of from {period_text(policy.warn_ms)} on"
+        return f"within {period_text(policy.within_ms)}{warned}"
+    warned = "" if policy.warn_ms is None else f", warned of from {period_text(policy.warn_ms)} before"
+    return f"by '{policy.cron.expression}' ({policy.cron.tz}), made since {period_text(policy.since_ms)} before{warned}"
+
+
+def period_text(ms: int) -> str:
+    """A period in the largest unit that it is a whole number of; a single day in hours.
+
+    >>> period_text(86_400_000), period_text(1_500)
+    ('24 h', '1500 ms')
+    """
+    for unit, size, least in (("d", 86_400_000, 2), ("h", 3_600_000, 1), ("m", 60_000, 1), ("s", 1_000, 1)):
+        if ms % size == 0 and ms // size >= least:
+            return f"{ms // size} {unit}"
+    return f"{ms} ms"
+
+
 def freshness_defect(policy: Freshness) -> str | None:
     """What is wrong with a policy that came from elsewhere, as the end of a sentence that begins with it; None when nothing is."""
     periods = [policy.within_ms if isinstance(policy, FreshWithin) else policy.since_ms]

@@ -9,12 +9,14 @@ from typing import Protocol
 
 from pyroaring import BitMap
 
+from hedgerow.freshness import policy_text
 from hedgerow_scheduler.automation.freshness import FreshnessBoard, Status, Turned, Wanted
 from hedgerow_scheduler.lifecycle.changes import FreshnessRecord
 from hedgerow_scheduler.planning.catalog import Catalog
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
 TURN_S = 0.05  # after which a turn leaves the loop to others
+SAYS = {"warn": "will be late soon", "late": "is late", "fresh": "is on time again"}
 LEARNT_AT_ONCE = 1_000  # assets of which is read by one query what was made
 
 
@@ -77,7 +79,7 @@ class FreshnessWatch:
         while self._unknown and perf_counter() < until:
             self._learn(transaction, now)
         for turned in self._board.turn(now, lambda: perf_counter() > until):
-            self._tell(turned)
+            self._tell(turned, now)
         return self.is_behind() or self._board.is_due(now)
 
     def _learn(self, transaction: MadeReader, now: datetime) -> None:
@@ -93,10 +95,21 @@ class FreshnessWatch:
             if any(self._board.stands(key)):  # as another leader has told it
                 self._turned(key)
 
-    def _tell(self, turned: Turned) -> None:
+    def _tell(self, turned: Turned, now: datetime) -> None:
+        """Records how a partition stands now, and tells those who want to hear of it; not of one that is judged no longer."""
+        key, partition = turned.key, turned.partition or ""
         status = turned.status if turned.status in ("warn", "late") else "fresh"
-        partition = turned.partition or ""
-        self._snapshot.changes.freshness[turned.key, partition] = FreshnessRecord(
-            turned.key, partition, turned.team, status
-        )
-        self._turned(turned.key)
+        self._snapshot.changes.freshness[key, partition] = FreshnessRecord(key, partition, turned.team, status)
+        self._turned(key)
+        if turned.status == "gone":
+            return
+        severity = "error" if turned.status == "late" else "warn"
+        self._snapshot.happenings.add(
+            "asset_on_time" if turned.status == "fresh" else "asset_late", turned.team, now, (key,), self._says(turned),
+            partition=partition, severity=severity,
+        )  # fmt: skip
+
+    def _says(self, turned: Turned) -> str:
+        watched = self._board.watched[turned.key]
+        what = f"Asset '{turned.key}'" + (f", partition {turned.partition}," if turned.partition else "")
+        return f"{what} {SAYS[turned.status]}: {policy_text(watched.policy)}."
