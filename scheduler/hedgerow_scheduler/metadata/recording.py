@@ -23,6 +23,9 @@ TICKS_KEPT = 100  # of each schedule
 EVALUATIONS_KEPT = 50  # of each sensor and outcome: what finds nothing must not push out what failed
 
 
+TRIMMED_EVERY = 10  # evaluations of a sensor
+
+
 class SensorName(msgspec.Struct, frozen=True):
     """Which sensor."""
 
@@ -100,7 +103,7 @@ def _sensors(writes: Writes, changes: Changes, now: datetime) -> None:
     writes.rows(sensor_sql.MOVE_SENSORS, changes.sensor_moves, guarded=True, what="sensors")
     writes.rows(sensor_sql.INSERT_KEYS, changes.sensor_keys, guarded=True, what="dedupe keys", now=now)
     writes.rows(sensor_sql.INSERT_EVALUATIONS, changes.sensor_evaluations, now=now)
-    trimmed = [SensorName(one.team, one.name) for one in changes.sensor_evaluations]
+    trimmed = [SensorName(one.team, one.name) for one in changes.sensor_moves if one.number % TRIMMED_EVERY == 1]
     writes.rows(sensor_sql.TRIM_EVALUATIONS, trimmed, kept=EVALUATIONS_KEPT)
 
 
