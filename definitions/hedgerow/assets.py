@@ -83,6 +83,9 @@ class ExternalOptions(DescriptionOptions, total=False):
     """The arguments of `external` besides the key."""
 
     partitions: Any
+    observe: Callable[..., Any]
+    every: str | timedelta
+    timeout: str | timedelta
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,7 @@ class ExternalAsset:
 
     spec: AssetSpec
     partitions: Partitions | None = None
+    probe: Mapping[str, Any] | None = None  # `observe` with `every` and `timeout`, as they were given
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -349,6 +353,10 @@ def _merged(own: tuple[Dep, ...], shared: tuple[Dep, ...]) -> tuple[Dep, ...]:
 def external(key: str, **options: Unpack[ExternalOptions]) -> ExternalAsset:
     """Declare an asset that something outside Hedgerow produces, so that others can depend on it.
 
+    `observe` is a function that looks at it `every` so often (default 5m) and returns its data version, a text that changes when the
+    data does; then the asset counts as updated. It takes resources and `hr.SensorContext` (with the last version as cursor) as a
+    sensor does, and is listed as the sensor `observe-{key}`.
+
     >>> external("raw/orders", group="raw").keys
     ('raw/orders',)
     """
@@ -356,4 +364,12 @@ def external(key: str, **options: Unpack[ExternalOptions]) -> ExternalAsset:
     arguments.only(options, ExternalOptions.__optional_keys__)
     partitions = lower_partitions(options.get("partitions"), arguments)
     found = _read_spec(key, options, arguments)
-    return ExternalAsset(AssetSpec(**{**vars(found), "problems": tuple(arguments.problems)}), partitions)
+    probe: dict[str, Any] = {name: value for name, value in options.items() if name in ("observe", "every", "timeout")}
+    if probe and not callable(probe.get("observe")):
+        arguments.wrong("observe", probe.get("observe"), "Give a function that returns the data version.")
+    elif probe and partitions is not None:
+        arguments.wrong("observe", probe["observe"], "Only an external asset without partitions can be observed.")
+    told = tuple(arguments.problems)
+    return ExternalAsset(
+        AssetSpec(**{**vars(found), "problems": told}), partitions, probe if probe and not told else None
+    )

@@ -77,7 +77,7 @@ class _Binder:
         self._jobs()
         self._schedules()
         self.bound.sensors, problems = bind_sensors(
-            self.declared.sensors, self.bound.jobs, self.sources, lambda told: self._parameters(told, (), SensorContext)
+            self.declared, self.bound.jobs, self.sources, lambda told: self._parameters(told, (), SensorContext)
         )
         self.bound.problems += problems
         self.bound.reactions, problems = bind_reactions(

@@ -259,7 +259,7 @@ CODES: dict[str, str] = {
     "HR-X213": "Run-time metadata is no JSON object or too large.",
     "HR-X214": "A step changes the keys of a set of partitions that its location does not use, or by a key that can't be one.",
     "HR-X221": "A blocking check of an in-process run failed.",
-    "HR-X230": "A sensor returned something else than run requests, a result, a skip or nothing.",
+    "HR-X230": "A sensor or probe returned something that it may not.",
     "HR-X231": "A sensor's cursor is no text, or too large.",
     "HR-X232": "A sensor asks for too much in one evaluation.",
     "HR-X233": "A run request of a sensor has an argument that is not allowed.",

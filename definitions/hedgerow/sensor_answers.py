@@ -28,6 +28,7 @@ from hedgerow.result import Skip
 from hedgerow.sensing import RunRequest, SensorResult
 from hedgerow.sizes import size_text
 
+MAX_DATA_VERSION = 255
 MAY_RETURN = "Return or yield hr.RunRequest, or return hr.SensorResult(runs=[...], cursor=...), hr.skip(why) or None."
 FEWER = "Ask for fewer, and let the cursor say where the next evaluation goes on."
 
@@ -63,6 +64,18 @@ def answer_of(what: str, returned: object, moved: str | None = None, changed: Ke
         says = f"{what} answers with {size_text(size)}; it may answer with {size_text(MAX_ANSWER_BYTES)}."
         raise _refused("HR-X232", says, FEWER)
     return answer
+
+
+def observation_of(what: str, returned: object) -> SensorAnswer:
+    """The answer that the return of a probe stands for: the data version it saw, or nothing. ExecutionError HR-X230."""
+    if returned is None:
+        return SensorAnswer()
+    if isinstance(returned, Skip):
+        return SensorAnswer(skipped=_text(what, "why of hr.skip", returned.why))
+    if not isinstance(returned, str) or not 0 < len(returned) <= MAX_DATA_VERSION or not _can_be_kept(returned):
+        remedy = f"Return the data version as a text of 1 to {MAX_DATA_VERSION} characters, or hr.skip(why)."
+        raise _refused("HR-X230", f"{what} returned {_shown(returned)}, a {type(returned).__name__}.", remedy)
+    return SensorAnswer(cursor=returned)
 
 
 def _items(returned: object) -> Iterable[object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -12,6 +12,7 @@ import msgspec
 
 from hedgerow.annotations import read_signature
 from hedgerow.arguments import Arguments
+from hedgerow.declarations import Declarations
 from hedgerow.errors import Problem
 from hedgerow.execution import Call, run_coroutine
 from hedgerow.manifest import model
@@ -19,8 +20,8 @@ from hedgerow.manifest.lowering import Sources
 from hedgerow.parameters import Parameters
 from hedgerow.protocol.sensing import MAX_RUNS, SensorAnswer, SensorQuestion
 from hedgerow.sensing import SensorContext
-from hedgerow.sensor_answers import answer_of
-from hedgerow.sensors import SensorDefinition
+from hedgerow.sensor_answers import answer_of, observation_of
+from hedgerow.sensors import probe_of
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class BoundSensor:
             returned = run_coroutine(_awaited(returned))
         elif inspect.isgenerator(returned):
             returned = list(islice(returned, MAX_RUNS + 2))
+        if self.sensor.observes:
+            return observation_of(f"The probe of {self.sensor.observes!r}", returned)
         return answer_of(f"Sensor {self.sensor.name!r}", returned, context.updated_cursor, context.key_changes)
 
 
@@ -64,15 +67,16 @@ async def _awaited(awaitable: Any) -> Any:
 
 
 def bind_sensors(
-    definitions: Iterable[SensorDefinition[..., Any]],
+    declared: Declarations,
     jobs: Mapping[str, model.Job],
     sources: Sources,
     parameters: Callable[[Arguments], Parameters],
 ) -> tuple[dict[str, BoundSensor], list[Problem]]:
-    """The sensors by name, with what is wrong with them beside the rest of the location."""
+    """The sensors by name, those that observe external assets too, with what is wrong with them beside the rest of the location."""
     bound: dict[str, BoundSensor] = {}
-    problems: list[Problem] = []
-    for definition in definitions:
+    probes = [probe for external in declared.externals if (probe := probe_of(external)) is not None]
+    problems = [problem for probe in probes for problem in probe.problems]
+    for definition in (*declared.sensors, *probes):
         name = definition.lowered.name
         arguments = Arguments(f"Sensor {name!r}", definition.site)
         if name and name in bound:

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 from hedgerow.arguments import Arguments
-from hedgerow.assets import AssetDefinition
+from hedgerow.assets import AssetDefinition, ExternalAsset
 from hedgerow.durations import milliseconds
 from hedgerow.errors import Problem
 from hedgerow.jobs import JobDefinition
@@ -18,6 +18,7 @@ from hedgerow.manifest import model
 from hedgerow.manifest.bounds import LONGEST_EVALUATION, LONGEST_EVERY, SHORTEST_EVERY
 from hedgerow.site import of_function, outer_frame
 
+MAX_NAME = 63
 P = ParamSpec("P")
 R = TypeVar("R")
 Target = JobDefinition | AssetDefinition[..., Any] | str
@@ -92,6 +93,24 @@ def sensor(
         return _declare(function, options, scope)
 
     return declare if function is None else declare(function)
+
+
+def probe_of(external: ExternalAsset) -> SensorDefinition[..., Any] | None:
+    """The sensor that observes an external asset, if it is to be observed."""
+    if external.probe is None:
+        return None
+    key, options = external.spec.key, {**external.probe}
+    function = options.pop("observe")
+    arguments = Arguments(f"External asset {key!r}", external.spec.site)
+    name = f"observe-{key.replace('/', '-')}"[:MAX_NAME]
+    lowered = model.Sensor(
+        name=name,
+        every_ms=_period("every", options.get("every", "5m"), SHORTEST_EVERY, LONGEST_EVERY, arguments),
+        timeout_ms=_period("timeout", options.get("timeout", "1m"), SHORTEST_EVERY, LONGEST_EVALUATION, arguments),
+        description=inspect.cleandoc(getattr(function, "__doc__", None) or ""),
+        observes=key,
+    )
+    return SensorDefinition(function, lowered, None, arguments.problems)
 
 
 def _declare(function: Callable[P, R], options: SensorOptions, scope: FrameType | None) -> SensorDefinition[P, R]:

@@ -48,6 +48,11 @@ CODE = """
     def nonsense():
         return 42
 
+    feed = hr.external("raw/feed", observe=lambda: (HERE / "version").read_text(), every="1s")
+
+    @hr.asset(deps=[feed], automation=hr.eager())
+    def follows() -> None: ...
+
     @hr.asset(partitions=hr.dynamic("customers"))
     def invoices() -> None: ...
 
@@ -115,6 +120,7 @@ class Place:
 def place(database_url: str, broker_url: str, tmp_path: Path) -> Iterator[Place]:
     root = write_location(tmp_path / "sales", "sales", CODE)
     (root / "inbox").mkdir()
+    (root / "version").write_text("v1")
     engine = open_engine(database_url)
     with engine.begin() as connection:
         teams.register(connection, ["sales"])
@@ -151,6 +157,11 @@ def test_each_thing_found_is_launched_once_whoever_leads_and_a_sensor_that_hangs
     pid = int((place.root / "hanging").read_text().split()[0])
     eventually(lambda: not psutil.pid_exists(pid), what="its process is gone")
 
+    made = "SELECT count(*) FROM runs WHERE author = 'automation'"
+    eventually(lambda: place.evaluations("observe-raw-feed") >= 2, what="the feed is observed")
+    ((before,),) = place.rows(made)
+    (place.root / "version").write_text("v2")
+    eventually(lambda: place.rows(made) == [(before + 1,)], what="what is made from the feed follows it")
     assert place.evaluate("new_customers")[:2] == ("launched", None)
     ended = "SELECT state FROM runs WHERE tags ->> 'sensor' = 'sales/new_customers'"
     eventually(lambda: place.rows(ended) == [("succeeded",)], what="a partition that is new is made")

@@ -163,6 +163,7 @@ manifests = st.builds(
             model.Sensor,
             name=names,
             selection=texts,
+            observes=st.just("") | keys,
             every_ms=st.integers(1),
             timeout_ms=st.integers(1),
             tags=text_maps,

@@ -199,7 +199,7 @@ class Schedule(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Sensor(msgspec.Struct, frozen=True, omit_defaults=True):
     """A function that is evaluated every `every_ms` and killed after `timeout_ms`; runs without a selection of their own are of `selection`
-    ("": each must have one). `tags` are a run's.
+    ("": each must have one). `tags` are a run's. One that `observes` an external asset asks for no runs: its cursor is the data version.
     """
 
     name: str
@@ -210,6 +210,7 @@ class Sensor(msgspec.Struct, frozen=True, omit_defaults=True):
     description: str = ""
     enabled: bool = True
     source: Source | None = None
+    observes: str = ""
 
 
 class Reaction(msgspec.Struct, frozen=True, omit_defaults=True):

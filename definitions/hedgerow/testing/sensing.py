@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from hedgerow.assets import ExternalAsset
 from hedgerow.binding import bind
 from hedgerow.bound import Surroundings
 from hedgerow.declarations import Declarations
@@ -35,13 +36,13 @@ class SensorOutcome:
 
 
 def evaluate_sensor(
-    sensor: SensorDefinition[..., Any],
+    sensor: SensorDefinition[..., Any] | ExternalAsset,
     *,
     cursor: str | None = None,
     now: datetime | None = None,
     resources: Mapping[Any, Any] | Iterable[Any] | None = None,
 ) -> SensorOutcome:
-    """Evaluate a sensor here and now, as a runner would, with its return checked in the same way: no server, nothing recorded.
+    """Evaluate a sensor, or the probe of an external asset, here and now, as a runner would, with its return checked in the same way: no server, nothing recorded.
 
     `resources` are instances, or a mapping from type or parameter name to instance. Raises what the function raises, and
     `ExecutionError` when its return could not be recorded.
@@ -57,11 +58,19 @@ def evaluate_sensor(
     (('2024-01-31',), '2024-01-31T00:00:00+00:00')
     """
     by_type, by_name = replacements(resources)
-    declared = Declarations(sensors=[sensor], jobs=[sensor.job] if sensor.job is not None else [])
+    if isinstance(sensor, ExternalAsset):
+        declared = Declarations(externals=[sensor])
+    else:
+        declared = Declarations(sensors=[sensor], jobs=[sensor.job] if sensor.job is not None else [])
     bound = bind(declared, Surroundings(complete=False, resources=by_type, named=by_name), Sources())
     if bound.problems:
         raise DefinitionError(bound.problems)
-    context = SensorContext(cursor=cursor, now=now, name=sensor.lowered.name)
-    answer = bound.sensors[sensor.lowered.name].evaluate(context)
+    if not bound.sensors:
+        raise DefinitionError.of(
+            "HR-D022", f"{sensor!r} is not observed.", "Give it a probe: hr.external(..., observe=...)."
+        )
+    ((name, found),) = bound.sensors.items()
+    context = SensorContext(cursor=cursor, now=now, name=name)
+    answer = found.evaluate(context)
     moved, keys = cursor if answer.cursor is None else answer.cursor, context.key_changes
     return SensorOutcome(answer.runs, moved, answer.skipped, keys.added(), keys.removed())

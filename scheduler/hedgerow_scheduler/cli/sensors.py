@@ -99,11 +99,11 @@ def list_sensors(options: argparse.Namespace, output: Output) -> int:
             _state(one),
             _duration(one["sensor"].get("every_ms", 30_000)),
             _last(one["last"]),
-            one["sensor"].get("selection", ""),
+            _target(one["sensor"]),
         )
         for one in found
     )
-    output.table(("sensor", "", "every", "last evaluation", "target"), rows)
+    output.table(("sensor", "", "every", "last evaluation", "does"), rows)
     return OK
 
 
@@ -118,9 +118,9 @@ def show(options: argparse.Namespace, output: Output) -> int:
     output.line(Text("sensor ").append(title, "bold").append(" ").append(_state(one)))
     if declared.get("description"):
         output.line(clean(declared["description"]))
-    target = clean(declared.get("selection", "")) or "what each request says"
+    target = clean(_target(declared))
     every, timeout = _duration(declared.get("every_ms", 30_000)), _duration(declared.get("timeout_ms", 60_000))
-    output.line(f"  evaluated every {every}, at most {timeout} long; launches {target}")
+    output.line(f"  evaluated every {every}, at most {timeout} long; {target}")
     if one["pause"]:
         held = one["pause"]
         what = clean(f"{held['kind']} {held['name']}".strip())
@@ -203,6 +203,13 @@ def _title(client: Client, name: str) -> str:
     remedy = f"Give one of: {', '.join(titles)}." if titles else "See `hedgerow sensor list`."
     message = f"{'Several teams declare' if titles else 'No team declares'} a sensor '{name[:80]}'."
     raise RequestError.of("HR-Q342", message, remedy)
+
+
+def _target(sensor: dict[str, Any]) -> str:
+    """What a sensor does."""
+    if sensor.get("observes"):
+        return f"observes {sensor['observes']}"
+    return f"launches {sensor.get('selection') or 'what each request says'}"
 
 
 def _state(one: dict[str, Any]) -> Text:

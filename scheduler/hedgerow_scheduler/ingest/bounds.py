@@ -160,6 +160,9 @@ def manifest_defect(manifest: Manifest, now: datetime) -> str | None:
     for sensor in manifest.sensors:
         if not _can_be_evaluated(sensor):
             return f"the times of sensor {sensor.name[:80]!r} are out of bounds"
+        seen = by_key.get(sensor.observes) if sensor.observes else None
+        if sensor.observes and (seen is None or seen.computation is not None or seen.partitions is not None):
+            return f"sensor {sensor.name[:80]!r} observes what it can't"
     slots = {pool.name: pool.slots for pool in manifest.pools if pool.slots is not None}
     for computation in manifest.computations:
         if not computation.assets or computation.name != computation.assets[0]:

@@ -21,7 +21,7 @@ from hedgerow_scheduler.ingest.bounds import MAX_DEPTH, depth
 _decoder = msgspec.json.Decoder(SensorAnswer)
 
 
-def read_answer(place: str, result: bytes) -> SensorAnswer | Problem:
+def read_answer(place: str, result: bytes, is_probe: bool = False) -> SensorAnswer | Problem:
     """The answer that an evaluation of sensor `place` (`team/name`) gave, or HR-Q344 with what is wrong with it."""
     why = _oversize(result)
     if why is None:
@@ -30,11 +30,15 @@ def read_answer(place: str, result: bytes) -> SensorAnswer | Problem:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             why = f"is none: {error}"
         else:
-            why = _defect(answer)
+            why = _defect(answer) or ("asks for more than a probe may" if is_probe and _asks(answer) else None)
             if why is None:
                 return answer
     remedy = "Use the same version of hedgerow in the team's environment as on the platform."
     return Problem("HR-Q344", f"The answer of sensor '{place}' {why}.", remedy)
+
+
+def _asks(answer: SensorAnswer) -> bool:
+    return bool(answer.runs or answer.keys or answer.cursor == "")
 
 
 def _oversize(result: bytes) -> str | None:

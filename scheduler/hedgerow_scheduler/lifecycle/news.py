@@ -72,6 +72,11 @@ class NewsDesk:
             if asset in self.followed:
                 self._news.append(News("begun", asset, step.partition))
 
+    def observed(self, asset: str, data_version: str) -> None:
+        """An external asset was seen with another data version than before."""
+        if asset in self.followed:
+            self._news.append(News("made", asset, None, data_version=data_version))
+
     def made(self, output: Materialization, failed_checks: Set[str], is_current: bool) -> None:
         """An output is settled: it became current, or its checks kept it from that."""
         partition = output.partition or None

@@ -181,7 +181,10 @@ class Sensors:
             if asked is None:
                 continue
             asked.log, asked.duration_ms = answer.log, answer.duration_ms
-            found = read_answer(asked.title, bytes(answer.result)) if answer.reason == "ok" else answer.error
+            found: SensorAnswer | Problem | None = answer.error
+            if answer.reason == "ok":
+                is_probe = bool(self._declared[asked.title][1].observes)
+                found = read_answer(asked.title, bytes(answer.result), is_probe)
             if isinstance(found, SensorAnswer):
                 read.append((answer, found))
             else:
@@ -237,6 +240,10 @@ class Sensors:
                 *(fresh.cursor, fresh.failures, fresh.last_at, fresh.next_at),
             )
         )
+        if (
+            sensor.observes and moved is not None and known.cursor is not None
+        ):  # the first look tells nothing of a change
+            self._snapshot.news.observed(sensor.observes, moved)
         reason = _reason(answer, deduped) if answer is not None and not runs else ""
         changes.sensor_evaluations.append(
             SensorEvaluation(

@@ -141,6 +141,64 @@ def test_what_is_declared_wrongly_is_told_with_its_line(mistakes, code, expected
     assert problem.line == 4
 
 
+def test_an_external_asset_is_observed_by_a_sensor_of_its_own(load) -> None:
+    location = load(
+        """
+def version(ctx: hr.SensorContext):
+    'Looks at the feed.'
+    return "v2" if ctx.cursor == "v1" else "v1"
+
+feed = hr.external("raw/feed", observe=version, every="1m")
+plain = hr.external("raw/plain")
+"""
+    )
+    (probe,) = location.manifest.sensors
+    assert (probe.name, probe.observes, probe.every_ms, probe.timeout_ms) == (
+        "observe-raw-feed",
+        "raw/feed",
+        60_000,
+        60_000,
+    )
+    assert probe.description == "Looks at the feed."
+    found = location.evaluables["sensor", "observe-raw-feed"].call(msgspec.json.encode(SensorQuestion(NOW, "v1")))
+    assert found == SensorAnswer(cursor="v2")
+
+
+@pytest.mark.parametrize(
+    ("returned", "answer"),
+    [
+        ("etag-7", SensorAnswer(cursor="etag-7")),
+        (None, SensorAnswer()),
+        (hr.skip("away"), SensorAnswer(skipped="away")),
+    ],
+)
+def test_a_probe_tells_a_data_version_or_nothing(returned: object, answer: SensorAnswer) -> None:
+    found = hr.evaluate_sensor(hr.external("raw/feed", observe=lambda: returned))
+    assert (found.cursor, found.skipped) == (answer.cursor, answer.skipped)
+
+
+@pytest.mark.parametrize("returned", [7, "", "x" * 256, "a\0", hr.RunRequest()])
+def test_what_is_no_data_version_is_refused(returned: object) -> None:
+    with pytest.raises(ExecutionError, match="HR-X230"):
+        hr.evaluate_sensor(hr.external("raw/feed", observe=lambda: returned))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        ("observe=7", "HR-D012", "observe=7"),
+        ("every='5m'", "HR-D012", "observe=None"),
+        ("observe=lambda: 'v', every='0s'", "HR-D012", "every='0s'"),
+        ("observe=print, partitions=hr.static('a')", "HR-D012", "without partitions"),
+        ("observe=lambda what: what", "HR-D005", "'what' is neither"),
+    ],
+)
+def test_a_probe_that_is_declared_wrongly_is_told(mistakes, arguments: str, code: str, told: str) -> None:
+    problem = mistakes(f"feed = hr.external('raw/feed', {arguments})")[0]
+    assert problem.code == code
+    assert told in problem.message + problem.remedy
+
+
 def test_two_sensors_of_one_name_are_refused(mistakes) -> None:
     (problem,) = mistakes("@hr.sensor\ndef s(): ...\n@hr.sensor(name='s')\ndef t(): ...\n")
     assert problem.code == "HR-D018"

@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any
 
 import msgspec
-from support.scheduling import NOW, World, asset, chunks, manifest, published, uuid
+from support.scheduling import NOW, World, asset, chunks, external, manifest, published, uuid
 
 from hedgerow.errors import Problem
 from hedgerow.manifest.model import Manifest, Sensor
@@ -46,6 +46,7 @@ class Term:
     def code(*sensors: Sensor, **more: Any) -> Manifest:
         return manifest(
             "sales",
+            external("raw/feed"),
             *(asset("totals"), asset("orders", partitions=COUNTRIES), asset("invoices", partitions=CUSTOMERS)),
             sensors=sensors,
             **more,
@@ -246,6 +247,22 @@ def test_those_who_ask_for_evaluations_without_end_are_refused() -> None:
     commands = [PendingCommand(id, "evaluate_sensor", {"team": "sales", "name": "files"}, "ann") for id in range(7)]
     answers = [term.sensors.request(command, term.world.now) for command in commands]
     assert [answer is None for answer in answers] == [True] * 5 + [False] * 2
+
+
+def test_another_data_version_is_news_of_the_asset_that_is_observed_but_not_the_first_one() -> None:
+    term = Term(Sensor("observe", observes="raw/feed"))
+    news = term.world.snapshot.news
+    news.followed = {"raw/feed"}
+    for version, told in (("v1", []), ("v1", []), ("v2", ["v2"]), (None, []), ("v1", ["v1"])):
+        term.turn(after=30)
+        recorded = term.answer(term.asked()["observe"][0], SensorAnswer(cursor=version), "observe")
+        assert recorded.outcome is Outcome.SKIPPED
+        assert [(each.what, each.asset, each.data_version) for each in news.take()] == [
+            ("made", "raw/feed", v) for v in told
+        ]
+    term.turn(after=30)
+    recorded = term.answer(term.asked()["observe"][0], SensorAnswer((RequestedRun(("totals",)),)), "observe")
+    assert (recorded.error and recorded.error.code) == "HR-Q344"
 
 
 def deployed(term: Term, make: Callable[[], Manifest]) -> None:
