@@ -17,6 +17,7 @@ one after it is due. What was never made is neither late nor warned of, nor are 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeAlias
 
@@ -114,23 +115,29 @@ def _within(within_ms: int, warn_ms: int | None, space: Space, now: datetime) ->
 class Windows:
     """Partitions by time: those that are there."""
 
-    __slots__ = ("there",)
+    __slots__ = ("_first", "_window", "there")
 
-    def __init__(self) -> None:
+    def __init__(self, window: Callable[[int], int]) -> None:
         self.there = BitMap()
+        self._window = window
+        self._first: int | None = None  # the earliest window of which something was made
 
     def make(self, ordinal: int, at: datetime) -> None:  # noqa: ARG002  # one signature for all
         """The partition is there."""
         self.there.add(ordinal)
+        window = self._window(ordinal)
+        self._first = window if self._first is None else min(self._first, window)
 
     def judge(self, frames: Frames, policy: Freshness, space: Space, now: datetime) -> Standing:
         """How they stand."""
-        if not self.there:
+        if self._first is None:
             return NOTHING
         asked = frames.windows(policy, space, now)
         warned, late = asked.warned - self.there, asked.late - self.there
-        step = space.scales[0].step
-        first = self.there.min() // step * step  # of the earliest window of which something was made
+        if space.dynamic:
+            since = space.since_window(self._first, now)
+            return Standing(warned & since, late & since, asked.until)
+        first = self._first * space.time.step
         for missing in (warned, late):
             if missing and missing.min() < first:
                 missing.remove_range(0, first)
@@ -217,7 +224,7 @@ def made_of(space: Space) -> Made:
     """Nothing made yet of an asset with these partitions."""
     if space.partitions is None:
         return Lone()
-    return Windows() if space.is_timed else Ages()
+    return Windows(space.window) if space.is_timed else Ages()
 
 
 def next_of_ages(policy: Freshness, fresh: datetime | None, warned: datetime | None) -> datetime | None:

@@ -167,7 +167,7 @@ class FreshnessBoard:
         if not space.is_timed:
             return None
         names = (space.key(each) for each in self._frames.judged(policy, space, now))
-        return Wanted(tuple(name for name in names if name is not None), space.scales[0].position)
+        return Wanted(tuple(name for name in names if name is not None), space.time.position)
 
     # -- what happens ------------------------------------------------------------------------------------------------
 

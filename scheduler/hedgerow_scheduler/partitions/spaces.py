@@ -55,6 +55,7 @@ class Space:
         """The axes of keys that come and go."""
         self.is_timed = bool(self._times)
         """Whether there is a dimension of time."""
+        self._timed = next((n for n, scale in enumerate(self.scales) if isinstance(scale.axis, TimeAxis)), None)
         self._numbers: dict[str, int | None] = {}
         self._existing: tuple[tuple[int, ...], BitMap] | None = None
 
@@ -151,6 +152,29 @@ class Space:
                 if lookback is None
                 else scale.axis.since(now - lookback, now)
                 for scale in self.scales
+            ]
+        )
+
+    @property
+    def time(self) -> Scale:
+        """The axis of time, the slowest of several; AssertionError without any."""
+        assert self._timed is not None
+        return self.scales[self._timed]
+
+    def window(self, ordinal: int) -> int:
+        """The number, on the axis of time, of the window that a partition is of."""
+        within = ordinal % self.scales[self._timed - 1].step if self._timed else ordinal
+        return within // self.time.step
+
+    def since_window(self, number: int, now: datetime) -> BitMap:
+        """The partitions that exist of that window and all later ones."""
+        before = BitMap(range(number))
+        return self.grid(
+            [
+                scale.axis.present(now, scale.size) - before
+                if index == self._timed
+                else scale.axis.present(now, scale.size)
+                for index, scale in enumerate(self.scales)
             ]
         )
 
