@@ -41,6 +41,7 @@ COMMANDS: dict[str, Command] = {
     "schedule": Command("Schedules: list, look ahead, pause, resume.", "scheduler"),
     "partition": Command("Dynamic partitions: list sets and keys, add, remove.", "scheduler"),
     "sensor": Command("Sensors: list, look at evaluations, evaluate, pause, resume.", "scheduler"),
+    "reaction": Command("Reactions: list, look at what they were told.", "scheduler"),
     "pause": Command("Hold back whatever is launched by itself.", "scheduler"),
     "resume": Command("Let go on what is paused.", "scheduler"),
     "limits": Command("List limits, and set them otherwise while work flows.", "scheduler"),

@@ -269,6 +269,7 @@ def _show(output: Output, one: Checked) -> None:
             (len(manifest.jobs), "jobs"),
             (len(manifest.schedules), "schedules"),
             (len(manifest.sensors), "sensors"),
+            (len(manifest.reactions), "reactions"),
         )
         if count
     ]

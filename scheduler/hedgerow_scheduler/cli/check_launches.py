@@ -1,4 +1,4 @@
-"""Schedules and sensors of checked locations compared with what they are to launch, so that nobody learns at night that it is nothing."""
+"""Schedules, sensors and reactions of checked locations compared with what they speak of, so that nobody learns at night that it is nothing."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TypeAlias
 import msgspec
 
 from hedgerow.errors import Problem, RequestError
-from hedgerow.manifest.model import Manifest, Schedule, Sensor
+from hedgerow.manifest.model import Manifest, Reaction, Schedule, Sensor
 from hedgerow.protocol.sensing import RequestedRun
 from hedgerow_scheduler.automation.schedules import Place, request_of
 from hedgerow_scheduler.automation.sensors import request_of_run
 from hedgerow_scheduler.cli.client import Client
 from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest
-from hedgerow_scheduler.planning.selection import resolve
+from hedgerow_scheduler.planning.selection import resolve, select_keys
 from hedgerow_scheduler.planning.steps import plan_steps
 
 # Says whether the platform knows everything that a selection names; None when it is not asked.
@@ -64,7 +64,9 @@ def known_to(client: Client) -> Callable[[str], bool]:
     return ask
 
 
-def _failures(manifest: Manifest, catalog: Catalog, now: datetime) -> Iterator[tuple[Schedule | Sensor, RequestError]]:
+def _failures(
+    manifest: Manifest, catalog: Catalog, now: datetime
+) -> Iterator[tuple[Schedule | Sensor | Reaction, RequestError]]:
     for schedule in manifest.schedules:
         place = Place(manifest.team, manifest.location, schedule.name)
         try:
@@ -79,3 +81,9 @@ def _failures(manifest: Manifest, catalog: Catalog, now: datetime) -> Iterator[t
                 resolve(catalog, request_of_run(place, sensor, RequestedRun(), catalog.jobs).selection)
         except RequestError as error:
             yield sensor, error
+    for reaction in manifest.reactions:
+        try:
+            if reaction.selection:
+                select_keys(catalog, tuple(reaction.selection.split()))
+        except RequestError as error:
+            yield reaction, error

@@ -10,6 +10,7 @@ import msgspec
 from hedgerow.errors import Problem
 from hedgerow.manifest.model import Manifest
 from hedgerow.protocol.events import CheckEvaluated
+from hedgerow_scheduler.automation.reactions import Delivery, Told
 from hedgerow_scheduler.automation.schedules import Place, Standing
 from hedgerow_scheduler.automation.sensors import Outcome, SensorStanding
 from hedgerow_scheduler.lifecycle.backfill_changes import BackfillChanges
@@ -205,6 +206,9 @@ class Changes(msgspec.Struct, eq=False):
     evaluations: dict[tuple[str, str], EvaluationRecord] = msgspec.field(default_factory=dict)
 
     freshness: dict[tuple[str, str], FreshnessRecord] = msgspec.field(default_factory=dict)
+    deliveries: list[Delivery] = msgspec.field(default_factory=list)
+    told: dict[str, Told] = msgspec.field(default_factory=dict)
+    suppressed: dict[tuple[str, str], int] = msgspec.field(default_factory=dict)
     backfills: BackfillChanges = msgspec.field(default_factory=BackfillChanges)
 
     def is_empty(self) -> bool:

@@ -8,14 +8,17 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
+from hedgerow_scheduler.automation.reactions import OVER
 from hedgerow_scheduler.lifecycle.changes import Changes
 from hedgerow_scheduler.lifecycle.model import Materialization
 from hedgerow_scheduler.lifecycle.states import MaterializationState
+from hedgerow_scheduler.metadata import reaction_statements as reaction_sql
 from hedgerow_scheduler.metadata import rows
 from hedgerow_scheduler.metadata import sensor_statements as sensor_sql
 from hedgerow_scheduler.metadata import statements as sql
 from hedgerow_scheduler.metadata.freshness import DELETE_FRESHNESS, UPSERT_FRESHNESS
 from hedgerow_scheduler.metadata.key_sets import UPSERT_KEYS, row_of
+from hedgerow_scheduler.metadata.reactions import DELIVERIES_KEPT, DeliveryMove, ReactionName, Suppressed
 from hedgerow_scheduler.metadata.statements_backfills import UPDATE_BACKFILLS, UPDATE_CHUNKS, UPDATE_TRACKS
 from hedgerow_scheduler.metadata.writes import Writes, json_text
 
@@ -46,6 +49,7 @@ def gather(writes: Writes, changes: Changes, now: datetime) -> None:
     _runs(writes, changes)
     _schedules(writes, changes, now)
     _sensors(writes, changes, now)
+    _reactions(writes, changes, now)
     _backfills(writes, changes)
     keys = [row_of(stored, author) for stored, author in changes.partition_keys.values()]
     writes.rows(UPSERT_KEYS, keys, now=now)
@@ -105,6 +109,24 @@ def _sensors(writes: Writes, changes: Changes, now: datetime) -> None:
     writes.rows(sensor_sql.INSERT_EVALUATIONS, changes.sensor_evaluations, now=now)
     trimmed = [SensorName(one.team, one.name) for one in changes.sensor_moves if one.number % TRIMMED_EVERY == 1]
     writes.rows(sensor_sql.TRIM_EVALUATIONS, trimmed, kept=EVALUATIONS_KEPT)
+
+
+def _reactions(writes: Writes, changes: Changes, now: datetime) -> None:
+    writes.rows(reaction_sql.INSERT_DELIVERIES, changes.deliveries)
+    moves = [
+        DeliveryMove(
+            told.delivery.id, told.state.value, told.delivery.attempts, told.delivery.next_at, told.error, told.log,
+            told.duration_ms,
+        )
+        for told in changes.told.values()
+    ]  # fmt: skip
+    writes.rows(reaction_sql.UPDATE_DELIVERIES, moves, guarded=True, what="deliveries to reactions", now=now)
+    floods = [Suppressed(team, name, number) for (team, name), number in changes.suppressed.items()]
+    writes.rows(reaction_sql.ADD_SUPPRESSED, floods, now=now)
+    over = [
+        ReactionName(told.delivery.team, told.delivery.name) for told in changes.told.values() if told.state in OVER
+    ]
+    writes.rows(reaction_sql.TRIM_DELIVERIES, over, kept=DELIVERIES_KEPT)
 
 
 def _backfills(writes: Writes, changes: Changes) -> None:

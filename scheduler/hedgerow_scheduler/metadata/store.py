@@ -12,6 +12,7 @@ import msgspec
 from hedgerow_scheduler.automation.freshness import Status as Aged
 from hedgerow_scheduler.automation.freshness import Wanted
 from hedgerow_scheduler.automation.pauses import Pause
+from hedgerow_scheduler.automation.reactions import Delivery
 from hedgerow_scheduler.automation.schedules import Standing
 from hedgerow_scheduler.automation.sensors import SensorStanding
 from hedgerow_scheduler.lifecycle.changes import Changes
@@ -39,7 +40,7 @@ class State(msgspec.Struct, frozen=True):
     `levels` are token buckets with their time, `sequences` what is recorded of each worker, by (team, id); `broken` are the locations
     whose newest code can't be used; `last_ends` tells when the last attempt of a step that waits for a retry ended, by run and number;
     `attempts` are those of `runs` whose outcome may still come, `holds` what those that are out hold; `cursors` how far each team's
-    stream was folded: (position, epoch); `schedules` and `sensors` how far each has come, `memories` what each asset's condition remembers;
+    stream was folded: (position, epoch); `schedules` and `sensors` how far each has come, `deliveries` what reactions are still to be told, `memories` what each asset's condition remembers;
     `key_sets` are the keys that the dynamic partitions of `catalog` and `accepted` are bound to;
     `not_fresh` are (asset, partition, status); `backfills` are those that were taken up and have not ended.
     """
@@ -60,6 +61,7 @@ class State(msgspec.Struct, frozen=True):
     cursors: dict[str, tuple[str, str]]
     schedules: Sequence[Standing] = ()
     sensors: Sequence[SensorStanding] = ()
+    deliveries: Sequence[Delivery] = ()
     memories: Mapping[str, bytes] = msgspec.field(default_factory=dict)
     backfills: Sequence[Known] = ()
     not_fresh: Sequence[tuple[str, str, Aged]] = ()

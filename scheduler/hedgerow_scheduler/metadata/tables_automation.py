@@ -1,11 +1,11 @@
-"""The tables of what is launched by itself: schedules with their ticks, sensors, conditions, and the pauses that hold everything automatic back.
+"""The tables of what is launched by itself: schedules with their ticks, sensors, reactions, conditions, and the pauses that hold everything automatic back.
 
 The leader is the only writer of all but `pauses`, which the API writes.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Identity, Index, Integer, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Column, Identity, Index, Integer, LargeBinary, Table, Text, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP, UUID
 
 from hedgerow_scheduler.metadata.tables import metadata
@@ -89,6 +89,37 @@ sensor_keys = Table(
     Column("key", Text, primary_key=True),
     Column("run_id", UUID(as_uuid=False), nullable=False),
     Column("at", _Time, nullable=False),
+)
+
+# What reactions are told: an event for one reaction, `waiting` to be told (again) at `next_at`, or delivered, given_up or dropped.
+# `attempts` counts the tellings that failed.
+reaction_deliveries = Table(
+    "reaction_deliveries",
+    metadata,
+    Column("id", UUID(as_uuid=False), primary_key=True),
+    Column("team", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("event", JSONB, nullable=False),
+    Column("state", Text, nullable=False, server_default="waiting"),
+    Column("created_at", _Time, nullable=False),
+    Column("next_at", _Time, nullable=False),
+    Column("ended_at", _Time),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("error", JSONB),
+    Column("log", Text, nullable=False, server_default=""),
+    Column("duration_ms", Integer, nullable=False, server_default="0"),
+    Index("ix_reaction_deliveries_reaction", "team", "name", "created_at"),
+    Index("ix_reaction_deliveries_waiting", "created_at", postgresql_where=text("state = 'waiting'")),
+)
+
+# How much happened that a reaction was not told, because too much waited already.
+reaction_floods = Table(
+    "reaction_floods",
+    metadata,
+    Column("team", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("suppressed", BigInteger, nullable=False),
+    Column("last_at", _Time, nullable=False),
 )
 
 # What is held back, by whom and why, for as long as the row is there and `until` has not come. `kind` is platform (with the name ''),

@@ -111,6 +111,7 @@ class SchedulerMetrics:
             "broker_losses": counter("broker_losses_total", "Times a broker was found to have lost data.", "team"),
             "asset_materializations": counter("asset_materializations_total", "Outputs recorded.", "team", "outcome"),
             "asset_checks": counter("asset_checks_total", "Verdicts of checks.", "team", "outcome"),
+            "reaction_deliveries": counter("reaction_deliveries_total", "What reactions were told, by what became of it.", "team", "outcome"),
             "sensor_evaluations": counter("sensor_evaluations_total", "Evaluations of sensors by what became of them.", "team", "outcome"),
             "backfill_partitions": counter("backfill_partitions_total", "Partitions that backfills launched, and how their steps ended.", "team", "outcome"),
             "backfills": counter("backfills_ended_total", "Backfills that ended, by how.", "state"),
@@ -156,6 +157,8 @@ class SchedulerMetrics:
             self._counters["sensor_evaluations"].labels(team, outcome.value)
         for severity in SEVERITIES:
             self.late_assets.labels(team, severity)
+        for told in ("delivered", "given_up", "dropped", "suppressed"):
+            self._counters["reaction_deliveries"].labels(team, told)
         self._ingest_lag.labels(team)
         self._stream_length.labels(team)
         self.teams.add(team)

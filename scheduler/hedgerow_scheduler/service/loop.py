@@ -37,6 +37,7 @@ from hedgerow_scheduler.service.brokers import Brokers
 from hedgerow_scheduler.service.care import Care
 from hedgerow_scheduler.service.dispatching import Dispatcher
 from hedgerow_scheduler.service.freshness import FreshnessWatch
+from hedgerow_scheduler.service.reactions import Reactions
 from hedgerow_scheduler.service.requests import take_commands, take_requested_runs
 from hedgerow_scheduler.service.schedules import Schedules
 from hedgerow_scheduler.service.sensors import Sensors
@@ -103,6 +104,7 @@ class Loop:
             self._cursors = state.cursors
         self._schedules = Schedules(self.snapshot, state.schedules, settings.automation.enabled, new_id)
         self._sensors = Sensors(self.snapshot, state.sensors, settings.automation.enabled, new_id)
+        self._reactions = Reactions(self.snapshot, state.deliveries, settings.automation.enabled, new_id, noise)
         self._backfills = Backfills(self.snapshot, state.backfills, new_id, self.now)
         self._automating = Automating(
             self.snapshot, state.memories, settings.automation.enabled, new_id, self._backfills.coming
@@ -180,6 +182,7 @@ class Loop:
                 self._more, self._dispatcher.spared = True, 0
             self.snapshot.changes.buckets.extend(self.snapshot.limits.levels())
             self._backfills.store()
+            self._reactions.turn(self.now)
             record()
         self._due.renewed = self.now
         self._care.recorded()
@@ -228,7 +231,12 @@ class Loop:
     def _next_timer(self) -> datetime | None:
         """When a retry, a limit's next token, the end of an override, a schedule's tick or an asset is due, or a sensor or condition is to be asked."""
         snapshot = self.snapshot
-        parts = (self._schedules.next_tick(), self._sensors.next_due(), self._automating.next_due())
+        parts = (
+            self._schedules.next_tick(),
+            self._sensors.next_due(),
+            self._automating.next_due(),
+            self._reactions.next_due(),
+        )
         dues = (
             *(snapshot.next_timer(), self._admit_at, snapshot.rules.next_expiry(self.now)),
             *(snapshot.evaluations.next_due(), self._freshness.next_due(), self._backfills.next_due(), *parts),
@@ -316,7 +324,7 @@ class Loop:
         if (paused := transaction.pauses()) != self._paused:
             self._paused = paused
             self._schedules.pauses = Pauses(paused)
-            self._sensors.pauses = self._schedules.pauses
+            self._sensors.pauses = self._reactions.pauses = self._schedules.pauses
             self._automating.use(self._schedules.pauses)
         more_runs = take_requested_runs(transaction, self.snapshot, self.now, self._store.renew)
         more_backfills = self._backfills.take_requested(transaction, self.now)

@@ -1,0 +1,118 @@
+"""Routes of reactions: what each is told, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import msgspec
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, QueryParameter
+from sqlalchemy import Connection
+
+from hedgerow import clock
+from hedgerow.errors import Problem, RequestError
+from hedgerow.manifest.model import Reaction
+from hedgerow.suggestion import did_you_mean
+from hedgerow_scheduler.api.services import Services
+from hedgerow_scheduler.api.teams import TeamFilter, find_team
+from hedgerow_scheduler.automation.pauses import Pause, Pauses
+from hedgerow_scheduler.automation.reactions import Listeners
+from hedgerow_scheduler.automation.schedules import Place
+from hedgerow_scheduler.metadata.pauses import read_pauses
+from hedgerow_scheduler.metadata.reactions import DeliveryEntry, Tally, read_deliveries, read_tallies
+from hedgerow_scheduler.planning.catalog import Catalog
+
+
+class ReactionView(msgspec.Struct, frozen=True, kw_only=True):
+    """A reaction. `assets` is how many assets its selection comes to (None: its team's own), `problem` why it can't be resolved, `pause`
+    what holds it back, `tally` what became of what it was told.
+    """
+
+    team: str
+    location: str
+    reaction: Reaction
+    assets: int | None
+    problem: Problem | None
+    pause: Pause | None
+    tally: Tally
+
+
+class ReactionDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """A reaction with its last deliveries, the newest first."""
+
+    reaction: ReactionView
+    deliveries: tuple[DeliveryEntry, ...]
+
+
+@get("/reactions", tags=["reactions"], sync_to_thread=True)
+def show_reactions(services: NamedDependency[Services], team: TeamFilter = None) -> list[ReactionView]:
+    """Every reaction by team and name."""
+    with services.reading() as connection:
+        if team is not None:
+            find_team(connection, team)
+        catalog = services.catalog(connection)
+        declared = {place: one for place, one in declared_reactions(catalog).items() if team in (None, place.team)}
+        return _views(connection, catalog, declared)
+
+
+@get("/reactions/{team:str}/{name:str}", tags=["reactions"], sync_to_thread=True)
+def show_reaction(
+    services: NamedDependency[Services],
+    team: FromPath[str],
+    name: FromPath[str],
+    count: Annotated[int, QueryParameter(ge=1, le=250, description="How many deliveries at most.")] = 10,
+) -> ReactionDetail:
+    """One reaction."""
+    with services.reading() as connection:
+        catalog = services.catalog(connection)
+        place, reaction = find_reaction(catalog, team, name)
+        (view,) = _views(connection, catalog, {place: reaction})
+        return ReactionDetail(reaction=view, deliveries=read_deliveries(connection, team, name, count))
+
+
+def declared_reactions(catalog: Catalog) -> dict[Place, Reaction]:
+    """Every reaction that is declared, by team and name."""
+    found = {
+        Place(team, location, reaction.name): reaction
+        for (team, location), published in catalog.published.items()
+        for reaction in published.manifest.reactions
+    }
+    return dict(sorted(found.items(), key=lambda item: (item[0].team, item[0].name)))
+
+
+def find_reaction(catalog: Catalog, team: str, name: str) -> tuple[Place, Reaction]:
+    """The reaction of this name; RequestError HR-Q348 when no one declares it."""
+    declared = declared_reactions(catalog)
+    for place, reaction in declared.items():
+        if (place.team, place.name) == (team, name):
+            return place, reaction
+    raise RequestError.of(
+        "HR-Q348",
+        f"There is no reaction '{team[:80]}/{name[:80]}'.",
+        did_you_mean(f"{team}/{name}", (place.title for place in declared)) or "No team declares a reaction.",
+    )
+
+
+def _views(connection: Connection, catalog: Catalog, declared: Mapping[Place, Reaction]) -> list[ReactionView]:
+    listeners, pauses, now = Listeners(catalog), Pauses(read_pauses(connection)), clock.now()
+    tallies = read_tallies(connection)
+    views = []
+    for place, reaction in declared.items():
+        listener = listeners.by_title.get(place.title)
+        views.append(
+            ReactionView(
+                team=place.team,
+                location=place.location,
+                reaction=reaction,
+                assets=None if listener is None or listener.keys is None else len(listener.keys),
+                problem=listeners.problems.get(place.title),
+                pause=pauses.over_team(place.team, now),
+                tally=tallies.get((place.team, place.name), Tally({})),
+            )
+        )
+    return views
+
+
+ROUTES = (show_reactions, show_reaction)

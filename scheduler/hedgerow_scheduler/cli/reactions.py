@@ -1,0 +1,156 @@
+"""`hedgerow reaction`: who is told what happens, and whether it arrived."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from rich.text import Text
+
+from hedgerow import clock
+from hedgerow.errors import Problem, RequestError
+from hedgerow_scheduler.cli.client import Client, connect, segment
+from hedgerow_scheduler.cli.command import OK, Parser, add_json, execute, whole_number
+from hedgerow_scheduler.cli.output import Output, ago, clean, problem_text
+
+LOOKS = {"delivered": "green", "waiting": "yellow", "given_up": "bold red", "dropped": "dim"}
+LOG_LINES = 20
+
+
+def parser() -> Parser:
+    """The command line of `hedgerow reaction`."""
+    parser = Parser(
+        prog="hedgerow reaction", description="Functions that are told what happens, and whether it arrived."
+    )
+    parts = parser.add_subparsers(metavar="COMMAND", title="commands", parser_class=Parser)
+    listing = parts.add_parser("list", help="every reaction", description="Every reaction with what it was told.")
+    listing.add_argument("--team", metavar="TEAM", help="only this team's")
+    add_json(listing)
+    listing.set_defaults(run=list_reactions)
+    told = "one reaction with what it was told last, and what became of that"
+    showing = parts.add_parser("show", help=told, description=f"{told.capitalize()}.")
+    showing.add_argument(
+        "name", metavar="TEAM/NAME", help="as `reaction list` shows it; the name alone, if it is unique"
+    )
+    showing.add_argument("--count", type=whole_number(1, 250), default=10, help="deliveries (default: 10)")
+    add_json(showing)
+    showing.set_defaults(run=show)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the command."""
+    return execute(parser(), argv)
+
+
+def list_reactions(options: argparse.Namespace, output: Output) -> int:
+    """`reaction list`."""
+    found = connect().get("/reactions", team=options.team)
+    if output.as_json:
+        output.json({"items": found})
+        return OK
+    if not found:
+        output.line("No reaction is declared. Declare one: @hr.on_event('run_failed').")
+        return OK
+    rows = (
+        (
+            f"{one['team']}/{one['reaction']['name']}",
+            _state(one),
+            ", ".join(one["reaction"]["kinds"]),
+            _of(one),
+            _tally(one["tally"]),
+        )
+        for one in found
+    )
+    output.table(("reaction", "", "told of", "assets", "deliveries"), rows)
+    return OK
+
+
+def show(options: argparse.Namespace, output: Output) -> int:
+    """`reaction show`."""
+    client = connect()
+    team, _, name = _title(client, options.name).partition("/")
+    found = client.get(f"/reactions/{segment(team)}/{segment(name)}", count=options.count)
+    if output.as_json:
+        output.json(found)
+        return OK
+    one, declared = found["reaction"], found["reaction"]["reaction"]
+    output.line(
+        Text("reaction ").append(clean(f"{one['team']}/{declared['name']}"), "bold").append(" ").append(_state(one))
+    )
+    if declared.get("description"):
+        output.line(clean(declared["description"]))
+    output.line(f"  told of {', '.join(declared['kinds'])} of {_of(one)}")
+    if one["problem"]:
+        output.line(problem_text(msgspec.convert(one["problem"], Problem)))
+    if one["pause"]:
+        held = one["pause"]
+        output.line(
+            f"  {clean(held['kind'])} {clean(held['name'])} is paused by {clean(held['author'])}: {clean(held['reason'])}",
+            "yellow",
+        )
+    if suppressed := one["tally"]["suppressed"]:
+        output.line(f"  {suppressed:,} more happened and were only counted, because too much waited already", "yellow")
+    if not found["deliveries"]:
+        output.line("It was told nothing yet.")
+        return OK
+    output.table(("happened", "what", "about", "state", "tries"), map(_row, found["deliveries"]))
+    for delivery in [each for each in found["deliveries"] if each["error"] or each["log"]][:1]:
+        _show_details(output, delivery)
+    return OK
+
+
+def _title(client: Client, name: str) -> str:
+    """`team/name` of a reaction that may be given by its name alone."""
+    if "/" in name:
+        return name
+    titles = [f"{one['team']}/{name}" for one in client.get("/reactions") if one["reaction"]["name"] == name]
+    if len(titles) == 1:
+        return titles[0]
+    remedy = f"Give one of: {', '.join(titles)}." if titles else "See `hedgerow reaction list`."
+    raise RequestError.of(
+        "HR-Q348", f"{'Several teams declare' if titles else 'No team declares'} a reaction '{name[:80]}'.", remedy
+    )
+
+
+def _state(one: dict[str, Any]) -> Text:
+    if not one["reaction"].get("enabled", True):
+        return Text("off", "dim")
+    if one["problem"]:
+        return Text("in trouble", "bold red")
+    return Text("paused", "bold yellow") if one["pause"] else Text("on", "green")
+
+
+def _of(one: dict[str, Any]) -> str:
+    selection = one["reaction"].get("selection", "")
+    number = "" if one["assets"] is None else f" ({one['assets']:,} assets)"
+    return f"{clean(selection)}{number}" if selection else "the team's own assets"
+
+
+def _tally(tally: dict[str, Any]) -> str:
+    parts = [f"{count:,} {state.replace('_', ' ')}" for state, count in sorted(tally["by_state"].items())]
+    return ", ".join([*parts, *([f"{tally['suppressed']:,} only counted"] if tally["suppressed"] else [])])
+
+
+def _row(delivery: dict[str, Any]) -> tuple[object, ...]:
+    event, state = delivery["event"], delivery["state"]
+    assets = event.get("assets", [])
+    about = ", ".join(assets[:2]) + (f" and {len(assets) - 2} more" if len(assets) > 2 else "")
+    partition = event.get("partition", "")
+    return (
+        ago(delivery["created_at"], clock.now()), event["kind"], f"{about}{f' {partition}' if partition else ''}",
+        Text(state.replace("_", " "), LOOKS.get(state, "")), delivery["attempts"] + (state == "delivered"),
+    )  # fmt: skip
+
+
+def _show_details(output: Output, delivery: dict[str, Any]) -> None:
+    output.line(f"{delivery['event']['kind']}, {delivery['state'].replace('_', ' ')}:", "bold")
+    if delivery["error"]:
+        problem = msgspec.convert(delivery["error"], Problem)
+        output.line(problem_text(problem))
+        for line in clean(problem.traceback or "", lines=True).rstrip().splitlines():
+            output.line(f"    {line}", "dim")
+    for line in clean(delivery["log"], lines=True).rstrip().splitlines()[-LOG_LINES:]:
+        output.line(f"    {line}")
