@@ -6,7 +6,7 @@ remembered are the states: everything else follows from them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import msgspec
@@ -217,8 +217,8 @@ class Backfill:
 
     # -- what comes next ---------------------------------------------------------------------------------------------
 
-    def next_chunk(self, most: int, now: datetime) -> Chunk | None:
-        """What to launch next, at most `most` partitions; None when nothing can be now.
+    def next_chunk(self, most: int, now: datetime, but: Collection[str] = ()) -> Chunk | None:
+        """What to launch next, at most `most` partitions of another track than those in `but`; None when nothing can be now.
 
         Tracks that fill a run come before those that do not, and those further down before those above: what was begun is finished.
         """
@@ -226,8 +226,7 @@ class Backfill:
             return None
         downwards = reversed(self.tracks)
         for track in sorted(downwards, key=lambda track: len(track.available()) < track.per_run):
-            which = track.first(min(track.per_run, most), now)
-            if which:
+            if track.name not in but and (which := track.first(min(track.per_run, most), now)):
                 return Chunk(track, which)
         return None
 

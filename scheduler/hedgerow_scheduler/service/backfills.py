@@ -54,7 +54,7 @@ class Backfills:
             self._add(live)
         for run in snapshot.runs.values():
             if run.backfill_id in self._live:
-                self._live[run.backfill_id].runs[run.id] = run
+                self._live[run.backfill_id].add_run(run)
         self.let_go: Callable[[str, BitMap], None] = lambda *_: None
         """Told of partitions of an asset that were coming and are not any more."""
         snapshot.news.of_backfills = self._hear
@@ -88,6 +88,7 @@ class Backfills:
         live = self._live.get(step.run.backfill_id or "")
         if live is None:
             return
+        has_room = live.moved(step, before, to)
         if to in ENDED and before not in ENDED:
             state = live.backfill.end(step.computation, step.partition, to)
             if state is not None:
@@ -95,7 +96,7 @@ class Backfills:
         elif before in ENDED and to not in ENDED:
             live.backfill.begin_again(step.computation, step.partition)
             live.runs[step.run.id] = step.run
-        else:
+        elif not has_room:
             return
         self._stir(live)
 
@@ -165,7 +166,7 @@ class Backfills:
             return self._cancel_runs(live, now)
         while not live.is_full():
             tokens = live.refill(now)
-            chunk = backfill.next_chunk(_most(tokens), now)
+            chunk = backfill.next_chunk(_most(tokens), now, live.satisfied())
             if chunk is None:
                 return False
             if tokens is not None:
@@ -198,9 +199,9 @@ class Backfills:
         run.priority, run.backfill_id = PRIORITY, backfill.id
         run.steps = [step_of(run, plan) for plan in planned]
         backfill.launch(chunk)
-        live.runs[run.id] = run
         self._snapshot.changes.new_runs.append(NewRun(run, request))
         self._snapshot.start_run(run, now)
+        live.add_run(run)
         self._snapshot.measure("backfill_partitions", (track.team, PartitionState.LAUNCHED.value), len(keys))
 
     def _cancel_runs(self, live: LiveBackfill, now: datetime) -> bool:
@@ -267,7 +268,7 @@ class Backfills:
         live = LiveBackfill(known, now)
         for run in self._snapshot.runs.values():
             if run.backfill_id == live.backfill.id:
-                live.runs[run.id] = run
+                live.add_run(run)
                 for step in run.steps:
                     if step.state not in ENDED:
                         live.backfill.begin_again(step.computation, step.partition)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timedelta
 
 from hedgerow_scheduler.lifecycle.backfill_changes import BackfillChange
 from hedgerow_scheduler.lifecycle.backfills import ENDED_BACKFILLS, LAUNCHING
-from hedgerow_scheduler.lifecycle.model import Run
+from hedgerow_scheduler.lifecycle.model import Run, Step
+from hedgerow_scheduler.lifecycle.states import StepState
 from hedgerow_scheduler.metadata.backfills import Known
 from hedgerow_scheduler.planning.backfills import Backfill
 
 LATENCY = timedelta(milliseconds=1)
+UNSTARTED = frozenset({StepState.WAITING, StepState.READY})
+AHEAD = 50  # steps of a computation that wait so that no slot has to
 
 
 class LiveBackfill:
@@ -23,9 +27,25 @@ class LiveBackfill:
         self.config, self.author, self.recorded = stored.request.config, stored.author, stored.state
         self.started_at, self.since, self.worked_ms = stored.started_at, stored.since, stored.worked_ms
         self.runs: dict[str, Run] = {}
+        self.waiting: Counter[str] = Counter()  # steps that have not started, by computation
         self.tokens, self.at = 0.0, now  # of a bucket that holds what may be launched in a second, and at least one
         self.altered = False
         self.served = 0  # which of all turns it had last
+
+    def add_run(self, run: Run) -> None:
+        """One of its runs, from now on."""
+        self.runs[run.id] = run
+        for step in run.steps:
+            self.waiting[step.computation] += step.state in UNSTARTED
+
+    def moved(self, step: Step, before: StepState, to: StepState) -> bool:
+        """A step of one of its runs has moved; whether there is room now for more of its kind that there was not before."""
+        self.waiting[step.computation] += (to in UNSTARTED) - (before in UNSTARTED)
+        return before in UNSTARTED and self.waiting[step.computation] == AHEAD - 1
+
+    def satisfied(self) -> frozenset[str]:
+        """The computations of which enough steps wait: more would only take longer to be paused, or to be cancelled."""
+        return frozenset(name for name, count in self.waiting.items() if count >= AHEAD)
 
     def refill(self, now: datetime) -> int | None:
         """How many partitions its rate lets out now; None for any number."""
