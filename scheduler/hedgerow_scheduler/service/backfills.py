@@ -225,19 +225,18 @@ class Backfills:
             for track in live.backfill.tracks:
                 track.given_up |= track.sets[PartitionState.TO_DO]
         if state in ENDED_BACKFILLS:
-            self._snapshot.measure("backfills", (state.value,))
-            told = f"Backfill {live.backfill.id} has ended: {state.value}."
-            details = {"backfill": live.backfill.id, "state": state.value}
-            severity = "warn" if state is BackfillState.SUCCEEDED else "error"
-            self._snapshot.happenings.add(
-                "backfill_ended",
-                "",
-                now,
-                (asset for track in live.backfill.tracks for asset in track.assets),
-                told,
-                details,
-                severity=severity,
-            )
+            self._ended(live.backfill, now)
+
+    def _ended(self, backfill: Backfill, now: datetime) -> None:
+        """It is over: it is counted, and told."""
+        state, counts = backfill.state.value, {each.value: count for each, count in backfill.counts().items() if count}
+        self._snapshot.measure("backfills", (state,))
+        assets = (asset for track in backfill.tracks for asset in track.assets)
+        counted = ", ".join(f"{count:,} {each.replace('_', ' ')}" for each, count in counts.items())
+        told = f"Backfill {backfill.id} {state}: of its partitions are {counted}."
+        severity = "warn" if backfill.state is BackfillState.SUCCEEDED else "error"
+        details = {"backfill": backfill.id, "state": state, "partitions": counts}
+        self._snapshot.happenings.add("backfill_ended", "", now, assets, told, details, severity=severity)
 
     # -- what people ask ---------------------------------------------------------------------------------------------
 

@@ -125,3 +125,11 @@ def test_what_is_asked_of_one_that_is_not_taken_up_waits(leader: Leader) -> None
     assert leader.ask("cancel") is None
     leader.turn()
     assert leader.ask("cancel") == {"state": "cancelling"}
+
+
+def test_its_end_is_told_with_what_became_of_its_partitions(leader: Leader, database: Database) -> None:
+    leader.snapshot.happenings.wanted = {"backfill_ended"}
+    to_its_end(leader, database)
+    (told,) = leader.snapshot.happenings.take()
+    assert told.assets == ("raw", "clean", "months")
+    assert told.details == {"backfill": database.row.id, "state": "succeeded", "partitions": {"done": database.total}}
