@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from pyroaring import BitMap
 
-from hedgerow.errors import HedgerowError, Problem
+from hedgerow.errors import HedgerowError, Problem, RequestError
 from hedgerow_scheduler.lifecycle.backfill_changes import ChunkChange, TrackChange
 from hedgerow_scheduler.lifecycle.backfills import ENDED_BACKFILLS, GOING_ON, LAUNCHING, BackfillState, PartitionState
 from hedgerow_scheduler.lifecycle.changes import NewRun
@@ -48,10 +48,10 @@ class Backfills:
         self._turns = 0
         self._makers: dict[str, list[tuple[Backfill, Track]]] = {}
         """By asset, who is going to make partitions of it."""
+        self._outdated: set[str] = set()
+        """Those that are to take up the code in force before anything else."""
         for one in known:
-            live = LiveBackfill(one, now)
-            live.backfill.use(self._catalog, now)
-            self._add(live)
+            self._add(LiveBackfill(one, now))
         for run in snapshot.runs.values():
             if run.backfill_id in self._live:
                 self._live[run.backfill_id].add_run(run)
@@ -109,11 +109,13 @@ class Backfills:
         for track in live.backfill.tracks:
             for asset in track.assets:
                 self._makers.setdefault(asset, []).append((live.backfill, track))
+        self._outdated.add(live.backfill.id)
         self._stir(live)
 
     def _remove(self, live: LiveBackfill) -> None:
         del self._live[live.backfill.id]
         self._restless.discard(live.backfill.id)
+        self._outdated.discard(live.backfill.id)
         for asset in {asset for track in live.backfill.tracks for asset in track.assets}:
             self._makers[asset] = [each for each in self._makers[asset] if each[0] is not live.backfill]
             if not self._makers[asset]:
@@ -125,7 +127,6 @@ class Backfills:
         for known in requested:
             live = LiveBackfill(known, now)
             live.started_at, live.tokens = now, 1.0
-            live.backfill.use(self._catalog, now)
             self._add(live)
             live.backfill.begin()
             self._moved(live, BackfillState.REQUESTED, now)
@@ -136,10 +137,8 @@ class Backfills:
         until = perf_counter() + TURN_S
         if self._snapshot.catalog is not self._catalog:
             self._catalog = self._snapshot.catalog
-            for live in self._live.values():
-                live.backfill.use(self._catalog, now)
-                live.altered = True
-                self._stir(live)
+            self._outdated = set(self._live)
+            self._restless |= self._outdated
         restless, self._restless = self._restless, set()
         due = [live for live in self._live.values() if live.backfill.id in restless or live.has_token(now)]
         for live in sorted(due, key=lambda live: live.served):  # who had no turn for longest, first
@@ -156,6 +155,10 @@ class Backfills:
         """One backfill; whether there is more to do for it at once."""
         backfill, before = live.backfill, live.backfill.state
         self._unstored.add(backfill.id)
+        if backfill.id in self._outdated:
+            self._outdated.remove(backfill.id)
+            backfill.use(self._catalog, now)
+            live.altered = True
         live.runs = {id: run for id, run in live.runs.items() if id in self._snapshot.runs}
         more = backfill.settle(now)
         if backfill.state is not before:
@@ -181,14 +184,14 @@ class Backfills:
         backfill, track, keys = live.backfill, chunk.track, chunk.partitions()
         try:
             planned = plan_exactly(self._catalog, dict.fromkeys(track.assets, keys), now)
+            if [(plan.computation, plan.partition) for plan in planned] != [(track.name, key) for key in keys]:
+                message = f"'{track.name}' does not make {', '.join(track.assets)} any more."
+                raise RequestError.of("HR-Q365", message, "Start another backfill.")
         except Exception as error:  # too large, or a defect: it must not keep the loop from everyone else's work
             expected = isinstance(error, HedgerowError)
             log.warning("no run of backfill %s: %s", backfill.id, error, exc_info=not expected)
-            says = error.problems[0].message if isinstance(error, HedgerowError) else repr(error)
-            problem = Problem(
-                "HR-Q014", f"A run of '{track.name}' can't be planned: {says}", "See the scheduler's log."
-            )
-            backfill.refuse(chunk, problem)
+            defect = Problem("HR-Q014", f"Planning failed: {error!r}.", "Report it with the scheduler's log.")
+            backfill.refuse(chunk, error.problems[0] if isinstance(error, HedgerowError) else defect)
             live.altered = True
             self._stir(live)
             return
