@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from support.automated import NOON, Made, Restless, Stage
@@ -11,10 +12,27 @@ from support.automated import NOON, Made, Restless, Stage
 from hedgerow.conditions import constructors as hr
 from hedgerow.conditions import model as c
 from hedgerow.partitions import mapping
-from hedgerow.partitions.constructors import daily, static
-from hedgerow.partitions.model import Partitions, StaticPartitions
+from hedgerow.partitions.constructors import daily, dynamic, static
+from hedgerow.partitions.dynamic import KnownPartitions
+from hedgerow.partitions.key_sets import KeySet
+from hedgerow.partitions.model import (
+    Dimension,
+    DynamicPartitions,
+    Partitions,
+    ProductPartitions,
+    StaticPartitions,
+    dimensions,
+)
 
-PARTITIONS: list[Partitions | None] = [None, daily("2026-01-03"), static("no", "se")]
+CUSTOMERS = dynamic("customers", dim="customer")
+PARTITIONS: list[Partitions | None] = [
+    None,
+    daily("2026-01-03"),
+    static("no", "se"),
+    CUSTOMERS,
+    daily("2026-01-03") * CUSTOMERS,
+]
+KEYS = st.sampled_from(["acme", "globex", "hooli"])
 OPERANDS: list[c.Condition] = [
     hr.missing(), hr.in_progress(), hr.failed(), hr.check_failed("rows"), hr.code_changed(), hr.in_latest_window(), hr.updated(),
     c.Updated(elsewhere=True), c.Started(), c.Requested(), c.FirstSeen(), hr.cron_tick("0 6 * * *"),
@@ -57,6 +75,37 @@ def worlds(draw: st.DrawFn) -> dict[str, Made]:
     return assets
 
 
+def keys_of(partitions: Partitions) -> tuple[str, ...]:
+    """Some partitions that exist, or existed."""
+    if isinstance(partitions, ProductPartitions):
+        return ("2026-01-03|acme", "2026-01-04|acme", "2026-01-04|globex")
+    if isinstance(partitions, DynamicPartitions):
+        return ("acme", "globex")
+    return ("no", "se") if isinstance(partitions, StaticPartitions) else ("2026-01-03", "2026-01-04")
+
+
+def bound(assets: dict[str, Made], keys: KeySet) -> dict[str, Made]:
+    """The assets with their dynamic partitions bound to a set."""
+
+    def known(dim: Dimension) -> Dimension:
+        return KnownPartitions(name=dim.name, dim=dim.dim, known=keys) if isinstance(dim, DynamicPartitions) else dim
+
+    found = {}
+    for key, made in assets.items():
+        dims = tuple(map(known, dimensions(made.partitions))) if made.partitions is not None else ()
+        partitions = ProductPartitions(dims) if len(dims) > 1 else next(iter(dims), None)
+        found[key] = msgspec.structs.replace(made, partitions=partitions)
+    return found
+
+
+def begun(kind: type[Stage], assets: dict[str, Made]) -> Stage:
+    """A stage on which two customers are known."""
+    keys = KeySet("team", "customers")
+    for key in ("acme", "globex"):
+        keys.add(key)
+    return kind(bound(assets, keys), NOON, keys)
+
+
 @st.composite
 def scripts(draw: st.DrawFn, assets: dict[str, Made]) -> list[str]:
     """What happens to them."""
@@ -65,14 +114,13 @@ def scripts(draw: st.DrawFn, assets: dict[str, Made]) -> list[str]:
         key = draw(st.sampled_from(sorted(assets)))
         name = key
         if (partitions := assets[key].partitions) is not None:
-            of = ("no", "se") if isinstance(partitions, StaticPartitions) else ("2026-01-03", "2026-01-04")
-            name = f"{key}@{draw(st.sampled_from(of))}"
+            name = f"{key}@{draw(st.sampled_from(keys_of(partitions)))}"
         script.append(
             draw(
                 st.sampled_from(
                     [
                         f"make {name}", f"make {name}", f"fail {name}", f"check {name} rows fails", f"code {key} v1", f"code {key} v2",
-                        "wait 20m", "wait 3h", "wait 13h",
+                        "wait 20m", "wait 3h", "wait 13h", f"add {draw(KEYS)}", f"remove {draw(KEYS)}",
                     ]
                 )
             )
@@ -91,7 +139,7 @@ class Thorough(Stage):
 def played(kind: type[Stage], assets: dict[str, Made], script: list[str], taken_over: bool = False) -> list[list[str]]:
     """What is requested after each event. Conditions that ask for themselves without end are left out."""
     try:
-        stage = kind(assets, NOON)
+        stage = begun(kind, assets)
         found = []
         for event in script:
             found.append(stage.play(event))
@@ -123,7 +171,7 @@ def test_another_leader_at_any_time_changes_nothing(data: st.DataObject) -> None
 def test_nothing_is_asked_when_nothing_happens_and_only_neighbours_when_something_does(data: st.DataObject) -> None:
     assets = data.draw(worlds())
     try:
-        stage = Stage(assets, NOON)
+        stage = begun(Stage, assets)
     except Restless:
         reject()
     key = data.draw(st.sampled_from(sorted(assets)))
@@ -131,7 +179,8 @@ def test_nothing_is_asked_when_nothing_happens_and_only_neighbours_when_somethin
     for each, made in assets.items():
         if reached & {dep[0] for dep in made.deps}:
             reached.add(each)
-    partition = {type(None): ""}.get(type(assets[key].partitions), "@no" if isinstance(assets[key].partitions, StaticPartitions) else "@2026-01-04")  # fmt: skip
+    partitions = assets[key].partitions
+    partition = f"@{keys_of(partitions)[1]}" if partitions is not None else ""
     stage.evaluated.clear()
     try:
         stage.play(f"fail {key}{partition}")

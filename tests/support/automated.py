@@ -12,6 +12,7 @@ from pyroaring import BitMap
 from hedgerow.conditions.model import Condition
 from hedgerow.durations import parse_duration
 from hedgerow.manifest.model import Asset, Computation, Dependency, Manifest
+from hedgerow.partitions.key_sets import KeySet
 from hedgerow.partitions.model import Mapping as PartitionMapping
 from hedgerow.partitions.model import Partitions
 from hedgerow_scheduler.automation.engine import Engine, requests_by_key
@@ -70,7 +71,8 @@ class Stage:
     ['down']
     """
 
-    def __init__(self, assets: Mapping[str, Made], now: str) -> None:
+    def __init__(self, assets: Mapping[str, Made], now: str, keys: KeySet | None = None) -> None:
+        self.keys = keys or KeySet("team", "customers")
         self.now = datetime.fromisoformat(f"{now}+00:00")
         self.runs: dict[str, frozenset[str]] = {}
         self.coming: dict[str, BitMap] = {}  # what backfills are going to make
@@ -116,7 +118,7 @@ class Stage:
 
         `make K` (by a run of its own, or one that is under way) · `make K same` (with the same data version) · `begin K` ·
         `start K` (its step goes out) · `fail K` · `together A B` (a run makes both) · `check K NAME fails|passes` · `code K VERSION` · `wait 90m` ·
-        `at 2026-01-02T06:00` (UTC) · `takeover`. K may be `key@partition`. Time stops at each instant at which something is due.
+        `at 2026-01-02T06:00` (UTC) · `add KEY` and `remove KEY` (of the set `keys` of dynamic partitions) · `takeover`. K may be `key@partition`. Time stops at each instant at which something is due.
         """
         found: list[str] = []
         for event in events:
@@ -153,6 +155,10 @@ class Stage:
             return self._until(
                 self.now + parse_duration(rest[0]) if what == "wait" else datetime.fromisoformat(f"{rest[0]}+00:00")
             )
+        if what in ("add", "remove"):
+            (self.keys.add if what == "add" else self.keys.remove)(rest[0])
+            self.engine.keys_changed(self.now)
+            return []
         if what == "takeover":
             self.take_over()
             return []
