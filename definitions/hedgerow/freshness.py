@@ -12,6 +12,7 @@ from hedgerow.durations import milliseconds, parse_duration
 from hedgerow.errors import DefinitionError, Problem
 
 LONGEST = timedelta(days=366 * 10)
+LONGEST_TEXT = 200
 DEFAULT_SINCE = timedelta(days=1)
 
 
@@ -89,7 +90,10 @@ def policy_text(policy: Freshness) -> str:
         warned = "" if policy.warn_ms is None else f", warned of from {period_text(policy.warn_ms)} on"
         return f"within {period_text(policy.within_ms)}{warned}"
     warned = "" if policy.warn_ms is None else f", warned of from {period_text(policy.warn_ms)} before"
-    return f"by '{policy.cron.expression}' ({policy.cron.tz}), made since {period_text(policy.since_ms)} before{warned}"
+    since = (
+        "" if policy.since_ms == milliseconds(DEFAULT_SINCE) else f", made since {period_text(policy.since_ms)} before"
+    )
+    return f"by '{policy.cron.expression}' ({policy.cron.tz}){since}{warned}"
 
 
 def period_text(ms: int) -> str:
@@ -112,8 +116,10 @@ def freshness_defect(policy: Freshness) -> str | None:
     if not all(0 < period <= milliseconds(LONGEST) for period in periods) or periods != sorted(set(periods)):
         return "has periods that make no sense"
     if isinstance(policy, FreshBy):
+        if max(len(policy.cron.expression), len(policy.cron.tz)) > LONGEST_TEXT:
+            return "names times that are none"
         try:
-            cron(policy.cron.expression[:200], policy.cron.tz[:200])
+            cron(policy.cron.expression, policy.cron.tz)
         except DefinitionError:
             return "names times that are none"
     return None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 
 import msgspec
 import pytest
@@ -10,11 +11,14 @@ from sqlalchemy import text
 from support.played import Platform, played, settings_of
 from support.processes import eventually
 from support.scheduling import asset, manifest
+from support.served import served
 
 from hedgerow.conditions.constructors import late
 from hedgerow.freshness import fresh_within
 from hedgerow.manifest.model import Manifest
+from hedgerow_scheduler.api.main import open_services
 from hedgerow_scheduler.automation.freshness import Wanted
+from hedgerow_scheduler.cli import assets
 from hedgerow_scheduler.metadata.freshness import read_made
 
 pytestmark = pytest.mark.servers
@@ -24,11 +28,11 @@ def watched() -> Manifest:
     """Sales: `alone` is late after three seconds, and made again then."""
     found = manifest("sales", asset("alone"), asset("kept"))
     policies = {"alone": fresh_within("3s", warn="1500ms"), "kept": fresh_within("3h")}
-    assets = tuple(
+    made = tuple(
         msgspec.structs.replace(each, freshness=policies[each.key], automation=late() if each.key == "alone" else None)
         for each in found.assets
     )
-    return msgspec.structs.replace(found, assets=assets)
+    return msgspec.structs.replace(found, assets=made)
 
 
 @pytest.fixture
@@ -37,7 +41,27 @@ def platform(database_url: str, broker_url: str) -> Iterator[Platform]:
         yield found
 
 
-def test_an_asset_goes_through_warning_and_late_and_its_condition_makes_it_again(platform: Platform) -> None:
+@pytest.fixture
+def command(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., str]]:
+    services = open_services(platform.settings)
+
+    def run(*arguments: str) -> str:
+        capsys.readouterr()
+        assert assets.main(list(arguments)) == 0
+        return capsys.readouterr().out
+
+    with served(services) as url:
+        monkeypatch.setenv("HEDGEROW_API", url)
+        monkeypatch.setenv("COLUMNS", "200")
+        yield run
+    services.engine.dispose()
+
+
+def test_an_asset_goes_through_warning_and_late_and_its_condition_makes_it_again(
+    platform: Platform, command: Callable[..., str]
+) -> None:
     with platform.scheduling() as metrics:
         platform.deployed()
         for key in ("alone", "kept"):
@@ -49,6 +73,15 @@ def test_an_asset_goes_through_warning_and_late_and_its_condition_makes_it_again
         eventually(
             lambda: metrics.registry.get_sample_value("hedgerow_late_assets", labels) == 1, what="the gauge says so"
         )
+        late_ones = command("list", "--late")
+        for told in ("alone", "late  ", "within 3 s, warned of from 1500 ms on"):
+            assert told in late_ones
+        assert "on time" in command("list", "kept")
+        shown = json.loads(command("show", "alone", "--json"))["freshness"]
+        assert (shown["status"], shown["late"], shown["warned"], len(shown["partitions"])) == ("late", 1, 0, 1)
+        assert "late from" in command("show", "kept")
+        assert "late from" not in command("show", "alone")
+        assert command("list", "kept", "--late") == "Nothing is late.\n"
         platform.until("SELECT author FROM runs WHERE author = 'automation'", ("automation",))
         order = platform.sales.awaited("alone")
         assert platform.sales.begin(order)

@@ -25,6 +25,7 @@ from hedgerow_scheduler.api.bodies import (
     GraphNode,
     MaterializationPage,
 )
+from hedgerow_scheduler.api.freshness import freshness_of, summaries
 from hedgerow_scheduler.api.services import Services
 from hedgerow_scheduler.api.staleness import not_fresh, staleness_of
 from hedgerow_scheduler.lifecycle.states import MaterializationState
@@ -64,6 +65,7 @@ def show_assets(
             keys = tuple(key for key in keys if key in staleness)
         page = [key for key in keys if cursor is None or key > cursor][: limit + 1]
         counts = count_current(connection, page[:limit])
+        fresh = summaries(connection, catalog, page[:limit], counts)
     items = []
     for key in page[:limit]:
         asset, count = catalog.assets[key], counts.get(key)
@@ -83,6 +85,7 @@ def show_assets(
                 current=count.partitions if count else 0,
                 newest_at=count.newest_at if count else None,
                 staleness=staleness.get(key),
+                freshness=fresh.get(key),
             )
         )
     return AssetPage(tuple(items), page[limit - 1] if len(page) > limit else None, len(keys))
@@ -115,8 +118,8 @@ def show_asset(
     key: FromPath[str],
     partition: Annotated[str | None, QueryParameter(description="Whether this partition is stale, alone.")] = None,
 ) -> AssetDetail:
-    """An asset: its definition, what it is made from and what is made from it, its latest materialization and verdicts, and what of it
-    is missing or stale.
+    """An asset: its definition, what it is made from and what is made from it, its latest materialization and verdicts, what of it
+    is missing or stale, and whether it is on time.
     """
     key, now = key.strip("/"), clock.now()
     with services.reading() as connection:
@@ -127,6 +130,7 @@ def show_asset(
         last = list_materializations(connection, key, limit=1)
         verdicts = last_checks(connection, key)
         staleness = staleness_of(connection, catalog, asset, partition, now)
+        freshness = freshness_of(connection, catalog, asset, count, now)
     partitions = asset.definition.partitions
     return AssetDetail(
         key=key,
@@ -142,6 +146,7 @@ def show_asset(
         last=last[0] if last else None,
         check_results=verdicts,
         staleness=staleness,
+        freshness=freshness,
     )
 
 

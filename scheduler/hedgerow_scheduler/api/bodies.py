@@ -11,6 +11,7 @@ from hedgerow.errors import Problem
 from hedgerow.manifest.model import Asset, Check, Computation, Environment, Job
 from hedgerow_scheduler.admission.causes import Cause
 from hedgerow_scheduler.admission.wait_times import Wait
+from hedgerow_scheduler.api.freshness_bodies import FreshnessDetail, FreshnessSummary
 from hedgerow_scheduler.api.logs import AttemptLog
 from hedgerow_scheduler.metadata.read_runs import CheckResult, Materialization, Run, Step
 from hedgerow_scheduler.metadata.read_teams import Location, Worker
@@ -197,7 +198,7 @@ class StaleCounts(msgspec.Struct, frozen=True):
 
 class AssetSummary(msgspec.Struct, frozen=True):
     """An asset in a list. `current` counts the partitions that have data (at most 1 without partitions). `staleness` is there when only
-    what is not fresh was asked for.
+    what is not fresh was asked for, `freshness` when it has a policy.
     """
 
     key: str
@@ -213,6 +214,7 @@ class AssetSummary(msgspec.Struct, frozen=True):
     current: int
     newest_at: datetime | None
     staleness: StaleCounts | None = None
+    freshness: FreshnessSummary | None = None
 
 
 class AssetPage(msgspec.Struct, frozen=True):
@@ -225,7 +227,7 @@ class AssetPage(msgspec.Struct, frozen=True):
 
 class AssetDetail(msgspec.Struct, frozen=True):
     """All about one asset. `partitions` is how many it has now, None without partitions; `last` its latest materialization.
-    `staleness` is None when it is external, or when too much is upstream of it to be compared by the way.
+    `staleness` is None when it is external, or when too much is upstream of it to be compared by the way, `freshness` without a policy.
     """
 
     key: str
@@ -241,6 +243,7 @@ class AssetDetail(msgspec.Struct, frozen=True):
     last: Materialization | None
     check_results: tuple[CheckResult, ...]
     staleness: Staleness | None
+    freshness: FreshnessDetail | None
 
 
 class GraphNode(msgspec.Struct, frozen=True):

@@ -238,13 +238,15 @@ def next_of_ages(policy: Freshness, fresh: datetime | None, warned: datetime | N
 
 
 def deadline(policy: Freshness, space: Space, made_at: datetime | None, now: datetime) -> datetime | None:
-    """When the asset will be late next, unless something is made: of one without time, by the time at which it was `made_at`; None when never."""
+    """When an asset that was `made_at` will be late next, unless something is made of it. None when never, or when each of its keys has a
+    time of its own.
+    """
     if made_at is None:
         return None
     if isinstance(policy, FreshBy):
         return next_tick(policy.cron, now)
     within = period(policy.within_ms)
-    if not space.is_timed:
+    if space.partitions is None:
         return made_at + within
     change = space.next_change(now - within)
     return None if change is None else change + within

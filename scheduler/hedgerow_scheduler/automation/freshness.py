@@ -8,23 +8,25 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from itertools import count
+from itertools import count, islice
 from typing import Literal, NamedTuple, TypeAlias
 
 from pyroaring import BitMap
 
+from hedgerow.errors import RequestError
 from hedgerow.freshness import Freshness
 from hedgerow_scheduler.automation.aging import Frames, Made, Standing, made_of
 from hedgerow_scheduler.automation.facts import EMPTY
 from hedgerow_scheduler.partitions.spaces import Space, space_of
-from hedgerow_scheduler.planning.catalog import Catalog
+from hedgerow_scheduler.planning.catalog import Catalog, CatalogAsset
 
+MOST_TOLD = 3_000  # partitions of one asset that one turn tells of
 Status: TypeAlias = Literal["warn", "late"]
-Turn: TypeAlias = Literal["warn", "late", "fresh", "gone"]
+Turn: TypeAlias = Literal["warn", "late", "on_time", "gone"]
 
 
 class Turned(NamedTuple):
-    """A partition is another than before: ``warn``, ``late``, ``fresh`` again, or ``gone``: its window is judged no longer, or it has no policy."""
+    """A partition is another than before: ``warn``, ``late``, ``on_time`` again, or ``gone``: its window is judged no longer, or it has no policy."""
 
     key: str
     team: str
@@ -72,6 +74,7 @@ class FreshnessBoard:
         self._recalled: dict[str, dict[str, Status]] = {}
         self._gone: list[Turned] = []
         self._touched: dict[str, None] = {}
+        self._unfinished: list[str] = []  # assets of which this turn does not tell all
         self._due: list[tuple[datetime, int, str]] = []
         self._tie = count()
         self._frames = Frames()
@@ -102,10 +105,10 @@ class FreshnessBoard:
         for key, asset in catalog.assets.items():
             if former.assets.get(key) is asset:
                 continue
-            policy, known = asset.definition.freshness, self.watched.get(key)
-            if policy is None or asset.computation is None:
+            known = self.watched.get(key)
+            if not is_watched(asset):
                 self._drop(key, asset.team)
-            elif known is not None and known.policy == policy and known.space is space_of(asset.definition.partitions):
+            elif known is not None and _is_same(known, asset):
                 known.team = asset.team
             else:
                 self.watched.pop(key, None)
@@ -118,7 +121,7 @@ class FreshnessBoard:
 
     def _has_policy(self, key: str) -> bool:
         asset = self._catalog.assets.get(key)
-        return asset is not None and asset.computation is not None and asset.definition.freshness is not None
+        return asset is not None and is_watched(asset)
 
     def learn(self, key: str, made: Iterable[tuple[str, datetime]]) -> None:
         """What is current of an asset, as partitions with the times at which they were made, the earliest first."""
@@ -160,7 +163,7 @@ class FreshnessBoard:
     def wanted(self, key: str, now: datetime) -> Wanted | None:
         """Which partitions `learn` needs to know of: all, as None, unless they are partitions by time."""
         asset = self._catalog.assets.get(key)
-        policy = asset.definition.freshness if asset is not None else None
+        policy = asset.definition.freshness if asset is not None and is_watched(asset) else None
         if asset is None or policy is None:
             return Wanted((), 0)
         space = space_of(asset.definition.partitions)
@@ -208,6 +211,8 @@ class FreshnessBoard:
                 break
             if watched is not None:
                 turned += self._judge(watched, now)
+        self._touched |= dict.fromkeys(self._unfinished)
+        self._unfinished.clear()
         return turned
 
     def _judge(self, watched: Watched, now: datetime) -> list[Turned]:
@@ -221,13 +226,40 @@ class FreshnessBoard:
         warned, late = self.stands(watched.key)
         if after.warned == warned and after.late == late:
             return []
-        if after.warned or after.late:
-            self._told[watched.key] = Told(watched.space, after.warned, after.late)
+        turned_late, turned_warned, over = (
+            after.late - late,
+            after.warned - warned,
+            (warned | late) - after.warned - after.late,
+        )
+        if len(turned_late) + len(turned_warned) + len(over) > MOST_TOLD:  # the next turn goes on with the others
+            self._unfinished.append(watched.key)
+            turned_late, turned_warned, over = (
+                BitMap(islice(each, MOST_TOLD // 3)) for each in (turned_late, turned_warned, over)
+            )
+        told_warned = (warned | turned_warned) - turned_late - over
+        told_late = (late | turned_late) - turned_warned - over
+        if told_warned or told_late:
+            self._told[watched.key] = Told(watched.space, told_warned, told_late)
         else:
             del self._told[watched.key]
-        turned: list[tuple[int, Turn]] = [(each, "late") for each in after.late - late]
-        turned += [(each, "warn") for each in after.warned - warned]
-        over = (warned | late) - after.warned - after.late
         there = over & watched.space.existing(now) if over and watched.space.dynamic else over
-        turned += [(each, "fresh" if each in there and watched.made.has(each) else "gone") for each in over]
+        turned: list[tuple[int, Turn]] = [(each, "late") for each in turned_late]
+        turned += [(each, "warn") for each in turned_warned]
+        turned += [(each, "on_time" if each in there and watched.made.has(each) else "gone") for each in over]
         return [Turned(watched.key, watched.team, watched.space.key(each), status) for each, status in sorted(turned)]
+
+
+def is_watched(asset: CatalogAsset) -> bool:
+    """Whether an asset has a policy that can be kept: it is made here, and its partitions can be told apart."""
+    if asset.definition.freshness is None or asset.computation is None:
+        return False
+    try:
+        space_of(asset.definition.partitions)
+    except RequestError:
+        return False
+    return True
+
+
+def _is_same(known: Watched, asset: CatalogAsset) -> bool:
+    definition = asset.definition
+    return known.policy == definition.freshness and known.space is space_of(definition.partitions)

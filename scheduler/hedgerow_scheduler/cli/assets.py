@@ -12,6 +12,7 @@ from hedgerow import clock
 from hedgerow_scheduler.admission.causes import duration
 from hedgerow_scheduler.cli.client import connect, segment
 from hedgerow_scheduler.cli.command import OK, Parser, add_json, execute, whole_number
+from hedgerow_scheduler.cli.freshness import freshness_facts, list_late, stands_text
 from hedgerow_scheduler.cli.graph import dot_lines, mermaid_lines, tree_lines
 from hedgerow_scheduler.cli.output import Output, ago, clean, short, state_text, value_text
 from hedgerow_scheduler.cli.partition_status import ALL, show_partitions
@@ -31,6 +32,9 @@ def parser() -> Parser:
     listing.add_argument(
         "--stale", action="store_true", help="only those of which something is missing or stale, and why"
     )
+    listing.add_argument(
+        "--late", action="store_true", help="only partitions that are late by their freshness policy, or will be soon"
+    )
     add_json(listing)
     listing.set_defaults(run=list_assets, words=None)
     searching = parts.add_parser(
@@ -40,7 +44,7 @@ def parser() -> Parser:
     )
     searching.add_argument("words", metavar="WORD", nargs="+", help="in any order, in capitals or not")
     add_json(searching)
-    searching.set_defaults(run=list_assets, selection=[], stale=False)
+    searching.set_defaults(run=list_assets, selection=[], stale=False, late=False)
     showing = parts.add_parser("show", help="one asset", description="All about one asset.")
     showing.add_argument("key", metavar="KEY", help="the asset's key")
     showing.add_argument(
@@ -73,6 +77,8 @@ def main(argv: Sequence[str]) -> int:
 
 def list_assets(options: argparse.Namespace, output: Output) -> int:
     """`asset list` and `asset search`."""
+    if options.late:
+        return list_late(options.selection, output)
     words = " ".join(options.words) if options.words else None
     asked = {"select": options.selection, "search": words, "stale": "true" if options.stale else None}
     found = list(connect().pages("/assets", None, **asked))
@@ -90,6 +96,7 @@ def list_assets(options: argparse.Namespace, output: Output) -> int:
         )
         return OK
     now = clock.now()
+    with_policy = any(asset["freshness"] for asset in found)
     rows = (
         (
             asset["key"],
@@ -98,11 +105,13 @@ def list_assets(options: argparse.Namespace, output: Output) -> int:
             ", ".join(asset["kinds"]),
             _state(asset),
             ago(asset["newest_at"], now),
+            *([stands_text(asset["freshness"])] if with_policy else []),
             asset["description"].partition("\n")[0][:60],
         )
         for asset in found
     )
-    output.table(("asset", "team", "group", "kinds", "has data", "newest", "description"), rows)
+    fresh = ["freshness"] if with_policy else []
+    output.table(("asset", "team", "group", "kinds", "has data", "newest", *fresh, "description"), rows)
     return OK
 
 
@@ -186,6 +195,7 @@ def _facts(asset: dict[str, Any], what: dict[str, Any], computation: dict[str, A
         ("partitions", partitions_text(what.get("partitions"))),
         ("has data", _coverage(asset) if computation is not None else ""),
         ("status", _status(asset["staleness"]) if asset["staleness"] else ""),
+        *freshness_facts(asset["freshness"]),
         ("made from", ", ".join(asset["upstream"])),
         ("used by", ", ".join(asset["downstream"])),
         ("type", what.get("value_type", "")),

@@ -12,6 +12,7 @@ import msgspec
 
 from hedgerow import clock
 from hedgerow.errors import DefinitionError, HedgerowError, PlatformError, Problem
+from hedgerow.freshness import policy_text
 from hedgerow.manifest import model
 from hedgerow.settings.location import LOCATION_FILE, LocationSettings, read_location
 from hedgerow.suggestion import did_you_mean
@@ -275,13 +276,15 @@ def _show(output: Output, one: Checked) -> None:
     ]
     environment = f"Python {manifest.environment.python}" if manifest.environment.python else "its interpreter"
     output.line(f"{clean(one.path)}: team {manifest.team}, {', '.join(told)}, loaded with {environment}: ok", "green")
+    with_policy = any(asset.freshness for asset in manifest.assets)
     rows = (
         (
             asset.key,
             (asset.computation and asset.group) or "external",
+            *([policy_text(asset.freshness) if asset.freshness else ""] if with_policy else []),
             (asset.source and f"{asset.source.file}:{asset.source.line}") or "",
             asset.description.partition("\n")[0][:60],
         )
         for asset in manifest.assets
     )
-    output.table(("asset", "group", "code", "description"), rows)
+    output.table(("asset", "group", *(["should be"] if with_policy else []), "code", "description"), rows)

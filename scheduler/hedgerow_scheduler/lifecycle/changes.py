@@ -168,7 +168,7 @@ class FreshnessRecord(msgspec.Struct, frozen=True):
     asset: str
     partition: str
     team: str
-    status: Literal["warn", "late", "fresh"]
+    status: Literal["warn", "late", "on_time"]
 
 
 class Changes(msgspec.Struct, eq=False):

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, TextClause, func, select, text
+from sqlalchemy import ARRAY, Connection, Text, TextClause, any_, func, literal, select, text
 
 from hedgerow_scheduler.automation.freshness import Status, Wanted
 from hedgerow_scheduler.metadata.read_rows import all_rows
@@ -80,16 +80,18 @@ def list_not_fresh(
     *,
     status: Status | None = None,
     team: str | None = None,
-    asset: str | None = None,
+    assets: Sequence[str] | None = None,
     after: tuple[str, str] | None = None,
     limit: int,
 ) -> tuple[NotFresh, ...]:
     """What is not fresh by asset and partition, at most `limit` after a pair."""
     c = freshness.c
     found = select(freshness)
-    for column, value in ((c.status, status), (c.team, team), (c.asset, asset)):
+    for column, value in ((c.status, status), (c.team, team)):
         if value is not None:
             found = found.where(column == value)
+    if assets is not None:
+        found = found.where(c.asset == any_(literal(list(assets), ARRAY(Text))))
     if after is not None:
         found = found.where(func.row(c.asset, c.partition) > func.row(*after))
     return all_rows(connection, found.order_by(c.asset, c.partition).limit(limit), NotFresh)

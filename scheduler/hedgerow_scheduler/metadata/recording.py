@@ -54,8 +54,8 @@ def gather(writes: Writes, changes: Changes, now: datetime) -> None:
     keys = [row_of(stored, author) for stored, author in changes.partition_keys.values()]
     writes.rows(UPSERT_KEYS, keys, now=now)
     told = list(changes.freshness.values())
-    writes.rows(UPSERT_FRESHNESS, [one for one in told if one.status != "fresh"], now=now)
-    writes.rows(DELETE_FRESHNESS, [one for one in told if one.status == "fresh"])
+    writes.rows(UPSERT_FRESHNESS, [one for one in told if one.status != "on_time"], now=now)
+    writes.rows(DELETE_FRESHNESS, [one for one in told if one.status == "on_time"])
     writes.rows(sql.UPSERT_MEMORIES, [rows.MemoryRow(asset, body) for asset, body in changes.memories.items()])
     writes.rows(sql.UPSERT_EVALUATIONS, list(changes.evaluations.values()))
     _outputs(writes, list(changes.outputs.values()), now)

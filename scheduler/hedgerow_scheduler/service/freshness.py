@@ -16,7 +16,7 @@ from hedgerow_scheduler.planning.catalog import Catalog
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
 TURN_S = 0.05  # after which a turn leaves the loop to others
-SAYS = {"warn": "will be late soon", "late": "is late", "fresh": "is on time again"}
+SAYS = {"warn": "will be late soon", "late": "is late", "on_time": "is on time again"}
 LEARNT_AT_ONCE = 1_000  # assets of which is read by one query what was made
 
 
@@ -98,14 +98,14 @@ class FreshnessWatch:
     def _tell(self, turned: Turned, now: datetime) -> None:
         """Records how a partition stands now, and tells those who want to hear of it; not of one that is judged no longer."""
         key, partition = turned.key, turned.partition or ""
-        status = turned.status if turned.status in ("warn", "late") else "fresh"
+        status = turned.status if turned.status in ("warn", "late") else "on_time"
         self._snapshot.changes.freshness[key, partition] = FreshnessRecord(key, partition, turned.team, status)
         self._turned(key)
         if turned.status == "gone":
             return
         severity = "error" if turned.status == "late" else "warn"
         self._snapshot.happenings.add(
-            "asset_on_time" if turned.status == "fresh" else "asset_late", turned.team, now, (key,), self._says(turned),
+            "asset_on_time" if turned.status == "on_time" else "asset_late", turned.team, now, (key,), self._says(turned),
             partition=partition, severity=severity,
         )  # fmt: skip
 

@@ -311,7 +311,7 @@ class Simulation:
                 self._evaluations[key] = record
         for told in changes.freshness.values():
             place = (told.asset, told.partition or None)
-            if told.status == "fresh":
+            if told.status == "on_time":
                 self._late.pop(place, None)
             else:
                 self._late[place] = told.status

@@ -44,7 +44,7 @@ AGES: dict[str, tuple[Assets, Script]] = {
         [
             ("01-05T06:00", "a", ""),
             ("01-06T07:00", "", "warn a"),
-            ("01-06T07:30", "a", "fresh a"),
+            ("01-06T07:30", "a", "on_time a"),
             ("01-06T08:00", "", ""),
         ],
     ),
@@ -53,7 +53,7 @@ AGES: dict[str, tuple[Assets, Script]] = {
         [
             ("01-05T06:00", "a", ""),
             ("01-07T00:00", "", "late a"),
-            ("01-07T01:00", "a", "fresh a"),
+            ("01-07T01:00", "a", "on_time a"),
             ("01-08T01:00", "", "warn a"),
             ("01-08T03:00", "", "late a"),
         ],
@@ -74,7 +74,7 @@ AGES: dict[str, tuple[Assets, Script]] = {
             ("01-06T06:00", "", "warn a@de"),
             ("01-06T07:00", "", "warn a@no"),
             ("01-06T08:00", "", "late a@de"),
-            ("01-06T08:30", "a@de", "fresh a@de"),
+            ("01-06T08:30", "a@de", "on_time a@de"),
             ("01-06T09:00", "", "late a@no"),
         ],
     ),
@@ -96,7 +96,7 @@ AGES: dict[str, tuple[Assets, Script]] = {
         [
             ("01-05T05:00", "a", ""),
             ("01-06T06:00", "", "late a"),
-            ("01-06T09:00", "a", "fresh a"),
+            ("01-06T09:00", "a", "on_time a"),
             ("01-07T06:00", "", ""),
         ],
     ),
@@ -108,9 +108,9 @@ AGES: dict[str, tuple[Assets, Script]] = {
             ("01-06T04:59", "", ""),
             ("01-06T05:00", "", "warn a"),
             ("01-06T06:00", "", "late a"),
-            ("01-06T07:00", "a", "fresh a"),
+            ("01-06T07:00", "a", "on_time a"),
             ("01-07T05:00", "", "warn a"),
-            ("01-07T05:30", "a", "fresh a"),
+            ("01-07T05:30", "a", "on_time a"),
             ("01-07T06:00", "", ""),
         ],
     ),
@@ -152,7 +152,7 @@ AGES: dict[str, tuple[Assets, Script]] = {
             ("10-24T00:00", "a", ""),
             ("10-25T00:29", "", ""),
             ("10-25T00:30", "", "late a"),
-            ("10-25T01:00", "a", "fresh a"),
+            ("10-25T01:00", "a", "on_time a"),
             ("10-25T01:30", "", ""),
         ],
     ),
@@ -167,9 +167,9 @@ WINDOWS: dict[str, tuple[Assets, Script]] = {
             ("01-06T23:59", "", ""),
             ("01-07T00:00", "", "warn a@2026-01-05"),  # complete since the 6th
             ("01-07T02:00", "", "late a@2026-01-05"),
-            ("01-07T05:00", "a@2026-01-05", "fresh a@2026-01-05"),
+            ("01-07T05:00", "a@2026-01-05", "on_time a@2026-01-05"),
             ("01-08T00:00", "", "warn a@2026-01-06"),
-            ("01-08T01:00", "a@2026-01-06", "fresh a@2026-01-06"),
+            ("01-08T01:00", "a@2026-01-06", "on_time a@2026-01-06"),
             ("01-08T02:00", "", ""),
         ],
     ),
@@ -219,7 +219,7 @@ WINDOWS: dict[str, tuple[Assets, Script]] = {
         [
             ("01-05T00:00", "a@2026-01-01", "warn a@2026-01-02 warn a@2026-01-03"),
             ("01-06T00:00", "", "late a@2026-01-02 warn a@2026-01-04"),
-            ("01-06T12:00", "a@2026-01-03", "fresh a@2026-01-03"),
+            ("01-06T12:00", "a@2026-01-03", "on_time a@2026-01-03"),
             ("01-07T00:00", "", "gone a@2026-01-02 warn a@2026-01-05"),
         ],
     ),
@@ -228,7 +228,7 @@ WINDOWS: dict[str, tuple[Assets, Script]] = {
         [
             ("01-05T01:00", "a@2026-01-04|de", ""),
             ("01-05T02:00", "", "late a@2026-01-04|no"),
-            ("01-05T03:00", "a@2026-01-04|no", "fresh a@2026-01-04|no"),
+            ("01-05T03:00", "a@2026-01-04|no", "on_time a@2026-01-04|no"),
             ("01-06T02:00", "", "late a@2026-01-05|de late a@2026-01-05|no"),
         ],
     ),
@@ -237,7 +237,7 @@ WINDOWS: dict[str, tuple[Assets, Script]] = {
         [
             ("03-28T00:00", "a@2026-03-27", ""),
             ("03-29T01:00", "", "late a@2026-03-28"),
-            ("03-29T23:59", "a@2026-03-28", "fresh a@2026-03-28"),
+            ("03-29T23:59", "a@2026-03-28", "on_time a@2026-03-28"),
             ("03-30T00:00", "", "late a@2026-03-29"),
         ],
     ),
@@ -259,7 +259,7 @@ WINDOWS: dict[str, tuple[Assets, Script]] = {
             ("01-03T00:30", "a@2026-01-02", ""),
             ("01-04T01:00", "", "late a@2026-01-03"),
             ("02-01T00:00", "", ""),
-            ("02-01T01:00", "a@2026-01-03", "fresh a@2026-01-03"),
+            ("02-01T01:00", "a@2026-01-03", "on_time a@2026-01-03"),
         ],
     ),
     "by a tick: the day before must be there": (
@@ -268,7 +268,7 @@ WINDOWS: dict[str, tuple[Assets, Script]] = {
             ("01-05T03:00", "a@2026-01-04", ""),
             ("01-06T05:59", "", ""),
             ("01-06T06:00", "", "late a@2026-01-05"),
-            ("01-06T07:00", "a@2026-01-05", "fresh a@2026-01-05"),
+            ("01-06T07:00", "a@2026-01-05", "on_time a@2026-01-05"),
             ("01-07T06:00", "", "late a@2026-01-06"),
         ],
     ),
@@ -298,7 +298,7 @@ WINDOWS: dict[str, tuple[Assets, Script]] = {
         [
             ("01-05T02:30", "a@2026-01-05T01", ""),
             ("01-06T03:00", "", "late a@2026-01-05T04"),
-            ("01-06T05:59", "a@2026-01-05T04", "fresh a@2026-01-05T04 warn a@2026-01-06T04"),
+            ("01-06T05:59", "a@2026-01-05T04", "on_time a@2026-01-05T04 warn a@2026-01-06T04"),
             ("01-06T06:00", "", "late a@2026-01-06T04"),
         ],
     ),
@@ -314,7 +314,7 @@ LATE = [("01-05T06:00", "a", ""), ("01-06T08:00", "", "late a")]
 DEPLOYS: dict[str, tuple[Assets, Script]] = {
     "a longer period": (
         one(DAY),
-        [*LATE, ("01-06T09:00", one(LATER), "fresh a"), ("01-07T06:00", "", "warn a"), ("01-07T08:00", "", "late a")],
+        [*LATE, ("01-06T09:00", one(LATER), "on_time a"), ("01-07T06:00", "", "warn a"), ("01-07T08:00", "", "late a")],
     ),
     "a period that only warns yet": (
         one(DAY),
@@ -326,14 +326,14 @@ DEPLOYS: dict[str, tuple[Assets, Script]] = {
     ),
     "the same policy": (
         one(DAY),
-        [*LATE, ("01-06T09:00", one(fresh_within("26h", warn="24h")), ""), ("01-06T10:00", "a", "fresh a")],
+        [*LATE, ("01-06T09:00", one(fresh_within("26h", warn="24h")), ""), ("01-06T10:00", "a", "on_time a")],
     ),
     "no policy any more": (one(DAY), [*LATE, ("01-06T09:00", one(None), "gone a"), ("01-06T10:00", "a", "")]),
     "no asset any more": (one(DAY), [*LATE, ("01-06T09:00", {"b": Aging(DAY)}, "gone a")]),
     "a first policy on what is old": (one(None), [("01-05T06:00", "a", ""), ("01-07T06:00", one(DAY), "late a")]),
     "from ages to ticks": (
         one(DAY),
-        [*LATE, ("01-06T09:00", one(SIX_WARNED), ""), ("01-06T10:00", "a", "fresh a"), ("01-07T05:00", "", "warn a")],
+        [*LATE, ("01-06T09:00", one(SIX_WARNED), ""), ("01-06T10:00", "a", "on_time a"), ("01-07T05:00", "", "warn a")],
     ),
     "other partitions": (
         one(DAY, KEYS),
@@ -356,12 +356,12 @@ DEPLOYS: dict[str, tuple[Assets, Script]] = {
 }
 
 TAKEOVERS: dict[str, tuple[Assets, Script]] = {
-    "what was told is not told again": (one(DAY), [*LATE, ("01-06T09:00", "takeover", ""), ("01-06T10:00", "a", "fresh a")]),
+    "what was told is not told again": (one(DAY), [*LATE, ("01-06T09:00", "takeover", ""), ("01-06T10:00", "a", "on_time a")]),
     "what came due meanwhile is told": (one(DAY), [("01-05T06:00", "a", ""), ("01-06T06:00", "", "warn a"), ("01-06T09:00", "takeover", "late a")]),
     "what is fresh stays on the heap": (one(DAY), [("01-05T06:00", "a", ""), ("01-05T07:00", "takeover", ""), ("01-06T06:00", "", "warn a")]),
     "windows": (
         one(DAY, DAYS),
-        [("01-05T03:00", "a@2026-01-03 a@2026-01-04", ""), ("01-07T02:00", "", "late a@2026-01-05"), ("01-07T03:00", "takeover", ""), ("01-07T04:00", "a@2026-01-05", "fresh a@2026-01-05"), ("01-08T00:00", "takeover", "warn a@2026-01-06"), ("01-08T02:00", "", "late a@2026-01-06")],
+        [("01-05T03:00", "a@2026-01-03 a@2026-01-04", ""), ("01-07T02:00", "", "late a@2026-01-05"), ("01-07T03:00", "takeover", ""), ("01-07T04:00", "a@2026-01-05", "on_time a@2026-01-05"), ("01-08T00:00", "takeover", "warn a@2026-01-06"), ("01-08T02:00", "", "late a@2026-01-06")],
     ),
     "windows that are complete and made but not due yet are known": (
         one(DAY, DAYS),
@@ -371,7 +371,7 @@ TAKEOVERS: dict[str, tuple[Assets, Script]] = {
         one(DAY, KEYS),
         [("01-05T06:00", "a@de", ""), ("01-05T07:00", "a@no", ""), ("01-06T08:00", "", "late a@de warn a@no"), ("01-06T08:30", "takeover", ""), ("01-06T09:00", "", "late a@no")],
     ),
-    "by a tick": (one(SIX), [("01-05T05:00", "a", ""), ("01-06T06:00", "", "late a"), ("01-06T08:00", "takeover", ""), ("01-06T09:00", "a", "fresh a")]),
+    "by a tick": (one(SIX), [("01-05T05:00", "a", ""), ("01-06T06:00", "", "late a"), ("01-06T08:00", "takeover", ""), ("01-06T09:00", "a", "on_time a")]),
 }  # fmt: skip
 
 
