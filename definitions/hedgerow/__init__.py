@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from hedgerow.pools import use as use
     from hedgerow.protocol.happenings import Event as Event
     from hedgerow.protocol.references import Reference as Reference
+    from hedgerow.quality import expect as expect
     from hedgerow.reactions import on_event as on_event
     from hedgerow.resource import Config as Config
     from hedgerow.resource import Resource as Resource
@@ -114,6 +115,7 @@ _HOMES = {
     "use": "hedgerow.pools",
     "Event": "hedgerow.protocol.happenings",
     "Reference": "hedgerow.protocol.references",
+    "expect": "hedgerow.quality",
     "on_event": "hedgerow.reactions",
     "Config": "hedgerow.resource",
     "Resource": "hedgerow.resource",
