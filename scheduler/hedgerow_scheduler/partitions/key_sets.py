@@ -63,9 +63,11 @@ class KeySets:
     def _make_room(self, manifest: Manifest) -> None:
         """A set takes no more keys than every asset that is partitioned by it has numbers for."""
         rooms: dict[str, int] = {}
-        for partitions in {asset.partitions for asset in manifest.assets if asset.partitions is not None}:
+        for asset in manifest.assets:
+            if not binding.names_of([asset.partitions]):
+                continue
             try:
-                space = space_of(partitions)
+                space = space_of(asset.partitions)
             except RequestError:  # with so many dimensions it can't be numbered at all, whatever the keys
                 continue
             for keys, size in space.room():
