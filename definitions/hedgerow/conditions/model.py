@@ -12,6 +12,7 @@ condition                             kind      true for a partition
 ``failed``                            state     whose last step ended without success
 ``code_changed``                      state     that was materialized by other code than the code in force
 ``check_failed``                      state     of whose current materialization a check (or this one) failed
+``late``                              state     that is late by its asset's freshness policy (or is warned of)
 ``in_latest_window``                  state     in the last complete window of time, or in those that ended within a period; and every one without time
 ``updated``                           moment    that has a new materialization
 ``data_changed``                      moment    that has a new materialization with another data version than the one before
