@@ -154,7 +154,7 @@ CODES: dict[str, str] = {
     "HR-Q025": "A worker was silent for longer than its lease; the step is tried again.",
     "HR-Q026": "A step did not run because what it would make is unchanged.",
     "HR-Q027": "No worker answered an evaluation in time; it is asked for again.",
-    "HR-Q028": "A step was cancelled because its partition was removed.",
+    "HR-Q028": "A step was cancelled, or left out of a backfill, because its partition was removed.",
     "HR-Q030": "An idempotency key was used again for another request.",
     "HR-Q101": "A partition does not exist, or is missing where one is needed.",
     "HR-Q102": "A partition's window is not complete yet.",

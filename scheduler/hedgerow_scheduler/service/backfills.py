@@ -181,7 +181,10 @@ class Backfills:
 
     def _launch(self, live: LiveBackfill, chunk: Chunk, now: datetime) -> None:
         """Makes a run of a chunk. What can't be planned fails, and is told with the backfill."""
+        chunk = self._without_removed(live, chunk, now)
         backfill, track, keys = live.backfill, chunk.track, chunk.partitions()
+        if not keys:
+            return
         try:
             planned = plan_exactly(self._catalog, dict.fromkeys(track.assets, keys), now)
             if [(plan.computation, plan.partition) for plan in planned] != [(track.name, key) for key in keys]:
@@ -206,6 +209,19 @@ class Backfills:
         self._snapshot.start_run(run, now)
         live.add_run(run)
         self._snapshot.measure("backfill_partitions", (track.team, PartitionState.LAUNCHED.value), len(keys))
+
+    def _without_removed(self, live: LiveBackfill, chunk: Chunk, now: datetime) -> Chunk:
+        """The chunk without partitions of keys that were removed meanwhile, which fail."""
+        space = chunk.track.space
+        gone = chunk.which - space.existing(now) if space.dynamic else None
+        if not gone:
+            return chunk
+        told = f"{len(gone):,} partitions of '{chunk.track.name}' were removed, such as '{space.key(gone.min())}'."
+        remedy = "Add their keys again and retry the backfill, if they are wanted after all."
+        live.backfill.refuse(Chunk(chunk.track, gone), Problem("HR-Q028", told, remedy))
+        live.altered = True
+        self._stir(live)
+        return Chunk(chunk.track, chunk.which - gone)
 
     def _cancel_runs(self, live: LiveBackfill, now: datetime) -> bool:
         steps = 0
