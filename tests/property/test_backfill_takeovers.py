@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from itertools import count
 from random import Random
@@ -15,14 +16,14 @@ from hedgerow_scheduler.lifecycle.backfills import ENDED_BACKFILLS, BackfillStat
 from hedgerow_scheduler.lifecycle.states import StepState
 
 
-def live_through(database: Database, seed: int, outcomes: list[StepState]) -> None:
-    rng, ids = Random(seed), count(100)
+def live_through(
+    database: Database, seed: int, outcomes: list[StepState], commands: Sequence[str] = ("pause", "resume", "resume")
+) -> None:
+    rng, ids = Random(seed), count(seed % 1_000_000 * 1_000)
     leader = Leader(database, ids)
     for _ in range(2_000):
-        what = rng.choice(["turn", "turn", "command"])
-        if what == "command":
-            kind = rng.choice(["pause", "resume", "resume"])
-            leader.ask(kind)
+        if rng.random() < 0.3:
+            leader.ask(rng.choice(commands))
         early = rng.random() < 0.5
         if early:
             leader.turn()
@@ -72,6 +73,28 @@ def test_what_is_stored_says_of_each_partition_how_its_step_ended(seed: int) -> 
                 assert state == names.get(step, step.value)
             else:
                 assert state in (PartitionState.UPSTREAM_FAILED, PartitionState.SKIPPED)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32))
+def test_however_often_it_is_retried_each_partition_is_made_once(seed: int) -> None:
+    database = Database()
+    failing = [StepState.SUCCEEDED] * 5 + [StepState.FAILED, StepState.CANCELLED]
+    live_through(database, seed, failing, ["pause", "resume", "resume", "retry", "retry"])
+    for again in range(1, 50):
+        if database.row.state is BackfillState.SUCCEEDED:
+            break
+        leader = Leader(database, count(10**12 + again * 1_000))
+        assert leader.ask("retry")
+        leader.commit()
+        live_through(database, seed + again, failing if again < 3 else [StepState.SUCCEEDED], ["resume", "retry"])
+    made = [
+        (step.computation, step.partition)
+        for run in database.runs.values()
+        for step in run.steps
+        if step.state is StepState.SUCCEEDED
+    ]
+    assert len(made) == len(set(made)) == database.total
 
 
 @settings(max_examples=60, deadline=None)

@@ -29,7 +29,7 @@ from hedgerow_scheduler.api.backfill_bodies import (
     TrackView,
     view,
 )
-from hedgerow_scheduler.api.runs import MAX_TEXT, Cursor, PageSize
+from hedgerow_scheduler.api.runs import MAX_TEXT, Cursor, PageSize, naming_broken_teams
 from hedgerow_scheduler.api.services import Services
 from hedgerow_scheduler.lifecycle.backfills import (
     ENDED_BACKFILLS,
@@ -241,13 +241,14 @@ def _ask(
 
 
 def _plan(services: Services, connection: Connection, request: BackfillRequest, now: datetime) -> tuple[Track, ...]:
-    return plan_backfill(
-        services.catalog(connection),
-        request,
-        now,
-        lambda asset, partitions: backfills.read_materialized(connection, asset, partitions),
-        lambda asset, partitions: backfills.read_failed(connection, asset, partitions),
-    )
+    with naming_broken_teams(connection):
+        return plan_backfill(
+            services.catalog(connection),
+            request,
+            now,
+            lambda asset, partitions: backfills.read_materialized(connection, asset, partitions),
+            lambda asset, partitions: backfills.read_failed(connection, asset, partitions),
+        )
 
 
 def _planned(track: Track) -> PlannedTrack:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import msgspec
@@ -86,9 +88,16 @@ def launch_run(
 
 
 def _plan(services: Services, connection: Connection, request: RunRequest) -> tuple[PlannedStep, ...]:
-    """The steps of a request. When something in it is unknown, the error also names the teams whose code can't be loaded."""
-    try:
+    """The steps of a request, with the errors of `naming_broken_teams`."""
+    with naming_broken_teams(connection):
         return plan_steps(services.catalog(connection), request, clock.now())
+
+
+@contextmanager
+def naming_broken_teams(connection: Connection) -> Iterator[None]:
+    """When something that is asked for within the block is unknown, the error also names the teams whose code can't be loaded."""
+    try:
+        yield
     except RequestError as error:
         broken = sorted({place.team for place in list_locations(connection) if place.problems})
         if error.code != "HR-Q001" or not broken:
