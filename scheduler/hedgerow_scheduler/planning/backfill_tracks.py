@@ -79,6 +79,10 @@ class Track:
         """What may be launched, apart from what it needs of itself."""
         return self.ready if self.canary is None else self.ready & self.canary
 
+    def may_grow(self) -> bool:
+        """Whether what would be a small run now will be a larger one soon: some of it is out, and so is some of what it is made from."""
+        return bool(self.sets[P.LAUNCHED]) and any(above.sets[P.LAUNCHED] for _, above in self.above)
+
     def first(self, most: int, now: datetime) -> BitMap:
         """The first `most` that may be launched together in one run. What is made from earlier ones of its own has these done, or
         beside it: the steps of a run wait for each other.

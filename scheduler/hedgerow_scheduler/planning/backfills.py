@@ -220,13 +220,16 @@ class Backfill:
     def next_chunk(self, most: int, now: datetime, but: Collection[str] = ()) -> Chunk | None:
         """What to launch next, at most `most` partitions of another track than those in `but`; None when nothing can be now.
 
-        Tracks that fill a run come before those that do not, and those further down before those above: what was begun is finished.
+        Tracks that fill a run come before those that do not, and those further down before those above: what was begun is finished. Those
+        that do not wait as long as they may grow, so that single ends above do not make runs of single partitions below.
         """
         if self.state not in LAUNCHING or most < 1:
             return None
-        downwards = reversed(self.tracks)
-        for track in sorted(downwards, key=lambda track: len(track.available()) < track.per_run):
-            if track.name not in but and (which := track.first(min(track.per_run, most), now)):
+        downwards = [track for track in reversed(self.tracks) if track.name not in but and track.ready]
+        full = [track for track in downwards if len(track.available()) >= track.per_run]
+        small = (track for track in downwards if track not in full and not track.may_grow())
+        for track in (*full, *small):
+            if which := track.first(min(track.per_run, most), now):
                 return Chunk(track, which)
         return None
 

@@ -48,20 +48,25 @@ class LiveBackfill:
         return frozenset(name for name, count in self.waiting.items() if count >= AHEAD)
 
     def refill(self, now: datetime) -> int | None:
-        """How many partitions its rate lets out now; None for any number."""
+        """How many partitions its rate lets out now, not fewer at once than make a run worth its while; None for any number."""
         rate = self.backfill.settings.rate_per_s
         if rate is None:
             return None
         self.tokens = min(max(1.0, rate), self.tokens + rate * max(0.0, (now - self.at).total_seconds()))
         self.at = now
-        return int(self.tokens)
+        return int(self.tokens) if self.tokens >= self._portion(rate) else 0
+
+    def _portion(self, rate: float) -> int:
+        """What a second lets out, a run's worth at most, and at least one."""
+        return min(max(1, int(rate)), max((track.per_run for track in self.backfill.tracks), default=1))
 
     def next_token(self) -> datetime | None:
-        """When its rate lets out the next partition; None when it is not the rate that it waits for."""
+        """When its rate lets out the next ones; None when it is not the rate that it waits for."""
         rate = self.backfill.settings.rate_per_s
-        if rate is None or self.tokens >= 1 or self.backfill.state not in LAUNCHING or self.is_full():
+        if rate is None or self.backfill.state not in LAUNCHING or self.is_full():
             return None
-        return self.at + timedelta(seconds=(1 - self.tokens) / rate) + LATENCY
+        lacking = self._portion(rate) - self.tokens
+        return self.at + timedelta(seconds=lacking / rate) + LATENCY if lacking > 0 else None
 
     def has_token(self, now: datetime) -> bool:
         """Whether its rate, for which it waited, lets out the next partition."""
