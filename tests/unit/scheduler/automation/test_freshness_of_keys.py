@@ -55,7 +55,7 @@ def test_a_removed_key_is_gone_and_late_again_when_it_comes_back() -> None:
     of.change(add="acme")
     assert of.told(NOON + 3 * HOUR) == [("acme", "late")]
     of.board.make("invoices", "acme", NOON + 3 * HOUR)
-    assert of.told(NOON + 3 * HOUR) == [("acme", "fresh")]
+    assert of.told(NOON + 3 * HOUR) == [("acme", "on_time")]
 
 
 def test_of_a_product_with_days_every_key_is_late_by_its_own_day_and_none_before_the_first_that_was_made() -> None:
@@ -67,7 +67,7 @@ def test_of_a_product_with_days_every_key_is_late_by_its_own_day_and_none_before
     assert of.told(NOON) == [(f"{day}|b|acme", "late"), (f"{day}|a|globex", "late")]
     of.board.make("invoices", f"{day}|b|acme", NOON)
     of.change(remove="globex")
-    assert of.told(NOON) == [(f"{day}|b|acme", "fresh"), (f"{day}|a|globex", "gone")]
+    assert of.told(NOON) == [(f"{day}|b|acme", "on_time"), (f"{day}|a|globex", "gone")]
     later = NOON + DAY
     assert of.told(later) == [("2026-01-05|a|acme", "late"), ("2026-01-05|b|acme", "late")]
     of.change(add="initech")
