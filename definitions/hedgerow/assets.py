@@ -84,6 +84,7 @@ class ExternalOptions(DescriptionOptions, total=False):
 
     partitions: Any
     observe: Callable[..., Any]
+    freshness: Freshness
     every: str | timedelta
     timeout: str | timedelta
 
@@ -355,7 +356,7 @@ def external(key: str, **options: Unpack[ExternalOptions]) -> ExternalAsset:
 
     `observe` is a function that looks at it `every` so often (default 5m) and returns its data version, a text that changes when the
     data does; then the asset counts as updated. It takes resources and `hr.SensorContext` (with the last version as cursor) as a
-    sensor does, and is listed as the sensor `observe-{key}`.
+    sensor does, and is listed as the sensor `observe-{key}`. With `freshness` it is late when its data version stays the same for too long.
 
     >>> external("raw/orders", group="raw").keys
     ('raw/orders',)
@@ -369,6 +370,8 @@ def external(key: str, **options: Unpack[ExternalOptions]) -> ExternalAsset:
         arguments.wrong("observe", probe.get("observe"), "Give a function that returns the data version.")
     elif probe and partitions is not None:
         arguments.wrong("observe", probe["observe"], "Only an external asset without partitions can be observed.")
+    if found.freshness is not None and not probe:
+        arguments.wrong("freshness", found.freshness, "Only an asset that is looked at can be late: give observe= too.")
     told = tuple(arguments.problems)
     return ExternalAsset(
         AssetSpec(**{**vars(found), "problems": told}), partitions, probe if probe and not told else None

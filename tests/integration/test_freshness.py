@@ -129,14 +129,17 @@ def test_what_was_made_is_read_as_far_as_it_counts(platform: Platform) -> None:
         for key, names in made.items():
             for place, name in enumerate(names):
                 connection.execute(text(insert), {"asset": key, "partition": name, "place": place})
+        seen = "INSERT INTO observations (asset, at) VALUES ('feed', '2026-01-09 00:00Z'), ('web', '2026-01-09 00:00Z')"
+        connection.execute(text(seen))
         wanted = {
             "days": Wanted(("2026-01-04", "2026-01-05"), 0),
             "keyed": Wanted(("de|2026-01-03",), 1),
             "none": Wanted(("x",), 1),
         }
-        found = read_made(connection, ["whole", "gone"], wanted)
+        found = read_made(connection, ["whole", "gone", "feed"], wanted)
     assert {key: [name for name, _ in of] for key, of in found.items()} == {
         "whole": ["b", "a"],
+        "feed": [""],
         "days": ["2026-01-01", "2026-01-04"],
         "keyed": ["se|2026-01-01", "de|2026-01-03"],
     }

@@ -16,10 +16,11 @@ from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest
 
 
 class Aging(msgspec.Struct, frozen=True):
-    """An asset on the stage."""
+    """An asset on the stage; an `external` one is only observed."""
 
     policy: Freshness | None = None
     partitions: Partitions | None = None
+    external: bool = False
 
 
 Assets: TypeAlias = Mapping[str, Aging]
@@ -28,15 +29,17 @@ Script: TypeAlias = Sequence[tuple[str, str | Assets, str]]
 
 
 def catalog_of(assets: Assets) -> Catalog:
-    """These assets, each made by a step of its own."""
+    """These assets, each made by a step of its own unless it is external."""
     manifest = Manifest(
         "sales",
         "sales",
         assets=tuple(
-            Asset(key, computation=key, partitions=each.partitions, freshness=each.policy)
+            Asset(key, computation=None if each.external else key, partitions=each.partitions, freshness=each.policy)
             for key, each in assets.items()
         ),
-        computations=tuple(Computation(key, (key,), partitions=each.partitions) for key, each in assets.items()),
+        computations=tuple(
+            Computation(key, (key,), partitions=each.partitions) for key, each in assets.items() if not each.external
+        ),
     )
     return Catalog([PublishedManifest("", manifest)])
 

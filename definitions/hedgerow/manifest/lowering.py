@@ -131,6 +131,7 @@ def lower_external(external: ExternalAsset, sources: Sources) -> model.Asset:
         partitions=external.partitions,
         stored=False,
         source=sources.of(spec.site, spec.key),
+        freshness=spec.freshness,
     )
 
 

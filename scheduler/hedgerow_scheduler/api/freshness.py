@@ -23,7 +23,7 @@ from hedgerow_scheduler.api.services import Services
 from hedgerow_scheduler.api.teams import TeamFilter, find_team
 from hedgerow_scheduler.automation.aging import deadline
 from hedgerow_scheduler.automation.freshness import Status, is_watched
-from hedgerow_scheduler.metadata.freshness import count_not_fresh, list_not_fresh
+from hedgerow_scheduler.metadata.freshness import count_not_fresh, list_not_fresh, read_observed
 from hedgerow_scheduler.metadata.read_assets import CurrentCount
 from hedgerow_scheduler.partitions.spaces import space_of
 from hedgerow_scheduler.planning.catalog import Catalog, CatalogAsset
@@ -38,11 +38,14 @@ def summaries(
     """How those of these assets stand that have a policy."""
     with_policy = [key for key in keys if is_watched(catalog.assets[key])]
     told = count_not_fresh(connection, with_policy) if with_policy else {}
+    seen = read_observed(connection, [key for key in with_policy if catalog.assets[key].computation is None])
     found = {}
     for key in with_policy:
         one = told.get(key)
         warned, late, since = (one.warned, one.late, one.since) if one is not None else (0, 0, None)
-        status: Stands = "late" if late else "warn" if warned else "on_time" if key in counts else "unknown"
+        status: Stands = (
+            "late" if late else "warn" if warned else "on_time" if key in counts or key in seen else "unknown"
+        )
         found[key] = FreshnessSummary(status, warned, late, since)
     return found
 
@@ -56,7 +59,7 @@ def freshness_of(
         return None
     counts = {key: count} if count is not None else {}
     summary = summaries(connection, catalog, [key], counts)[key]
-    newest = count.newest_at if count is not None else None
+    newest = count.newest_at if count is not None else read_observed(connection, [key]).get(key)
     due = deadline(policy, space_of(asset.definition.partitions), newest, now)
     shown = list_not_fresh(connection, assets=[key], limit=SHOWN)
     return FreshnessDetail(policy, summary.status, summary.warned, summary.late, summary.since, due, shown)

@@ -250,11 +250,12 @@ class FreshnessBoard:
 
 
 def is_watched(asset: CatalogAsset) -> bool:
-    """Whether an asset has a policy that can be kept: it is made here, and its partitions can be told apart."""
-    if asset.definition.freshness is None or asset.computation is None:
+    """Whether an asset has a policy that can be kept: it is made here or can be observed, and its partitions can be told apart."""
+    definition = asset.definition
+    if definition.freshness is None or (asset.computation is None and definition.partitions is not None):
         return False
     try:
-        space_of(asset.definition.partitions)
+        space_of(definition.partitions)
     except RequestError:
         return False
     return True

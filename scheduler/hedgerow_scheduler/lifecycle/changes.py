@@ -205,6 +205,7 @@ class Changes(msgspec.Struct, eq=False):
     partition_keys: dict[tuple[str, str, int], tuple[StoredKey, str]] = msgspec.field(default_factory=dict)
     evaluations: dict[tuple[str, str], EvaluationRecord] = msgspec.field(default_factory=dict)
 
+    observations: dict[str, datetime] = msgspec.field(default_factory=dict)
     freshness: dict[tuple[str, str], FreshnessRecord] = msgspec.field(default_factory=dict)
     deliveries: list[Delivery] = msgspec.field(default_factory=list)
     told: dict[str, Told] = msgspec.field(default_factory=dict)

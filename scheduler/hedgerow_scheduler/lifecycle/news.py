@@ -72,6 +72,11 @@ class NewsDesk:
             if asset in self.followed:
                 self._news.append(News("begun", asset, step.partition))
 
+    def seen(self, asset: str) -> None:
+        """An external asset was seen with another data version than before, or for the first time."""
+        if asset in self.watched:
+            self._made.append((asset, None))
+
     def observed(self, asset: str, data_version: str) -> None:
         """An external asset was seen with another data version than before."""
         if asset in self.followed:

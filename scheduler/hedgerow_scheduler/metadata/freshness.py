@@ -26,11 +26,19 @@ DELETE FROM freshness AS f USING json_to_recordset(%(rows)s::json) AS u(asset te
 WHERE (f.asset, f.partition) = (u.asset, u.partition)
 """
 
+UPSERT_OBSERVATIONS = """
+INSERT INTO observations (asset, at) SELECT asset, at FROM json_to_recordset(%(rows)s::json) AS u(asset text, at timestamptz)
+ON CONFLICT (asset) DO UPDATE SET at = excluded.at
+"""
+
 _MADE = """
 SELECT c.asset, c.partition, m.created_at FROM {} JOIN current_materializations AS c ON {}
 JOIN materializations AS m ON (m.attempt_id, m.asset, m.partition) = (c.attempt_id, c.asset, c.partition)
 """
 _ALL = text(_MADE.format("unnest(CAST(:keys AS text[])) AS u(asset)", "c.asset = u.asset"))
+_SEEN = text(
+    "SELECT asset, '' AS partition, at AS created_at FROM observations WHERE asset = ANY(CAST(:keys AS text[]))"
+)
 _SOME = text(
     _MADE.format(
         "unnest(CAST(:keys AS text[]), CAST(:partitions AS text[])) AS u(asset, partition)",
@@ -46,6 +54,13 @@ _FIRST = text(
                   ORDER BY split_part(a.partition, '|', u.position + 1) LIMIT 1) END""",
     )
 )
+
+
+class Observation(msgspec.Struct, frozen=True):
+    """UPSERT_OBSERVATIONS."""
+
+    asset: str
+    at: datetime
 
 
 class NotFresh(msgspec.Struct, frozen=True):
@@ -107,14 +122,20 @@ def count_not_fresh(connection: Connection, keys: Sequence[str]) -> dict[str, Co
     return {row.asset: row for row in all_rows(connection, found, Counted)}
 
 
+def read_observed(connection: Connection, keys: Sequence[str]) -> dict[str, datetime]:
+    """When external assets were last seen to change."""
+    return {row.asset: row.created_at for row in connection.execute(_SEEN, {"keys": list(keys)})}
+
+
 def read_made(
     connection: Connection, keys: Collection[str], windows: Mapping[str, Wanted]
 ) -> dict[str, list[tuple[str, datetime]]]:
-    """What is current of `keys`, and of assets by time what is wanted, with the times at which it was made, in order."""
+    """What is current of `keys`, or was seen of external ones, and of assets by time what is wanted, with the times at which it was made, in order."""
     found: defaultdict[str, list[tuple[str, datetime]]] = defaultdict(list)
     pairs = [(key, name) for key, wanted in windows.items() for name in wanted.names]
     asked: tuple[tuple[TextClause, dict[str, list[Any]]], ...] = (
         (_ALL, {"keys": list(keys)}),
+        (_SEEN, {"keys": list(keys)}),
         (_SOME, {"keys": [key for key, _ in pairs], "partitions": [name for _, name in pairs]}),
         (_FIRST, {"keys": list(windows), "positions": [wanted.position for wanted in windows.values()]}),
     )

@@ -16,7 +16,7 @@ from hedgerow_scheduler.metadata import reaction_statements as reaction_sql
 from hedgerow_scheduler.metadata import rows
 from hedgerow_scheduler.metadata import sensor_statements as sensor_sql
 from hedgerow_scheduler.metadata import statements as sql
-from hedgerow_scheduler.metadata.freshness import DELETE_FRESHNESS, UPSERT_FRESHNESS
+from hedgerow_scheduler.metadata.freshness import DELETE_FRESHNESS, UPSERT_FRESHNESS, UPSERT_OBSERVATIONS, Observation
 from hedgerow_scheduler.metadata.key_sets import UPSERT_KEYS, row_of
 from hedgerow_scheduler.metadata.reactions import DELIVERIES_KEPT, DeliveryMove, ReactionName, Suppressed
 from hedgerow_scheduler.metadata.statements_backfills import UPDATE_BACKFILLS, UPDATE_CHUNKS, UPDATE_TRACKS
@@ -53,6 +53,7 @@ def gather(writes: Writes, changes: Changes, now: datetime) -> None:
     _backfills(writes, changes)
     keys = [row_of(stored, author) for stored, author in changes.partition_keys.values()]
     writes.rows(UPSERT_KEYS, keys, now=now)
+    writes.rows(UPSERT_OBSERVATIONS, [Observation(asset, at) for asset, at in changes.observations.items()])
     told = list(changes.freshness.values())
     writes.rows(UPSERT_FRESHNESS, [one for one in told if one.status != "on_time"], now=now)
     writes.rows(DELETE_FRESHNESS, [one for one in told if one.status == "on_time"])

@@ -1,4 +1,4 @@
-"""The table of what is not fresh. The leader is its only writer."""
+"""The tables of freshness: what is not on time, and when external assets were seen to change. The leader is their only writer."""
 
 from __future__ import annotations
 
@@ -17,4 +17,12 @@ freshness = Table(
     Column("team", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("since", TIMESTAMP(timezone=True), nullable=False),
+)
+
+# When an external asset was last seen with another data version than before, or for the first time.
+observations = Table(
+    "observations",
+    metadata,
+    Column("asset", Text, primary_key=True),
+    Column("at", TIMESTAMP(timezone=True), nullable=False),
 )

@@ -240,6 +240,9 @@ class Sensors:
                 *(fresh.cursor, fresh.failures, fresh.last_at, fresh.next_at),
             )
         )
+        if sensor.observes and moved is not None:
+            changes.observations[sensor.observes] = now
+            self._snapshot.news.seen(sensor.observes)
         if (
             sensor.observes and moved is not None and known.cursor is not None
         ):  # the first look tells nothing of a change

@@ -70,10 +70,12 @@ def test_what_is_declared_wrongly_is_told_with_its_place(mistakes, policy, code,
     assert problem.line in (2, 3)
 
 
-def test_an_asset_that_hedgerow_does_not_make_has_no_policy(mistakes) -> None:
+def test_an_asset_that_hedgerow_does_not_make_has_a_policy_only_if_it_is_looked_at(load, mistakes) -> None:
     (problem,) = mistakes("hr_x = hr.external('x', freshness=hr.fresh_within('1h'))\n")
     assert problem.code == "HR-D012"
-    assert "freshness" in problem.message
+    assert "observe=" in problem.remedy
+    location = load("x = hr.external('x', freshness=hr.fresh_within('1h'), observe=lambda: 'v1')\n")
+    assert location.manifest.assets[0].freshness == FreshWithin(H)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,12 @@ from hedgerow_scheduler.service.freshness import FreshnessWatch
 
 BEGIN = datetime(2026, 1, 5, 6, tzinfo=UTC)
 POLICY = fresh_within("26h", warn="24h")
-ASSETS: Assets = {"orders": Aging(POLICY), "keyed": Aging(POLICY, static("de", "no")), "other": Aging()}
+ASSETS: Assets = {
+    "orders": Aging(POLICY),
+    "keyed": Aging(POLICY, static("de", "no")),
+    "other": Aging(),
+    "feed": Aging(POLICY, external=True),
+}
 
 
 class Deployment:
@@ -157,3 +162,16 @@ def test_the_message_says_what_should_be() -> None:
     assert told.message == "Asset 'keyed', partition no, is late: within 26 h, warned of from 24 h on."
     assert told.team == "sales"
     assert told.at == here.now
+
+
+def test_an_external_asset_is_as_old_as_what_was_seen_of_it() -> None:
+    here = Deployment(ASSETS)
+    here.cycle()
+    here.snapshot.news.seen("feed")
+    here.made_at["feed"] = [("", here.now)]
+    assert here.cycle() == []
+    assert here.cycle(hours=24) == [("asset_late", "feed", "", "warn")]
+    here.lead()
+    assert here.cycle(hours=2) == [("asset_late", "feed", "", "error")]
+    here.snapshot.news.seen("feed")
+    assert here.cycle() == [("asset_on_time", "feed", "", "warn")]

@@ -1,4 +1,4 @@
-"""Freshness: the partitions that are warned of or late."""
+"""Freshness: the partitions that are warned of or late, and when external assets were seen to change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Adds the table."""
+    """Adds the tables."""
     op.create_table(
         "freshness",
         sa.Column("asset", sa.Text(), nullable=False),
@@ -23,8 +23,15 @@ def upgrade() -> None:
         sa.Column("since", postgresql.TIMESTAMP(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("asset", "partition", name=op.f("pk_freshness")),
     )
+    op.create_table(
+        "observations",
+        sa.Column("asset", sa.Text(), nullable=False),
+        sa.Column("at", postgresql.TIMESTAMP(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("asset", name=op.f("pk_observations")),
+    )
 
 
 def downgrade() -> None:
-    """Removes it."""
+    """Removes them."""
+    op.drop_table("observations")
     op.drop_table("freshness")
