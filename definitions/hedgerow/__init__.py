@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from hedgerow.conditions.constructors import on_missing as on_missing
     from hedgerow.conditions.constructors import updated as updated
     from hedgerow.context import Context as Context
+    from hedgerow.custom_conditions import ConditionContext as ConditionContext
+    from hedgerow.custom_conditions import condition as condition
     from hedgerow.dependencies import dep as dep
     from hedgerow.freshness import fresh_by as fresh_by
     from hedgerow.freshness import fresh_within as fresh_within
@@ -95,6 +97,8 @@ _HOMES = {
     "on_missing": "hedgerow.conditions.constructors",
     "updated": "hedgerow.conditions.constructors",
     "Context": "hedgerow.context",
+    "ConditionContext": "hedgerow.custom_conditions",
+    "condition": "hedgerow.custom_conditions",
     "dep": "hedgerow.dependencies",
     "fresh_by": "hedgerow.freshness",
     "fresh_within": "hedgerow.freshness",

@@ -12,7 +12,7 @@ from typing import Any, Generic, Literal, ParamSpec, TypedDict, TypeVar, Unpack,
 
 from hedgerow.arguments import Arguments
 from hedgerow.backfill import Backfill, lower_backfill
-from hedgerow.conditions.model import Condition, Operand
+from hedgerow.conditions.model import Condition, Custom, Operand
 from hedgerow.dependencies import Declared, Dep, Upstream, lower_deps
 from hedgerow.errors import DefinitionError, Problem
 from hedgerow.freshness import FreshBy, Freshness, FreshWithin
@@ -195,6 +195,8 @@ def lower_automation(value: object, arguments: Arguments) -> Condition | None:
     """A condition as a manifest carries it."""
     if value is None or isinstance(value, Operand):
         return value  # type: ignore[return-value]
+    if isinstance(operand := getattr(value, "operand", None), Custom):  # a function under @hr.condition
+        return operand
     arguments.wrong("automation", value, "Give a condition such as hr.eager() or hr.on_cron('0 6 * * *').")
     return None
 

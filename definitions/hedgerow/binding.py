@@ -11,7 +11,9 @@ from hedgerow.arguments import Arguments, suggestion
 from hedgerow.assets import AssetDefinition
 from hedgerow.bound import Bound, Surroundings
 from hedgerow.checks import CheckDefinition
+from hedgerow.condition_binding import bind_conditions, unknown_conditions
 from hedgerow.context import Context
+from hedgerow.custom_conditions import ConditionContext
 from hedgerow.cycles import cycles_of
 from hedgerow.declarations import Declarations
 from hedgerow.dependencies import Dep
@@ -47,6 +49,7 @@ def own_problems(declared: Declarations) -> list[Problem]:
         *(problem for schedule in declared.schedules for problem in schedule.problems),
         *(problem for sensor in declared.sensors for problem in sensor.problems),
         *(problem for reaction in declared.reactions for problem in reaction.problems),
+        *(problem for condition in declared.conditions for problem in condition.problems),
     ]
 
 
@@ -84,6 +87,10 @@ class _Binder:
             self.declared.reactions, self.sources, lambda told: self._parameters(told, (), Event)
         )
         self.bound.problems += problems
+        self.bound.conditions, problems = bind_conditions(
+            self.declared.conditions, self.sources, lambda told: self._parameters(told, (), ConditionContext)
+        )
+        self.bound.problems += problems
         owners = self._keys()
         for definition in owners:
             self._computation(definition)
@@ -91,6 +98,8 @@ class _Binder:
             self._check(check)
         self._edges()
         self._cycles()
+        if self.around.complete:
+            self.bound.problems += unknown_conditions(self.bound.assets, self.bound.conditions)
 
     def _resources(self) -> None:
         for instance in self.declared.resources:

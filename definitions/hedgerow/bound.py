@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hedgerow.condition_binding import BoundCondition
 from hedgerow.errors import Problem
 from hedgerow.evaluable import Evaluable
 from hedgerow.execution import BoundCheck, BoundComputation
@@ -44,6 +45,7 @@ class Bound:
     schedules: dict[str, model.Schedule] = field(default_factory=dict)
     sensors: dict[str, BoundSensor] = field(default_factory=dict)
     reactions: dict[str, BoundReaction] = field(default_factory=dict)
+    conditions: dict[str, BoundCondition] = field(default_factory=dict)
     resources: dict[type, Resource] = field(default_factory=dict)
     ios: dict[str, IO] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -51,7 +53,7 @@ class Bound:
     @property
     def evaluables(self) -> dict[tuple[EvaluationKind, str], Evaluable]:
         """What a runner may be told to evaluate, by kind and name."""
-        sensors: dict[tuple[EvaluationKind, str], Evaluable] = {
-            ("sensor", name): one for name, one in self.sensors.items()
-        }
-        return sensors | {("reaction", name): one for name, one in self.reactions.items()}
+        kinds: dict[EvaluationKind, Mapping[str, Evaluable]] = {
+            "sensor": self.sensors, "reaction": self.reactions, "condition": self.conditions,
+        }  # fmt: skip
+        return {(kind, name): one for kind, found in kinds.items() for name, one in found.items()}

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from hedgerow.assets import AssetDefinition, ExternalAsset
 from hedgerow.checks import CheckDefinition
+from hedgerow.custom_conditions import ConditionDefinition
 from hedgerow.io import IO
 from hedgerow.jobs import JobDefinition
 from hedgerow.pools import PoolDefinition
@@ -33,6 +34,7 @@ class Declarations:
     schedules: list[ScheduleDefinition] = field(default_factory=list)
     sensors: list[SensorDefinition[..., Any]] = field(default_factory=list)
     reactions: list[ReactionDefinition[..., Any]] = field(default_factory=list)
+    conditions: list[ConditionDefinition[..., Any]] = field(default_factory=list)
     resources: list[Resource] = field(default_factory=list)
     ios: list[IO] = field(default_factory=list)
     names: dict[int, str] = field(default_factory=dict)
@@ -60,6 +62,7 @@ class Declarations:
             (ScheduleDefinition, self.schedules),
             (SensorDefinition, self.sensors),
             (ReactionDefinition, self.reactions),
+            (ConditionDefinition, self.conditions),
             (Resource, self.resources),
             (IO, self.ios),
         ):

@@ -129,6 +129,7 @@ CODES: dict[str, str] = {
     "HR-D109": "The arguments of a condition make no sense.",
     "HR-D110": "The name of a set of dynamic partitions breaks the grammar of names.",
     "HR-D112": "The periods of a freshness policy make no sense.",
+    "HR-D113": "A condition asks a function that no module declares.",
     # Q: requests
     "HR-Q001": "A selection names an asset or job that does not exist.",
     "HR-Q002": "A selection leaves nothing to materialize.",
@@ -264,6 +265,7 @@ CODES: dict[str, str] = {
     "HR-X231": "A sensor's cursor is no text, or too large.",
     "HR-X232": "A sensor asks for too much in one evaluation.",
     "HR-X233": "A run request of a sensor has an argument that is not allowed.",
+    "HR-X234": "A condition of a team's own code returned something that is no answer.",
     # P: platform
     "HR-P101": "A runner can't be started in the team's interpreter.",
     "HR-P102": "The team's code on disk is no longer the code that the worker serves.",

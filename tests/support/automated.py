@@ -15,7 +15,8 @@ from hedgerow.manifest.model import Asset, Computation, Dependency, Manifest
 from hedgerow.partitions.key_sets import KeySet
 from hedgerow.partitions.model import Mapping as PartitionMapping
 from hedgerow.partitions.model import Partitions
-from hedgerow_scheduler.automation.engine import Engine, requests_by_key
+from hedgerow_scheduler.automation.engine import Engine
+from hedgerow_scheduler.automation.grouping import requests_by_key
 from hedgerow_scheduler.automation.turns import Evaluated
 from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest
 

@@ -69,6 +69,10 @@ def _wrong(condition: c.Condition) -> str | None:
             texts.append(label)
         case c.CheckFailed(check=check):
             texts.append(check)
+        case c.Custom(name=name):
+            texts.append(name)
+        case c.AnyDep(of=of) | c.AllDeps(of=of) if any(customs_of(of)):
+            return "asks a function of the team's own code of upstream assets"
         case c.AnyDep(keys=keys, but=but) | c.AllDeps(keys=keys, but=but):
             if len(keys) + len(but) > MAX_KEYS:
                 return f"names over {MAX_KEYS} assets in one operand"
@@ -78,6 +82,14 @@ def _wrong(condition: c.Condition) -> str | None:
     if any(len(text) > MAX_TEXT for text in texts):
         return f"has a name or label of over {MAX_TEXT} characters"
     return None
+
+
+def customs_of(condition: c.Condition) -> Iterator[str]:
+    """The name of every function of the team's own code that a condition asks."""
+    level: list[c.Condition] = [condition]
+    for _ in range(MAX_DEPTH + 1):
+        yield from (each.name for each in level if isinstance(each, c.Custom))
+        level = [inner for each in level for inner in operands_of(each)]
 
 
 def crons_of(condition: c.Condition) -> Iterator[Cron]:

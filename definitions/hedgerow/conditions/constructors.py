@@ -14,6 +14,7 @@ from hedgerow.conditions.model import (
     CodeChanged,
     Condition,
     CronTick,
+    Custom,
     DataChanged,
     Failed,
     InLatestWindow,
@@ -155,6 +156,11 @@ def _window(window: str | timedelta) -> tuple[Condition, ...]:
 def _condition(condition: Condition) -> Condition:
     if isinstance(condition, Operand):
         return condition
+    if isinstance(getattr(condition, "operand", None), Custom):
+        raise _wrong(
+            f"{condition!r} is asked of the asset itself, not of upstream ones.",
+            "Join it outside: `hr.any_dep(...) & it`.",
+        )
     raise _wrong(f"{condition!r} is not a condition.", "Give one such as hr.missing() or hr.updated().")
 
 

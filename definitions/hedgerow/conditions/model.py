@@ -109,6 +109,12 @@ class Late(Operand, frozen=True, tag="late"):
     severity: Literal["warn", "error"] = "error"
 
 
+class Custom(Operand, frozen=True, tag="custom"):
+    """What a function of the team's own code answered last for the partition; false until it has. Only of the asset itself."""
+
+    name: str
+
+
 class InLatestWindow(Operand, frozen=True, tag="in_latest_window"):
     """The partition's window is the last complete one, or ended within `lookback_ms`; always true without a dimension of time."""
 
@@ -232,6 +238,7 @@ Condition: TypeAlias = (
     | CodeChanged
     | CheckFailed
     | Late
+    | Custom
     | InLatestWindow
     | Updated
     | DataChanged
@@ -260,6 +267,8 @@ def _checked(condition: object) -> Condition:
     """`condition`, if it is one; DefinitionError HR-D109 otherwise."""
     if isinstance(condition, Operand):
         return condition  # type: ignore[return-value]
+    if isinstance(operand := getattr(condition, "operand", None), Custom):  # a function under @hr.condition
+        return operand
     message = f"{condition!r} is not a condition."
     raise DefinitionError(
         Problem("HR-D109", message, "Give one such as hr.eager(), hr.missing() or hr.on_cron('0 6 * * *').")

@@ -20,6 +20,7 @@ MAX_POOLS = 1_000
 MAX_SCHEDULES = 1_000
 MAX_SENSORS = 500
 MAX_REACTIONS = 200
+MAX_CONDITIONS = 200
 MAX_TELLINGS = 20  # of one happening to one reaction, after the first
 MAX_RUN_TAGS = 50  # of a schedule or sensor: each of its runs carries them
 MAX_TAG_TEXT = 255
@@ -64,6 +65,8 @@ def _excess(manifest: Manifest, size_bytes: int) -> Iterator[Problem]:
     for schedule in manifest.schedules:
         yield from _schedule_excess(schedule)
     yield from _too_many(here, manifest.sensors, "sensors", MAX_SENSORS, "Let one sensor look for all that is alike.")
+    fewer = "Let one function answer for all assets that are alike."
+    yield from _too_many(here, manifest.conditions, "conditions", MAX_CONDITIONS, fewer)
     fewer = "Let one reaction be told of all that is alike."
     yield from _too_many(here, manifest.reactions, "reactions", MAX_REACTIONS, fewer)
     for reaction in manifest.reactions:

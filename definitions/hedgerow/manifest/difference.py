@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from hedgerow.manifest.model import Manifest, Reaction, Schedule, Sensor
+from hedgerow.manifest.model import CustomCondition, Manifest, Reaction, Schedule, Sensor
 
 
 class Change(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -20,7 +20,7 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Difference(msgspec.Struct, frozen=True, omit_defaults=True):
     """Asset keys, sorted; `packages` holds the names of installed packages whose version differs, `schedules` those of schedules
-    that were added, removed or changed, `sensors` and `reactions` those of these.
+    that were added, removed or changed, `sensors`, `reactions` and `conditions` those of these.
     """
 
     added: tuple[str, ...] = ()
@@ -30,6 +30,7 @@ class Difference(msgspec.Struct, frozen=True, omit_defaults=True):
     schedules: tuple[str, ...] = ()
     sensors: tuple[str, ...] = ()
     reactions: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return self != Difference()
@@ -55,6 +56,7 @@ def compare(old: Manifest, new: Manifest) -> Difference:
         packages=_differing(old.environment.packages, new.environment.packages),
         schedules=_differing(_by_name(old.schedules), _by_name(new.schedules)),
         sensors=_differing(_by_name(old.sensors), _by_name(new.sensors)),
+        conditions=_differing(_by_name(old.conditions), _by_name(new.conditions)),
         reactions=_differing(_by_name(old.reactions), _by_name(new.reactions)),
     )
 
@@ -75,7 +77,7 @@ def _by_key(manifest: Manifest) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _by_name(declared: Iterable[Schedule | Sensor | Reaction]) -> dict[str, Any]:
+def _by_name(declared: Iterable[Schedule | Sensor | Reaction | CustomCondition]) -> dict[str, Any]:
     return {one.name: _facts(one, "source") for one in declared}
 
 

@@ -1,6 +1,6 @@
 """The manifest: all that a team's code declares, as frozen data that can be hashed, sent and read without running that code.
 
-Ordering rule for a stable hash: assets, computations, checks, pools, jobs, schedules, sensors and reactions are sorted by key or name; string sets are
+Ordering rule for a stable hash: assets, computations, checks, pools, jobs, schedules, sensors, reactions and conditions are sorted by key or name; string sets are
 sorted tuples; maps are encoded with sorted keys. `encode` gives the canonical JSON; `manifest_hash` its SHA-256.
 """
 
@@ -213,6 +213,16 @@ class Sensor(msgspec.Struct, frozen=True, omit_defaults=True):
     observes: str = ""
 
 
+class CustomCondition(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A function that conditions of the location's assets ask: for each of them every `every_ms`, for at most `timeout_ms`."""
+
+    name: str
+    every_ms: int = 60_000
+    timeout_ms: int = 30_000
+    description: str = ""
+    source: Source | None = None
+
+
 class Reaction(msgspec.Struct, frozen=True, omit_defaults=True):
     """A function that is told when something of these `kinds` happens to the assets of `selection` ("": to the team's own); `severity` None:
     of either. One telling may take `timeout_ms`, and is tried again as `retry` says.
@@ -255,6 +265,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     environment: Environment = Environment()
     sensors: tuple[Sensor, ...] = ()
     reactions: tuple[Reaction, ...] = ()
+    conditions: tuple[CustomCondition, ...] = ()
     version: int = MANIFEST_VERSION
 
 

@@ -204,6 +204,21 @@ class Engine(Knowledge):
         super().start(key, partition)
         self._in_vain.pop(key, None)
 
+    def answer(self, key: str, name: str, which: BitMap) -> None:
+        """A function of the team's own code holds for these partitions of an asset, and for no others."""
+        if (memory := self.memories.get(key)) is None or key not in self.declared.automated:
+            return
+        if (differs := memory.answers.get(name, EMPTY) ^ which) or name not in memory.answers:
+            memory.answers[name] = BitMap(which)
+            self._altered.add(key)
+            self._ask_again(key, differs)
+
+    def tell_again(self, key: str, now: datetime) -> None:
+        """What an asset's condition finds is told once more, also if it is what it was."""
+        self._last.pop(key, None)
+        if (facts := self.facts.get(key)) is not None:
+            self._ask_again(key, facts.space.existing(now))
+
     def release(self) -> None:
         """Pauses have changed: what was held back is asked again."""
         held_back, self._held_back = self._held_back, {}
@@ -383,8 +398,3 @@ class Engine(Knowledge):
                 return
         self.moments_of(key).requested |= fresh
         self.change(key, fresh)
-
-
-def requests_by_key(engine: Engine, outcome: Outcome) -> Mapping[str, tuple[str | None, ...]]:
-    """What a turn requests, as partition keys by asset."""
-    return {key: tuple(engine.facts[key].space.key(each) for each in which) for key, which in outcome.requests.items()}

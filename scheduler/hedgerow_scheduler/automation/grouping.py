@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from hedgerow_scheduler.automation.turns import Known, Outcome
 from hedgerow_scheduler.planning.catalog import Catalog
 
 Requests = Mapping[str, tuple[str | None, ...]]
@@ -35,3 +36,8 @@ def runs_of(catalog: Catalog, requests: Requests) -> Sequence[Requests]:
     for key in sorted(requests):
         groups.setdefault(find(key), {})[key] = requests[key]
     return list(groups.values())
+
+
+def requests_by_key(known: Known, outcome: Outcome) -> Mapping[str, tuple[str | None, ...]]:
+    """What a turn requests, as partition keys by asset."""
+    return {key: tuple(known.facts[key].space.key(each) for each in which) for key, which in outcome.requests.items()}

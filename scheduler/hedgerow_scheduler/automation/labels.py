@@ -13,6 +13,7 @@ _LABELS: Mapping[type, Callable[..., str]] = {
     c.CodeChanged: lambda _: "made by other code",
     c.CheckFailed: lambda of: f"check {of.check} failed" if of.check else "a check failed",
     c.Late: lambda of: "late" if of.severity == "error" else "late or warned of",
+    c.Custom: lambda of: f"{of.name} (the team's own code)",
     c.InLatestWindow: lambda of: (
         "in the latest window" if of.lookback_ms is None else f"ended within {_period(of.lookback_ms)}"
     ),

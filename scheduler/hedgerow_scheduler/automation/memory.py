@@ -15,15 +15,17 @@ Place: TypeAlias = tuple[int, str]
 
 class Memory:
     """What one asset's condition remembers. `held` are the partitions for which it held as a whole; `sets` those of a Since or
-    BecameTrue, `ticked` the time up to which ticks were dealt with, `times` sets by the moment at which they began to hold (Debounce) or were requested (AtMost).
+    BecameTrue, `ticked` the time up to which ticks were dealt with, `times` sets by the moment at which they began to hold (Debounce) or were requested (AtMost),
+    `answers` those for which a function of the team's own code holds, by its name.
     """
 
-    __slots__ = ("held", "is_first", "sets", "ticked", "times")
+    __slots__ = ("answers", "held", "is_first", "sets", "ticked", "times")
 
     def __init__(self, ticked: datetime) -> None:
         self.is_first = True
         self.ticked = ticked
         self.held = BitMap()
+        self.answers: dict[str, BitMap] = {}
         self.sets: dict[Place, BitMap] = {}
         self.times: dict[Place, dict[datetime, BitMap]] = {}
 
@@ -44,6 +46,7 @@ class _Stored(msgspec.Struct, array_like=True):
     held: bytes
     sets: list[tuple[int, str, bytes]]
     times: list[tuple[int, str, list[tuple[datetime, bytes]]]]
+    answers: list[tuple[str, bytes]] = []
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -58,7 +61,8 @@ def encode(memory: Memory, condition: str) -> bytes:
         for (place, of), groups in sorted(memory.times.items())
         if groups
     ]
-    return _encoder.encode(_Stored(condition, memory.ticked, memory.held.serialize(), sets, times))
+    answers = [(name, found.serialize()) for name, found in sorted(memory.answers.items())]
+    return _encoder.encode(_Stored(condition, memory.ticked, memory.held.serialize(), sets, times, answers))
 
 
 def decode(body: bytes, condition: str) -> Memory | None:
@@ -73,4 +77,5 @@ def decode(body: bytes, condition: str) -> Memory | None:
     memory.times = {
         (place, of): {at: BitMap.deserialize(found) for at, found in groups} for place, of, groups in stored.times
     }
+    memory.answers = {name: BitMap.deserialize(found) for name, found in stored.answers}
     return memory

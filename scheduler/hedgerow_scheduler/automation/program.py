@@ -16,6 +16,7 @@ import msgspec
 from pyroaring import BitMap
 
 from hedgerow.conditions import model as c
+from hedgerow.conditions.bounds import customs_of
 from hedgerow.cron import Cron, last_tick
 from hedgerow_scheduler.automation.facts import EMPTY, Facts, Moments
 from hedgerow_scheduler.automation.labels import label_of
@@ -94,6 +95,7 @@ class Program:
         self.labels: list[str] = []  # what each place asks, for people
         self.depths: list[int] = []  # how deep each place stands below the whole
         self.moments: set[int] = set()  # the places that are true for an evaluation only
+        self.customs = tuple(dict.fromkeys(customs_of(condition)))  # the functions of the team's own code that it asks
         self.states: set[int] = set()  # the places that remember what was so
         self.waits: dict[int, timedelta] = {}  # after how long a place that remembers times is asked again
         self.kinds: set[type] = set()  # of all its operands
@@ -187,6 +189,8 @@ def _operand(condition: c.Condition) -> Ask:
             return lambda asking: (
                 (asking.facts.late if severity == "error" else asking.facts.late | asking.facts.warned) & asking.scope
             )
+        case c.Custom(name=name):
+            return lambda asking: asking.memory.answers.get(name, EMPTY) & asking.scope
         case c.Updated(elsewhere=elsewhere):
             return _updated_elsewhere if elsewhere else _updated
         case c.DataChanged():

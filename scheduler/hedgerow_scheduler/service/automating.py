@@ -14,9 +14,9 @@ from pyroaring import BitMap
 
 from hedgerow.conditions.model import Failed
 from hedgerow.errors import HedgerowError
-from hedgerow_scheduler.automation.engine import Engine, requests_by_key
+from hedgerow_scheduler.automation.engine import Engine
 from hedgerow_scheduler.automation.facts import EMPTY
-from hedgerow_scheduler.automation.grouping import Requests, runs_of
+from hedgerow_scheduler.automation.grouping import Requests, requests_by_key, runs_of
 from hedgerow_scheduler.automation.pauses import Pauses
 from hedgerow_scheduler.automation.program import Program
 from hedgerow_scheduler.automation.turns import Evaluated, Outcome
@@ -25,10 +25,12 @@ from hedgerow_scheduler.lifecycle.model import Run
 from hedgerow_scheduler.lifecycle.news import News
 from hedgerow_scheduler.lifecycle.states import ENDED, HELD, RunState
 from hedgerow_scheduler.metadata.automation import StoredFacts
+from hedgerow_scheduler.partitions.spaces import Space
 from hedgerow_scheduler.planning.catalog import Catalog
 from hedgerow_scheduler.planning.request import RunRequest
 from hedgerow_scheduler.planning.snapshot import Snapshot
 from hedgerow_scheduler.planning.steps import plan_exactly
+from hedgerow_scheduler.service.custom_conditions import CustomConditions
 from hedgerow_scheduler.service.requests import step_of
 
 AUTHOR = "automation"
@@ -73,6 +75,7 @@ class Automating:
         """Which partitions of an asset its freshness policy warns of, and which are late by it."""
         self._turned: set[str] = set()  # assets of which that is different
         self._engine = Engine(self._makes, memories, self._may_request, coming)
+        self._customs = CustomConditions(snapshot, self._space_of)
 
     def let_go(self, key: str, which: BitMap) -> None:
         """A backfill does not make partitions of an asset that it was going to make."""
@@ -100,7 +103,8 @@ class Automating:
 
     def next_due(self) -> datetime | None:
         """When time alone makes a turn due."""
-        return self._engine.next_due() if self._enabled else None
+        dues = (self._engine.next_due(), self._customs.next_due()) if self._enabled else ()
+        return min((due for due in dues if due is not None), default=None)
 
     def turn(self, transaction: Recorded, now: datetime, record: Callable[[], None]) -> bool:
         """Hears the news, takes a turn if one is due, and launches what is requested; or takes up other code that has come into force, of
@@ -118,6 +122,7 @@ class Automating:
         if self._keys_seen != (seq := self._snapshot.key_sets.seq):
             self._keys_seen = seq
             self._engine.keys_changed(now)
+        self._hear_customs(now)
         while True:
             self._news.extend(self._snapshot.news.take())
             if not self._engine.is_under_way():
@@ -132,6 +137,28 @@ class Automating:
                 break
         self._snapshot.changes.memories |= self._engine.store()
         return bool(self._news) or self.is_due(now)
+
+    def _space_of(self, key: str) -> Space | None:
+        facts = self._engine.facts.get(key)
+        return None if facts is None else facts.space
+
+    def hear_custom(self, key: str, name: str, which: BitMap) -> None:
+        """A function of a team's own code holds for these partitions of an asset, and for no others."""
+        self._engine.answer(key, name, which)
+
+    def _hear_customs(self, now: datetime) -> None:
+        """Takes the answers of teams' own code. What is in trouble does not hold, and its asset is told why."""
+        for heard in self._customs.turn(now):
+            key = heard.question.asset
+            self.hear_custom(key, heard.question.name, heard.which)
+            if heard.problem:
+                self._trouble(key, heard.problem, now)
+            elif heard.recovered:
+                self._engine.tell_again(key, now)
+
+    def _trouble(self, key: str, problem: str, now: datetime) -> None:
+        trouble = EvaluationRecord(key, "latest", now, "", (), (), 0, problem, None)
+        self._snapshot.changes.evaluations[key, "latest"] = trouble
 
     def _hear(self) -> None:
         """Tells the engine what happened, up to where something was made after a step went out: in one turn, that would count as taken in
@@ -186,8 +213,8 @@ class Automating:
         self._unknown = sorted(unknown, reverse=True)
         now = self._now or self._snapshot.backlog.now
         for key, problem in self._engine.declared.problems.items():
-            nothing = EvaluationRecord(key, "latest", now, "", (), (), 0, problem, None)
-            self._snapshot.changes.evaluations[key, "latest"] = nothing
+            self._trouble(key, problem, now)
+        self._customs.use(self._catalog, self._engine.declared.automated, now)
 
     def _learn(self, transaction: Recorded, record: Callable[[], None]) -> None:
         """Reads what is so of some of the assets of which nothing is known. What happened to their steps until now is in that: it is

@@ -11,7 +11,8 @@ from hedgerow.errors import Problem, RequestError
 from hedgerow.manifest.difference import Difference, compare
 from hedgerow.manifest.model import Manifest
 from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest, refusals
-from hedgerow_scheduler.testing.simulation import PERSON, Launch, Missed, Simulation
+from hedgerow_scheduler.testing.simulation import PERSON, Simulation
+from hedgerow_scheduler.testing.told import Launch, Missed
 
 MAX_HOURS = 24 * 366
 SHOWN = 100  # partitions of one launch of an asset

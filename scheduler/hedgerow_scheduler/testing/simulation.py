@@ -7,10 +7,12 @@ left out: what is ready starts at once.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
 
+from pyroaring import BitMap
+
+from hedgerow.conditions.bounds import customs_of
 from hedgerow.durations import parse_duration
 from hedgerow.errors import RequestError
 from hedgerow.manifest.model import Manifest, encode, manifest_hash
@@ -19,7 +21,7 @@ from hedgerow_scheduler.automation.facts import EMPTY
 from hedgerow_scheduler.automation.freshness import Wanted
 from hedgerow_scheduler.automation.pauses import Pause, PauseKind, Pauses
 from hedgerow_scheduler.automation.telling import Operand, operands
-from hedgerow_scheduler.lifecycle.changes import Changes, EvaluationRecord, TickRecord
+from hedgerow_scheduler.lifecycle.changes import Changes, EvaluationRecord
 from hedgerow_scheduler.lifecycle.model import Materialization, Run
 from hedgerow_scheduler.lifecycle.states import HELD, MaterializationState, RunState, StepState
 from hedgerow_scheduler.metadata.automation import MadeRow, StoredFacts
@@ -36,35 +38,10 @@ from hedgerow_scheduler.service.freshness import FreshnessWatch
 from hedgerow_scheduler.service.requests import step_of
 from hedgerow_scheduler.service.schedules import Schedules
 from hedgerow_scheduler.testing.simulated_steps import SimulatedSteps
+from hedgerow_scheduler.testing.told import Launch, Missed, instant, line_of, why_not
 
 MOST_CYCLES = 1_000  # within one instant
 PERSON = "person"
-
-
-@dataclass(frozen=True)
-class Launch:
-    """A run: when it was launched and by what (`condition`, `schedule team/name` or `person`), and what it was to make, as asset keys with
-    their partitions, in the order of its steps; (None,) without partitions.
-    """
-
-    at: datetime
-    by: str
-    assets: Mapping[str, tuple[str | None, ...]]
-    run: Run = field(repr=False, compare=False)
-
-    @property
-    def state(self) -> str:
-        """What has become of it: `running`, `succeeded`, `failed` or `cancelled`."""
-        return str(self.run.state)
-
-
-@dataclass(frozen=True)
-class Missed:
-    """A tick of a schedule that launched nothing, and why."""
-
-    at: datetime
-    schedule: str
-    why: str
 
 
 class Simulation:
@@ -81,7 +58,7 @@ class Simulation:
         durations: Mapping[str, str | timedelta] | None = None,
         materialized: bool = True,
     ) -> None:
-        self.now = _instant(start)
+        self.now = instant(start)
         self._durations = {key: parse_duration(each) for key, each in (durations or {}).items()}
         self.launches: list[Launch] = []
         self.missed: list[Missed] = []
@@ -112,7 +89,7 @@ class Simulation:
 
     def advance_to(self, until: str | datetime) -> Sequence[Launch]:
         """Lets time pass up to an instant, and everything happen that is due then; returns what was launched meanwhile."""
-        end, before = _instant(until), len(self.launches)
+        end, before = instant(until), len(self.launches)
         if end < self.now:
             raise RequestError.of("HR-D022", f"{end} is before {self.now}.", "Time only goes on.")
         while (due := self._next_due()) is not None and due <= end:
@@ -152,6 +129,21 @@ class Simulation:
     def keep_data(self, key: str, *, same: bool = True) -> None:
         """The asset comes out with the data that it had from now on, or with other data again."""
         (self._steps.unchanged.add if same else self._steps.unchanged.discard)(self._known(key))
+
+    def answer(self, condition: str, holds: bool | Collection[str]) -> Sequence[Launch]:
+        """What a function under `@hr.condition` answers from now on, for every asset that asks it: for all partitions, or for these. It holds
+        for none before. Returns what is launched at once.
+        """
+        before = len(self.launches)
+        for key, asset in self._catalog.assets.items():
+            automation = asset.definition.automation
+            if automation is not None and condition in customs_of(automation):
+                space = space_of(asset.definition.partitions)
+                numbers = (space.ordinal(name) for name in holds) if not isinstance(holds, bool) else ()
+                chosen = BitMap(number for number in numbers if number is not None)
+                self._automating.hear_custom(key, condition, space.existing(self.now) if holds is True else chosen)
+        self._settle()
+        return self.launches[before:]
 
     def deploy(self, *manifests: Manifest) -> Sequence[Launch]:
         """Other code of some teams comes into force; returns what is launched at once. RequestError with the reasons when it would be refused."""
@@ -227,7 +219,7 @@ class Simulation:
         if found is None:
             return f"{key}: its condition was not evaluated; it has one: {self._catalog.assets[key].definition.automation is not None}"
         lines = [f"{key}, evaluated at {found.at.isoformat()}{f': {found.problem}' if found.problem else ''}"]
-        lines += [_line(each) for each in self._operands(key, found)]
+        lines += [line_of(each) for each in self._operands(key, found)]
         return "\n".join(lines)
 
     # -- how it goes -------------------------------------------------------------------------------------------------
@@ -305,7 +297,7 @@ class Simulation:
             self._note(new.run)
         for tick in changes.schedule_ticks:
             if tick.outcome != "launched":
-                self.missed.append(Missed(tick.tick, tick.place.title, _why(tick)))
+                self.missed.append(Missed(tick.tick, tick.place.title, why_not(tick)))
         for (key, kind), record in changes.evaluations.items():
             if kind == "latest":
                 self._evaluations[key] = record
@@ -364,27 +356,6 @@ def _catalog(manifests: Iterable[Manifest], key_sets: KeySets) -> Catalog:
             raise RequestError(problems[0])
         catalog = catalog.replacing(PublishedManifest(manifest_hash(encode(each)), key_sets.bind(each)))
     return catalog
-
-
-def _instant(when: str | datetime) -> datetime:
-    try:
-        found = datetime.fromisoformat(when) if isinstance(when, str) else when
-    except ValueError:
-        raise RequestError.of("HR-D022", f"{when!r} is no time.", 'Write it as "2026-01-01T06:00+01:00".') from None
-    if found.tzinfo is None:
-        raise RequestError.of(
-            "HR-D022", f"{when!r} is in no time zone.", 'Give the offset too: "2026-01-01T06:00+01:00".'
-        )
-    return found
-
-
-def _why(tick: TickRecord) -> str:
-    return tick.error.message if tick.error is not None else tick.reason
-
-
-def _line(operand: Operand) -> str:
-    of = f"{operand.of}: " if operand.of else ""
-    return f"{'  ' * (operand.depth + 1)}{of}{operand.label}: {operand.true} of {operand.asked}"
 
 
 def _nothing() -> None:

@@ -212,3 +212,16 @@ def test_keys_of_dynamic_partitions_come_and_go_in_a_simulation() -> None:
     with pytest.raises(RequestError) as raised:
         sim.add_partitions("custmers", "hooli")
     assert raised.value.code == "HR-Q109"
+
+
+def test_a_condition_of_the_teams_own_code_answers_as_it_is_told() -> None:
+    @hr.condition
+    def is_open() -> bool: ...
+
+    @hr.asset(automation=hr.missing() & is_open)
+    def orders() -> int: ...
+
+    sim = hr.simulate([is_open, orders], start=OSLO_MORNING, materialized=False)
+    sim.advance("1h")
+    assert sim.launches == []
+    assert names(sim.answer("is_open", True)) == ["orders"]

@@ -1,0 +1,62 @@
+"""What a simulation tells: launches, ticks that launched nothing, evaluations as text; and how it reads times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from hedgerow.errors import RequestError
+from hedgerow_scheduler.automation.telling import Operand
+from hedgerow_scheduler.lifecycle.changes import TickRecord
+from hedgerow_scheduler.lifecycle.model import Run
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A run: when it was launched and by what (`condition`, `schedule team/name` or `person`), and what it was to make, as asset keys with
+    their partitions, in the order of its steps; (None,) without partitions.
+    """
+
+    at: datetime
+    by: str
+    assets: Mapping[str, tuple[str | None, ...]]
+    run: Run = field(repr=False, compare=False)
+
+    @property
+    def state(self) -> str:
+        """What has become of it: `running`, `succeeded`, `failed` or `cancelled`."""
+        return str(self.run.state)
+
+
+@dataclass(frozen=True)
+class Missed:
+    """A tick of a schedule that launched nothing, and why."""
+
+    at: datetime
+    schedule: str
+    why: str
+
+
+def instant(when: str | datetime) -> datetime:
+    """An instant with its offset; RequestError HR-D022 when it is none."""
+    try:
+        found = datetime.fromisoformat(when) if isinstance(when, str) else when
+    except ValueError:
+        raise RequestError.of("HR-D022", f"{when!r} is no time.", 'Write it as "2026-01-01T06:00+01:00".') from None
+    if found.tzinfo is None:
+        raise RequestError.of(
+            "HR-D022", f"{when!r} is in no time zone.", 'Give the offset too: "2026-01-01T06:00+01:00".'
+        )
+    return found
+
+
+def why_not(tick: TickRecord) -> str:
+    """Why a tick launched nothing."""
+    return tick.error.message if tick.error is not None else tick.reason
+
+
+def line_of(operand: Operand) -> str:
+    """One operand of an evaluation, indented by its depth."""
+    of = f"{operand.of}: " if operand.of else ""
+    return f"{'  ' * (operand.depth + 1)}{of}{operand.label}: {operand.true} of {operand.asked}"
