@@ -6,6 +6,7 @@ An asset is looked at when something of it was made or its next instant has come
 from __future__ import annotations
 
 import heapq
+import logging
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from itertools import count, islice
@@ -21,17 +22,21 @@ from hedgerow_scheduler.partitions.spaces import Space, space_of
 from hedgerow_scheduler.planning.catalog import Catalog, CatalogAsset
 
 MOST_TOLD = 3_000  # partitions of one asset that one turn tells of
+log = logging.getLogger("hedgerow.automation")
 Status: TypeAlias = Literal["warn", "late"]
 Turn: TypeAlias = Literal["warn", "late", "on_time", "gone"]
 
 
 class Turned(NamedTuple):
-    """A partition is another than before: ``warn``, ``late``, ``on_time`` again, or ``gone``: its window is judged no longer, or it has no policy."""
+    """A partition is another than before: ``warn``, ``late``, ``on_time`` again, or ``gone``: its window is judged no longer, or it has no policy.
+    `before` is what it was, None for neither.
+    """
 
     key: str
     team: str
     partition: str | None
     status: Turn
+    before: Status | None = None
 
 
 class Wanted(NamedTuple):
@@ -209,8 +214,13 @@ class FreshnessBoard:
                 watched.due = None
             else:
                 break
-            if watched is not None:
+            if watched is None:
+                continue
+            try:
                 turned += self._judge(watched, now)
+            except Exception:  # a time zone that this machine does not know (any more): that asset's trouble alone
+                log.exception("the freshness of %s can't be judged", watched.key)
+                del self.watched[watched.key]
         self._touched |= dict.fromkeys(self._unfinished)
         self._unfinished.clear()
         return turned
@@ -246,7 +256,16 @@ class FreshnessBoard:
         turned: list[tuple[int, Turn]] = [(each, "late") for each in turned_late]
         turned += [(each, "warn") for each in turned_warned]
         turned += [(each, "on_time" if each in there and watched.made.has(each) else "gone") for each in over]
-        return [Turned(watched.key, watched.team, watched.space.key(each), status) for each, status in sorted(turned)]
+        return [
+            Turned(
+                watched.key,
+                watched.team,
+                watched.space.key(each),
+                status,
+                "late" if each in late else "warn" if each in warned else None,
+            )
+            for each, status in sorted(turned)
+        ]
 
 
 def is_watched(asset: CatalogAsset) -> bool:

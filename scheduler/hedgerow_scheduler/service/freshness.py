@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from time import perf_counter
@@ -17,7 +18,9 @@ from hedgerow_scheduler.planning.snapshot import Snapshot
 
 TURN_S = 0.05  # after which a turn leaves the loop to others
 SAYS = {"warn": "will be late soon", "late": "is late", "on_time": "is on time again"}
-LEARNT_AT_ONCE = 1_000  # assets of which is read by one query what was made
+LEARNT_AT_ONCE = 1_000  # assets of which is read by one query what was made,
+WINDOWS_AT_ONCE = 20_000  # or about so many partitions of assets by time
+log = logging.getLogger("hedgerow.scheduler")
 
 
 class MadeReader(Protocol):
@@ -84,13 +87,21 @@ class FreshnessWatch:
 
     def _learn(self, transaction: MadeReader, now: datetime) -> None:
         """Reads what was made of some of the assets of which that is not known."""
-        some, self._unknown = self._unknown[:LEARNT_AT_ONCE], self._unknown[LEARNT_AT_ONCE:]
-        wanted = {key: self._board.wanted(key, now) for key in some}
+        wanted: dict[str, Wanted | None] = {}
+        windows = 0
+        while self._unknown and len(wanted) < LEARNT_AT_ONCE and windows < WINDOWS_AT_ONCE:
+            key = self._unknown.pop()
+            try:
+                asked = wanted[key] = self._board.wanted(key, now)
+            except Exception:  # a time zone that this machine does not know (any more): that asset's trouble alone
+                log.exception("the freshness of %s can't be watched", key)
+                continue
+            windows += len(asked.names) if asked is not None else 0
         made = transaction.made(
             [key for key, which in wanted.items() if which is None],
             {key: which for key, which in wanted.items() if which is not None},
         )
-        for key in some:
+        for key in wanted:
             self._board.learn(key, made.get(key, ()))
             if any(self._board.stands(key)):  # as another leader has told it
                 self._turned(key)
@@ -103,7 +114,8 @@ class FreshnessWatch:
         self._turned(key)
         if turned.status == "gone":
             return
-        severity = "error" if turned.status == "late" else "warn"
+        worse = turned.before if turned.status == "on_time" else turned.status
+        severity = "error" if worse == "late" else "warn"
         self._snapshot.happenings.add(
             "asset_on_time" if turned.status == "on_time" else "asset_late", turned.team, now, (key,), self._says(turned),
             partition=partition, severity=severity,

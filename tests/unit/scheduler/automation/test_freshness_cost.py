@@ -7,7 +7,8 @@ from itertools import count
 
 from support.aged import Aging, Stage
 
-from hedgerow.freshness import fresh_by, fresh_within
+from hedgerow.cron import Cron
+from hedgerow.freshness import FreshBy, fresh_by, fresh_within
 from hedgerow.partitions import daily, hourly, static
 from hedgerow_scheduler.automation.freshness import MOST_TOLD
 
@@ -79,3 +80,14 @@ def test_partitions_that_cannot_be_told_apart_cost_their_own_asset_its_policy() 
     stage.make("b")
     stage.now += timedelta(hours=26)
     assert stage.turn() == ["late b"]
+
+
+def test_a_zone_that_this_machine_does_not_know_costs_its_own_asset_its_policy() -> None:
+    nowhere = FreshBy(Cron("0 6 * * *", "Nowhere/None"), 3_600_000)
+    stage = Stage({"a": Aging(nowhere), "b": Aging(DAY)})
+    stage.make("a", "b")
+    stage.turn()
+    stage.now += timedelta(hours=26)
+    stage.make("a")
+    assert stage.turn() == ["late b"]
+    assert not stage.board.is_due(stage.now)

@@ -88,7 +88,7 @@ def test_each_change_is_told_and_recorded_once() -> None:
     assert here.cycle(hours=1) == [("asset_late", "orders", "", "error")]
     assert here.rows == {("orders", ""): "late"}
     here.make("orders")
-    assert here.cycle() == [("asset_on_time", "orders", "", "warn")]
+    assert here.cycle() == [("asset_on_time", "orders", "", "error")]  # the severity is that of what is over
     assert here.rows == {}
 
 
@@ -110,7 +110,7 @@ def test_the_next_leader_tells_what_the_one_before_did_not() -> None:
     assert here.rows == recorded
     here.make("keyed", "de")  # recorded by a leader that has not told it
     here.lead()
-    assert here.cycle(hours=1) == [("asset_on_time", "keyed", "de", "warn"), ("asset_late", "keyed", "no", "error")]
+    assert here.cycle(hours=1) == [("asset_on_time", "keyed", "de", "error"), ("asset_late", "keyed", "no", "error")]
 
 
 def test_conditions_hear_of_what_stood_otherwise_before_the_takeover() -> None:
@@ -174,4 +174,4 @@ def test_an_external_asset_is_as_old_as_what_was_seen_of_it() -> None:
     here.lead()
     assert here.cycle(hours=2) == [("asset_late", "feed", "", "error")]
     here.snapshot.news.seen("feed")
-    assert here.cycle() == [("asset_on_time", "feed", "", "warn")]
+    assert here.cycle() == [("asset_on_time", "feed", "", "error")]
