@@ -350,7 +350,7 @@ class Engine(Knowledge):
     def _evaluate(self, turn: Turn, automated: Automated, scope: BitMap) -> None:
         key, memory, program = automated.key, self.memories[automated.key], automated.program
         asking = Asking(turn, key, automated.deps, memory, frozenset(turn.crons.get(key, ())), scope)
-        turn.outcome.asked += 1
+        turn.outcome.asked_of[automated.team] += 1
         try:
             true = program.ask(asking)
         except Exception as error:  # of this asset alone: others go on

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
@@ -38,11 +38,18 @@ class Evaluated(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct):
-    """What a turn came to. `requests` are partitions by asset, `evaluated` those whose findings are not the ones of before."""
+    """What a turn came to. `requests` are partitions by asset, `evaluated` those whose findings are not the ones of before; `asked_of` counts by
+    team how many conditions were asked.
+    """
 
     requests: dict[str, BitMap] = msgspec.field(default_factory=dict)
     evaluated: list[Evaluated] = msgspec.field(default_factory=list)
-    asked: int = 0
+    asked_of: Counter[str] = msgspec.field(default_factory=Counter)
+
+    @property
+    def asked(self) -> int:
+        """How many conditions were asked."""
+        return self.asked_of.total()
 
 
 class Turn:

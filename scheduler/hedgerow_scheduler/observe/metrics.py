@@ -111,19 +111,26 @@ class SchedulerMetrics:
             "broker_losses": counter("broker_losses_total", "Times a broker was found to have lost data.", "team"),
             "asset_materializations": counter("asset_materializations_total", "Outputs recorded.", "team", "outcome"),
             "asset_checks": counter("asset_checks_total", "Verdicts of checks.", "team", "outcome"),
+            "conditions_evaluated": counter("conditions_evaluated_total", "Times that the condition of an asset was asked.", "team"),
+            "conditions_requested": counter("conditions_requested_total", "Partitions that conditions launched.", "team"),
+            "conditions_broken": counter("conditions_broken_total", "Conditions that can't be asked, own functions of them that fail, and requests that can't be planned.", "team"),
             "reaction_deliveries": counter("reaction_deliveries_total", "What reactions were told, by what became of it.", "team", "outcome"),
             "sensor_evaluations": counter("sensor_evaluations_total", "Evaluations of sensors by what became of them.", "team", "outcome"),
             "backfill_partitions": counter("backfill_partitions_total", "Partitions that backfills launched, and how their steps ended.", "team", "outcome"),
             "backfills": counter("backfills_ended_total", "Backfills that ended, by how.", "state"),
             "schedule_ticks": counter("schedule_ticks_total", "Ticks of schedules by what became of them.", "team", "outcome"),
         }  # fmt: skip
-        self._histograms: dict[str, Histogram] = {
+        self._by_queue: dict[str, Histogram] = {
             "step_queue_wait": histogram("step_queue_wait_seconds", "From ready to running.", "team", "queue"),
             "step_start_latency": histogram(
                 "step_start_latency_seconds", "From dispatched to running.", "team", "queue"
             ),
             "step_duration": histogram("step_duration_seconds", "From running to the end.", "team", "queue"),
         }
+        turns = histogram(
+            "condition_turn_seconds", "How long the conditions of one turn held the loop, over its cycles."
+        )
+        self._histograms: dict[str, Histogram] = {**self._by_queue, "condition_turn": turns}
         self.late_assets = gauge(
             "late_assets",
             "Assets that are late by their freshness policy (error), or of which something is warned of (warn).",
@@ -159,6 +166,8 @@ class SchedulerMetrics:
             self.late_assets.labels(team, severity)
         for told in ("delivered", "given_up", "dropped", "suppressed"):
             self._counters["reaction_deliveries"].labels(team, told)
+        for asked in ("evaluated", "requested", "broken"):
+            self._counters[f"conditions_{asked}"].labels(team)
         self._ingest_lag.labels(team)
         self._stream_length.labels(team)
         self.teams.add(team)
@@ -178,7 +187,8 @@ class SchedulerMetrics:
                 continue
             child = observed.get(key)
             if child is None:
-                child = observed[key] = self._histograms[measure.metric].labels(*measure.labels)
+                histogram = self._histograms[measure.metric]
+                child = observed[key] = histogram.labels(*measure.labels) if measure.labels else histogram
             child.observe(max(0.0, measure.value))
         for (name, labels), value in counts.items():
             self.count(name, labels, value)
@@ -210,7 +220,7 @@ class SchedulerMetrics:
         for name, values in _BY_QUEUE.items():
             for value in values:
                 self._counters[name].labels(team, queue, value)
-        for observed in self._histograms.values():
+        for observed in self._by_queue.values():
             observed.labels(team, queue)
 
     def forget_queue(self, team: str, queue: str) -> None:
@@ -219,7 +229,7 @@ class SchedulerMetrics:
         for name, values in _BY_QUEUE.items():
             for value in values:
                 self._counters[name].remove(team, queue, value)
-        for observed in self._histograms.values():
+        for observed in self._by_queue.values():
             observed.remove(team, queue)
         for state in QUEUE_STATES:
             self.queue_steps.remove(team, queue, state)

@@ -74,6 +74,8 @@ class Automating:
         self.stands: Callable[[str], tuple[BitMap, BitMap]] = lambda _: (EMPTY, EMPTY)
         """Which partitions of an asset its freshness policy warns of, and which are late by it."""
         self._turned: set[str] = set()  # assets of which that is different
+        self._problems: dict[str, str] = {}  # why conditions can't be taken up, by asset
+        self._turn_s = 0.0  # how long the turn that is under way has held the loop
         self._engine = Engine(self._makes, memories, self._may_request, coming)
         self._customs = CustomConditions(snapshot, self._space_of)
 
@@ -129,10 +131,14 @@ class Automating:
                 self._hear()
             if not self._engine.is_due(now):
                 break
+            began = perf_counter()
             outcome = self._engine.turn(now, lambda: perf_counter() > until)
             if outcome is not None:
                 self._launch(outcome, now)
                 self._made_by.clear()
+            self._turn_s += perf_counter() - began
+            if outcome is not None:
+                self._measure_turn(outcome)
             if perf_counter() > until:
                 break
         self._snapshot.changes.memories |= self._engine.store()
@@ -153,6 +159,7 @@ class Automating:
             self.hear_custom(key, heard.question.name, heard.which)
             if heard.problem:
                 self._trouble(key, heard.problem, now)
+                self._snapshot.measure("conditions_broken", (self._team(key),))
             elif heard.recovered:
                 self._engine.tell_again(key, now)
 
@@ -212,8 +219,11 @@ class Automating:
         self._snapshot.news.followed = self._engine.facts.keys()
         self._unknown = sorted(unknown, reverse=True)
         now = self._now or self._snapshot.backlog.now
-        for key, problem in self._engine.declared.problems.items():
+        known, self._problems = self._problems, dict(self._engine.declared.problems)
+        for key, problem in self._problems.items():
             self._trouble(key, problem, now)
+            if known.get(key) != problem:
+                self._snapshot.measure("conditions_broken", (self._catalog.assets[key].team,))
         self._customs.use(self._catalog, self._engine.declared.automated, now)
 
     def _learn(self, transaction: Recorded, record: Callable[[], None]) -> None:
@@ -265,6 +275,8 @@ class Automating:
         for group in runs_of(self._catalog, requests):
             try:
                 runs |= dict.fromkeys(group, self._launch_run(group, now))
+                for key, partitions in group.items():
+                    self._snapshot.measure("conditions_requested", (self._team(key),), len(partitions))
             except Exception as error:  # too large, or a defect: it must not keep the loop from everyone else's work
                 expected = isinstance(error, HedgerowError)
                 log.warning("no run of %s: %s", ", ".join(sorted(group)[:SHOWN]), error, exc_info=not expected)
@@ -273,6 +285,8 @@ class Automating:
         for each in outcome.evaluated:
             found = msgspec.structs.replace(each, problem=problems[each.key]) if each.key in problems else each
             self._record(found, requests.get(each.key, ()), runs.get(each.key))
+            if found.problem:
+                self._snapshot.measure("conditions_broken", (self._team(each.key),))
 
     def _launch_run(self, group: Requests, now: datetime) -> str:
         """Makes a run of these; its id."""
@@ -284,6 +298,16 @@ class Automating:
         self._snapshot.changes.new_runs.append(NewRun(run, request))
         self._snapshot.start_run(run, now)
         return run.id
+
+    def _team(self, key: str) -> str:
+        return self._engine.declared.automated[key].team
+
+    def _measure_turn(self, outcome: Outcome) -> None:
+        """Counts a turn that has come to its end."""
+        for team, asked in outcome.asked_of.items():
+            self._snapshot.measure("conditions_evaluated", (team,), asked)
+        self._snapshot.measure("condition_turn", (), self._turn_s)
+        self._turn_s = 0.0
 
     def _record(self, each: Evaluated, requested: tuple[str | None, ...], run_id: str | None) -> None:
         automated = self._engine.declared.automated[each.key]

@@ -21,7 +21,7 @@ from hedgerow_scheduler.automation.facts import EMPTY
 from hedgerow_scheduler.automation.freshness import Wanted
 from hedgerow_scheduler.automation.pauses import Pause, PauseKind, Pauses
 from hedgerow_scheduler.automation.telling import Operand, operands
-from hedgerow_scheduler.lifecycle.changes import Changes, EvaluationRecord
+from hedgerow_scheduler.lifecycle.changes import Changes, Effects, EvaluationRecord
 from hedgerow_scheduler.lifecycle.model import Materialization, Run
 from hedgerow_scheduler.lifecycle.states import HELD, MaterializationState, RunState, StepState
 from hedgerow_scheduler.metadata.automation import MadeRow, StoredFacts
@@ -293,6 +293,7 @@ class Simulation:
     def _record(self) -> None:
         """Takes note of what was decided, as the database would."""
         changes, self._snapshot.changes = self._snapshot.changes, Changes()
+        self._snapshot.effects = Effects()
         for new in changes.new_runs:
             self._note(new.run)
         for tick in changes.schedule_ticks:

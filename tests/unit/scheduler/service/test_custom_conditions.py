@@ -30,7 +30,7 @@ class Term:
     def __init__(self, memories: dict[str, bytes] | None = None) -> None:
         self.world = World()
         self.deploy()
-        self.number = 0
+        self.number = self.broken = 0
         self.automating = Automating(self.world.snapshot, memories or {}, True, self.id, lambda _: EMPTY)
 
     def id(self) -> str:
@@ -56,7 +56,9 @@ class Term:
         self.world.snapshot.evaluations.turn(self.world.now)
         while self.automating.turn(self, self.world.now, lambda: None):
             pass
-        return self.world.recorded()[0]
+        changes, effects = self.world.recorded()
+        self.broken += sum(measure.metric == "conditions_broken" for measure in effects.measures)
+        return changes
 
     def asked(self) -> dict[str, tuple[str, ConditionQuestion]]:
         """What is asked now: by asset the evaluation and the question."""
@@ -127,6 +129,7 @@ def test_one_that_raises_stops_its_own_asset_visibly_and_is_asked_less_and_less_
     changes = term.turn()
     assert {key for key, _ in launched(changes)} == {"days"}
     assert "'is_open' does not answer: ValueError: closed" in changes.evaluations["orders", "latest"].problem
+    assert term.broken == 1
     waits = []
     for _ in range(3):
         began = term.world.now
@@ -141,6 +144,7 @@ def test_one_that_raises_stops_its_own_asset_visibly_and_is_asked_less_and_less_
         term.turn(after=60)
     term.answer(asked["orders"][0], ConditionAnswer(False))
     assert term.turn().evaluations["orders", "latest"].problem == ""
+    assert term.broken == 4
 
 
 def test_an_answer_that_is_lost_is_asked_for_again_and_the_last_one_still_counts() -> None:
