@@ -13,9 +13,10 @@ import psutil
 import pytest
 from support.locations import write_location
 from support.processes import eventually
-from support.worker_bench import FakeScheduler, running_worker
+from support.worker_bench import DEPLOYMENT, TEAM, FakeScheduler, running_worker
 
 from hedgerow import clock
+from hedgerow.protocol import names
 from hedgerow.protocol.control import Evaluate
 from hedgerow.protocol.envelope import encode_body
 from hedgerow.protocol.events import MAX_EVALUATION_LOG_BYTES, Evaluated
@@ -39,6 +40,12 @@ CODE = """
         time.sleep(600)
 
     @hr.sensor
+    def stays(ctx: hr.SensorContext):
+        with open(ctx.cursor, "a") as file:
+            print(os.getpid(), file=file)
+        time.sleep(600)
+
+    @hr.sensor
     def grows():
         kept = [bytes(range(256)) * 4_000_000]
         time.sleep(600)
@@ -58,7 +65,7 @@ class Asking:
 
     def ask(self, name: str, *, times: int = 1, timeout_ms: int = 30_000, begin_s: float = 10, **more: Any) -> str:
         """Asks for an evaluation, `times` over; its id."""
-        id, argument = str(uuid.uuid4()), encode_body(SensorQuestion(clock.now(), more.get("cursor")))
+        id, argument = more.get("id") or str(uuid.uuid4()), encode_body(SensorQuestion(clock.now(), more.get("cursor")))
         before = clock.now_ms() + round(begin_s * 1000)
         message = Evaluate(id, more.get("manifest", self.manifest), "sensor", name, argument, timeout_ms, before)
         for _ in range(times):
@@ -72,6 +79,12 @@ class Asking:
     def answer(self, id: str) -> Evaluated:
         """What became of it."""
         return eventually(lambda: self.answers(id), what="an answer")[0]
+
+    def holder(self, id: str) -> int:
+        """The process of the worker that has the claim."""
+        token = eventually(lambda: self.scheduler.redis.get(names.claim_key(DEPLOYMENT, TEAM, id)), what="a claim")
+        worker = token.decode().partition(":")[0]
+        return next(beat.pid for name, beat in self.scheduler.heartbeats if name == worker)
 
     def pid(self, name: str) -> int:
         """The process that answered."""
@@ -122,12 +135,23 @@ def test_evaluations_are_taken_once_run_beside_each_other_and_end_with_all_that_
         gone = asking.answer(asking.ask("gone"))
         assert (gone.reason, gone.error and gone.error.code) == ("bad_result", "HR-X002")
 
-        for worker in workers:
-            worker.send_signal(signal.SIGTERM)
-        for id in hanging[:-1]:
+        log = tmp_path / "stays"
+        killed = asking.ask("stays", cursor=str(log), timeout_ms=600_000)
+        (runner,) = eventually(lambda: log.exists() and pids(log.read_text()), what="it is under way")
+        (victim,) = [worker for worker in workers if worker.pid == asking.holder(killed)]
+        left_behind = [id for id in hanging[:-1] if asking.holder(id) != victim.pid]
+        victim.kill()
+        assert victim.wait(10) == -signal.SIGKILL
+        eventually(lambda: not psutil.pid_exists(runner), what="its runner ends with it")
+        asking.ask("quick", id=killed)  # its claim outlives it: what is asked again has another id
+        assert asking.pid("quick") != runner
+        (survivor,) = [worker for worker in workers if worker is not victim]
+
+        survivor.send_signal(signal.SIGTERM)
+        for id in left_behind:
             left = asking.answer(id)
             assert (left.reason, left.error and left.error.code) == ("runner_lost", "HR-X104")
             eventually(lambda log=left.log: not any(map(psutil.pid_exists, pids(log))), what="nothing stays")
-        assert [worker.wait(30) for worker in workers] == [0, 0]
+        assert survivor.wait(30) == 0
         assert len(asking.answers(first)) == 1
-        assert not any(asking.answers(id) for id in ignored)
+        assert not any(asking.answers(id) for id in (*ignored, killed))

@@ -61,15 +61,19 @@ class ControlRunners:
         raise PlatformError(unusable(answer, code, tail))
 
     def release(self, runner: Runner, *, reuse: bool) -> None:
-        """Takes a runner back. Without `reuse` it is killed, with its process group; so are those that idled for too long."""
-        now = clock.monotonic()
+        """Takes a runner back. Without `reuse` it is killed, with its process group."""
         with self._lock:
-            over = [one for since, one in self._idle if now - since > IDLE_S]
-            self._idle = [(since, one) for since, one in self._idle if now - since <= IDLE_S]
-            if reuse and not self._closed and len(self._idle) < KEPT_WARM and runner.steps < WORN_AFTER:
-                self._idle.append((now, runner))
-            else:
-                over.append(runner)
+            kept = reuse and not self._closed and len(self._idle) < KEPT_WARM and runner.steps < WORN_AFTER
+            if kept:
+                self._idle.append((clock.monotonic(), runner))
+        if not kept:
+            self._end(runner)
+
+    def tend(self, now: float) -> None:
+        """Ends those that idled for too long by `now`, on the monotonic clock, and those that died meanwhile."""
+        with self._lock:
+            over = [one for since, one in self._idle if now - since > IDLE_S or one.exit_code() is not None]
+            self._idle = [(since, one) for since, one in self._idle if one not in over]
         for one in over:
             self._end(one)
 

@@ -13,9 +13,10 @@ from hedgerow import clock
 from hedgerow.errors import HedgerowError, Problem
 from hedgerow.protocol import runner as protocol
 from hedgerow.protocol.control import Evaluate
-from hedgerow.protocol.events import MAX_EVALUATION_LOG_BYTES, Evaluated
+from hedgerow.protocol.events import MAX_EVALUATION_LOG_BYTES, Evaluated, EvaluationKind, EvaluationReason
 from hedgerow_workers.claims import Claims, EvaluationClaim
 from hedgerow_workers.control_runners import ControlRunners, LeavingError
+from hedgerow_workers.metrics import Metrics
 from hedgerow_workers.outbox import Outbox, encode
 from hedgerow_workers.runners import Runner, RunnerEndedError, describe_exit, tail_of
 from hedgerow_workers.settings import WorkerSettings
@@ -24,6 +25,7 @@ AT_ONCE = 16  # of a worker: more are left to others, or asked for again
 LOOK_S = 0.5
 EXIT_S = 0.5
 PATIENCE_S = 2.0
+TEND_S = 15.0
 
 log = logging.getLogger("hedgerow.worker")
 
@@ -38,23 +40,27 @@ class Evaluations:
         runners: ControlRunners,
         outbox: Outbox,
         accepting: Callable[[], bool],
+        on_evaluated: Callable[[EvaluationKind, EvaluationReason], None],
     ) -> None:
         self._manifest, self._claims, self.runners, self._outbox = manifest, claims, runners, outbox
-        self._accepting = accepting
+        self._accepting, self._on_evaluated = accepting, on_evaluated
         self._lock = threading.Lock()
         self._under_way: set[str] = set()
         self._threads = ThreadPoolExecutor(AT_ONCE, "evaluation")
         self._leaving = threading.Event()
+        # Without it, those that idle when nothing is evaluated any more would stay for ever.
+        self._tending = threading.Thread(target=self._tend, name="control runners", daemon=True)
+        self._tending.start()
 
     def take(self, message: Evaluate) -> None:
         """Begins an evaluation, unless it is of other code, was begun already, or there is no room for it."""
-        if message.manifest != self._manifest or not self._accepting() or self._leaving.is_set():
+        if message.manifest != self._manifest or not self._accepting():
             return
         with self._lock:
-            if message.evaluation_id in self._under_way or len(self._under_way) >= AT_ONCE:
+            if self._leaving.is_set() or message.evaluation_id in self._under_way or len(self._under_way) >= AT_ONCE:
                 return
             self._under_way.add(message.evaluation_id)
-        self._threads.submit(self._run, message)
+            self._threads.submit(self._run, message)  # within the lock: no thread is given work once they end
 
     def close(self, *, hurry: bool) -> None:
         """Takes no more; those that still run after a moment, or at once if it is a `hurry`, are ended and said to be interrupted."""
@@ -62,15 +68,22 @@ class Evaluations:
         rest = threading.Event()
         while self._under_way and clock.monotonic() < until:
             rest.wait(0.05)
-        self._leaving.set()
+        with self._lock:
+            self._leaving.set()
         self._threads.shutdown()
+        self._tending.join()
         self.runners.close()
+
+    def _tend(self) -> None:
+        while not self._leaving.wait(TEND_S):
+            self.runners.tend(clock.monotonic())
 
     def _run(self, message: Evaluate) -> None:
         try:
             told = self._evaluated(message)
             if told is not None:
                 self._outbox.put([encode(told)])
+                self._on_evaluated(told.kind, told.reason)
         except Exception:  # a defect: it must not go unseen in a thread that nobody waits for
             log.exception("evaluation %s failed", message.evaluation_id)
         finally:
@@ -81,6 +94,8 @@ class Evaluations:
         """What came of it; None when another worker has it, or it is too late."""
         now_ms = clock.now_ms()
         if now_ms > message.start_before_ms:
+            late_s = (now_ms - message.start_before_ms) / 1000
+            log.info("evaluation %s came %.1f s too late, by this machine's clock", message.evaluation_id, late_s)
             return None
         claim = EvaluationClaim(message.evaluation_id, message.start_before_ms)
         if self._claims.take([claim], now_ms, logging.DEBUG) == [None]:  # all workers of the team ask for it
@@ -97,7 +112,6 @@ class Evaluations:
     def _hold(self, message: Evaluate, runner: Runner) -> Evaluated:
         """Has a runner evaluate; it is used again if it answers, and killed with its process group otherwise."""
         spool, began = runner.spool(0), clock.monotonic()
-        spool.unlink(missing_ok=True)
         told, answered = None, False
         try:
             asked = protocol.Evaluate(message.evaluation_id, message.kind, message.name, message.argument, str(spool))
@@ -117,6 +131,7 @@ class Evaluations:
             printed = tail_of(spool, MAX_EVALUATION_LOG_BYTES)
             # What is no text takes three times as much once it is written as such.
             printed = printed.encode()[-MAX_EVALUATION_LOG_BYTES:].decode("utf-8", "ignore")
+            spool.unlink(missing_ok=True)  # whatever it is used for next: it may be large
             self.runners.release(runner, reuse=answered)
         return msgspec.structs.replace(told, log=printed)
 
@@ -145,9 +160,14 @@ class Evaluations:
 
 
 def open_evaluations(
-    settings: WorkerSettings, manifest: str, claims: Claims, outbox: Outbox, accepting: Callable[[], bool]
+    settings: WorkerSettings,
+    manifest: str,
+    claims: Claims,
+    outbox: Outbox,
+    accepting: Callable[[], bool],
+    metrics: Metrics,
 ) -> Evaluations:
-    """The evaluations of a worker that serves this manifest, for as long as `accepting` says so."""
+    """The evaluations of a worker that serves this manifest, for as long as `accepting` says so; `metrics` count them."""
     folder = outbox.directory / "spool" / "control"
     folder.mkdir(parents=True)
     runners = ControlRunners(
@@ -156,15 +176,15 @@ def open_evaluations(
         settings.load_timeout_s,
         manifest,
     )
-    return Evaluations(manifest, claims, runners, outbox, accepting)
+    return Evaluations(manifest, claims, runners, outbox, accepting, metrics.evaluated)
 
 
-def _failed(message: Evaluate, reason: str, problem: Problem, lasted_s: float = 0.0) -> Evaluated:
+def _failed(message: Evaluate, reason: EvaluationReason, problem: Problem, lasted_s: float = 0.0) -> Evaluated:
     return Evaluated(
         message.evaluation_id,
         message.kind,
         message.name,
-        reason,  # type: ignore[arg-type]
+        reason,
         error=problem,
         duration_ms=round(lasted_s * 1000),
     )

@@ -7,12 +7,13 @@ import threading
 from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from hedgerow.protocol.events import EvaluationKind, EvaluationReason
 from hedgerow.protocol.logs import Why
 
 PREFIX = "hedgerow_"
@@ -54,6 +55,9 @@ class Metrics:
         self.runner_replacements = dict.fromkeys(REPLACED_FOR, 0)
         self.watchdog_restarts = 0
         self.log_lines_dropped = dict.fromkeys(LINES_DROPPED_FOR, 0)
+        self.evaluations = {
+            (kind, reason): 0 for kind in get_args(EvaluationKind) for reason in get_args(EvaluationReason)
+        }
         self._lock = threading.Lock()
         self._server: ThreadingHTTPServer | None = None
 
@@ -64,6 +68,11 @@ class Metrics:
     def runner_replaced(self, why: str) -> None:
         """Counts a runner that gave way to a fresh one between two steps."""
         self.runner_replacements[why] += 1
+
+    def evaluated(self, kind: EvaluationKind, reason: EvaluationReason) -> None:
+        """Counts an evaluation outside of steps that is over."""
+        with self._lock:
+            self.evaluations[kind, reason] += 1
 
     def lines_dropped(self, why: Why, lines: int) -> None:
         """Counts lines of logs that are missing somewhere."""
@@ -155,6 +164,14 @@ class _Live:
         for why, count in self._counts.log_lines_dropped.items():
             lines.add_metric((why,), count)
         yield lines
+        evaluations = CounterMetricFamily(
+            f"{PREFIX}worker_evaluations",
+            "Evaluations of the team's own code outside of steps, by what became of them.",
+            labels=("kind", "reason"),
+        )
+        for labels, count in self._counts.evaluations.items():
+            evaluations.add_metric(labels, count)
+        yield evaluations
         yield CounterMetricFamily(
             f"{PREFIX}worker_watchdog_restarts",
             "Times that the watchdog ended the worker.",

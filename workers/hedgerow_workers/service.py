@@ -173,7 +173,7 @@ class Service:
         settings = self.settings
         claims = Claims(partial(Line, connect(settings.broker)), settings.deployment, settings.team, self.worker)
         accepting = lambda: not (self._draining or self._disk_full)  # noqa: E731
-        self.evaluations = open_evaluations(settings, self._manifest, claims, self.outbox, accepting)
+        self.evaluations = open_evaluations(settings, self._manifest, claims, self.outbox, accepting, self.metrics)
         self.control.handle(control.Evaluate, self.evaluations.take)
         self._slots = Slots(
             Audience(settings.deployment, settings.team, settings.location, self._manifest),

@@ -178,6 +178,7 @@ class WorkerStopped(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 EvaluationKind: TypeAlias = Literal["sensor", "condition", "reaction"]
+EvaluationReason: TypeAlias = Literal["ok", "user_error", "timed_out", "runner_lost", "bad_result"]
 MAX_EVALUATION_LOG_BYTES = 8 * 1024
 
 
@@ -187,7 +188,7 @@ class Evaluated(msgspec.Struct, frozen=True, omit_defaults=True):
     evaluation_id: str
     kind: EvaluationKind
     name: str
-    reason: Literal["ok", "user_error", "timed_out", "runner_lost", "bad_result"]
+    reason: EvaluationReason
     result: msgspec.Raw = msgspec.Raw(b"null")
     error: Problem | None = None
     duration_ms: int = 0

@@ -137,6 +137,6 @@ class Evaluations:
         problem = Problem(
             "HR-Q027",
             f"No worker answered the evaluation of {message.kind} '{message.name}' in time.",
-            "Nothing to do: it is evaluated again. If this goes on, see `hedgerow worker list`.",
+            "Nothing to do: it is evaluated again. If this goes on, see `hedgerow worker list`, and whether the machines' clocks agree.",
         )
         self._answers[message.kind].append(Answer(id, asked.team, message.kind, message.name, "lost", error=problem))
