@@ -196,7 +196,6 @@ def main() -> None:
     parser.add_argument("--dagster", default="", help="the Python of an environment that has Dagster")
     options = parser.parse_args()
     found = measure(options.assets)
-    found["backfill_plan_s"] = beside(sys.executable, "backfill.py")["backfill_plan_s"]
     found["partitions_status_ms"] = beside(sys.executable, "partitions.py")["status_ms"]
     backfill = beside(sys.executable, "backfill.py")
     found |= {"backfill_plan_s": backfill["backfill_plan_s"], "backfill_rss_mb": backfill["rss_mb"]}
