@@ -9,8 +9,8 @@ from __future__ import annotations
 import heapq
 import logging
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping, Set
-from datetime import datetime, timedelta
+from collections.abc import Callable, Generator, Iterator, Mapping, Set
+from datetime import datetime
 from itertools import count
 
 from pyroaring import BitMap
@@ -24,6 +24,7 @@ from hedgerow_scheduler.automation.knowledge import Knowledge
 from hedgerow_scheduler.automation.memory import Memory, decode, encode
 from hedgerow_scheduler.automation.program import Asking, Finding
 from hedgerow_scheduler.automation.turns import Evaluated, Outcome, Turn
+from hedgerow_scheduler.automation.window_watch import Moved, WindowWatch
 from hedgerow_scheduler.partitions.spaces import Space
 from hedgerow_scheduler.planning.catalog import Catalog
 
@@ -57,8 +58,7 @@ class Engine(Knowledge):
         self._last: dict[str, tuple[Finding, ...]] = {}
         self._timers: list[tuple[datetime, int, str | Space, BitMap | Cron | datetime]] = []
         self._tie = count()
-        self._spaces: dict[int, tuple[Space, list[str]]] = {}
-        self._awaited: set[int] = set()  # spaces of which the next window is on the timers
+        self._windows = WindowWatch()
         self._scheduled: set[tuple[str, Cron]] = set()
         self._key_watch = KeyWatch()
         self._turn: Turn | None = None
@@ -128,17 +128,15 @@ class Engine(Knowledge):
         return is_unknown
 
     def _watch_windows(self, now: datetime) -> None:
-        self._spaces = {}
-        changing: dict[int, bool] = {}
-        for key, found in self.facts.items():
-            space = found.space
-            if (changes := changing.get(id(space))) is None:
-                changes = changing[id(space)] = space.next_change(now) is not None
-            if changes:
-                self._spaces.setdefault(id(space), (space, []))[1].append(key)
-        for space, _ in self._spaces.values():
-            if id(space) not in self._awaited:
-                self._at_change(space, now)
+        for due, space in self._windows.watch(self.facts, self._lookbacks, now):
+            self._at(due, space, now)
+
+    def _lookbacks(self, key: str) -> Iterator[int | None]:
+        """How far back the conditions look that are an asset's own or look at it."""
+        if (own := self.declared.automated.get(key)) is not None:
+            yield from own.program.lookbacks
+        for automated, _ in self.declared.watchers.get(key, ()):
+            yield from automated.program.lookbacks
 
     def keys_changed(self, now: datetime) -> None:
         """Keys of dynamic partitions were added or removed: what came or went is asked again, and whatever is made from it."""
@@ -192,12 +190,6 @@ class Engine(Knowledge):
         )
         decided.requests = {key: which for key, which in decided.requests.items() if key in same}
         decided.evaluated = [each for each in decided.evaluated if each.key in same]
-
-    def _at_change(self, space: Space, now: datetime) -> None:
-        self._awaited.discard(id(space))
-        if id(space) in self._spaces and (due := space.next_change(now)) is not None:
-            self._awaited.add(id(space))
-            self._at(due, space, now)
 
     def start(self, key: str, partition: str | None) -> None:
         """A step that waited goes out."""
@@ -312,9 +304,10 @@ class Engine(Knowledge):
 
     def _fire(self, turn: Turn, due: datetime, what: str | Space, payload: BitMap | Cron | datetime) -> None:
         if isinstance(what, Space):
-            if id(what) in self._spaces and isinstance(payload, datetime):
-                self._windows_complete(turn, what, self._spaces[id(what)][1], payload)
-            self._at_change(what, turn.now)
+            if isinstance(payload, datetime):
+                self._windows_move(turn, self._windows.keys_of(what), Moved(what, payload, turn.now))
+            if (following := self._windows.look_again(what, turn.now)) is not None:
+                self._at(following, what, turn.now)
             return
         automated = self._asked(what)
         if isinstance(payload, Cron):
@@ -328,24 +321,14 @@ class Engine(Knowledge):
         elif automated is not None and isinstance(payload, BitMap):
             turn.mark(automated, payload)
 
-    def _windows_complete(self, turn: Turn, space: Space, keys: list[str], before: datetime) -> None:
-        fresh = space.existing(turn.now) - space.existing(before)
-        moved: dict[int | None, BitMap] = {}
-
-        def moves(automated: Automated) -> BitMap:
-            """The partitions that come into the windows it looks at, or leave them."""
-            for lookback_ms in automated.program.lookbacks - moved.keys():
-                back = None if lookback_ms is None else timedelta(milliseconds=lookback_ms)
-                moved[lookback_ms] = (space.latest(before, back) or EMPTY) ^ (space.latest(turn.now, back) or EMPTY)
-            return BitMap.union(fresh, *(moved[each] for each in automated.program.lookbacks))
-
+    def _windows_move(self, turn: Turn, keys: list[str], moved: Moved) -> None:
         for key in keys:
             if (automated := self._asked(key)) is not None:
-                self.memories[key].begin(fresh, automated.program.states)
-                turn.mark(automated, moves(automated))
+                self.memories[key].begin(moved.fresh, automated.program.states)
+                turn.mark(automated, moved.within(automated.program.lookbacks))
             for automated, crossing in self.declared.watchers.get(key, ()):
                 if automated.key not in self.broken:
-                    turn.mark(automated, crossing.downstream(moves(automated), turn.now))
+                    turn.mark(automated, crossing.downstream(moved.within(automated.program.lookbacks), turn.now))
 
     def _evaluate(self, turn: Turn, automated: Automated, scope: BitMap) -> None:
         key, memory, program = automated.key, self.memories[automated.key], automated.program

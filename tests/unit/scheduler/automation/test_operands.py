@@ -51,6 +51,8 @@ SCENARIOS: dict[str, tuple[Assets, Script]] = {
     "cron tick: a request while a step still waits is not a second one": (only(hr.cron_tick("0 * * * *")), [("wait 1h", "only"), ("wait 3h", ""), ("start only", ""), ("wait 1h", "only")]),
     "in the latest window: when a window becomes the latest": ({"only": Made((), hr.in_latest_window(), DAYS)}, [("at 2026-01-06T00:00", "only@2026-01-05"), ("make only@2026-01-05", "")]),
     "in the latest window: not with a lookback until it has passed": ({"only": Made((), ~hr.in_latest_window("2d"), DAYS)}, [("at 2026-01-06T00:00", "only@2026-01-03"), ("at 2026-01-07T00:00", "only@2026-01-04")]),
+    "in the latest window: a lookback that ends between two windows": ({"only": Made((), ~hr.in_latest_window("36h"), DAYS)}, [("at 2026-01-05T11:59", ""), ("at 2026-01-05T12:00", ""), ("at 2026-01-06T00:00", ""), ("at 2026-01-06T11:59", ""), ("at 2026-01-06T12:00", "only@2026-01-04"), ("at 2026-01-07T11:59", ""), ("at 2026-01-07T12:00", "only@2026-01-05")]),
+    "in the latest window: the last of a calendar that is over leaves too": ({"only": Made((), ~hr.in_latest_window("36h"), daily("2026-01-01", "2026-01-06"))}, [("at 2026-01-06T12:00", "only@2026-01-04"), ("at 2026-01-09T00:00", "")]),
     "in the latest window: without time always": (only(hr.in_latest_window() & hr.failed()), [("fail only", "only")]),
     "in the latest window: each land of it": ({"only": Made((), hr.in_latest_window(), DAYS * static("no", "se", dim="land"))}, [("at 2026-01-06T00:00", "only@2026-01-05|no only@2026-01-05|se")]),
     "in the latest window: of an upstream": (pair(~hr.any_dep(hr.in_latest_window()), DAYS, DAYS), [("at 2026-01-06T00:00", "down@2026-01-04"), ("at 2026-01-07T00:00", "down@2026-01-05")]),
