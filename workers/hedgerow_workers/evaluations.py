@@ -26,6 +26,7 @@ LOOK_S = 0.5
 EXIT_S = 0.5
 PATIENCE_S = 2.0
 TEND_S = 15.0
+SEND_S = 5.0
 
 log = logging.getLogger("hedgerow.worker")
 
@@ -115,13 +116,15 @@ class Evaluations:
         told, answered = None, False
         try:
             asked = protocol.Evaluate(message.evaluation_id, message.kind, message.name, message.argument, str(spool))
-            runner.send(asked)
+            runner.send_within(asked, min(SEND_S, message.timeout_ms / 1000))
             told = self._awaited(message, runner, began + message.timeout_ms / 1000)
             answered = told.reason in ("ok", "user_error", "bad_result")
         except RunnerEndedError:
             code = runner.wait_exit(EXIT_S)
             how = describe_exit(code) if code is not None else "it closed its pipe"
             told = _failed(message, "runner_lost", runner.doomed or _lost(message, how), clock.monotonic() - began)
+        except TimeoutError:  # what an evaluation before left behind holds it up
+            told = _failed(message, "runner_lost", _lost(message, "it took no question"), clock.monotonic() - began)
         except msgspec.MsgspecError as error:
             problem = Problem(
                 "HR-P104", f"The runner sent what is no answer: {error}.", "Report it with the worker's log."

@@ -93,6 +93,19 @@ class Runner:
         """Sends one message; `RunnerEndedError` when nobody reads any more."""
         self.write(_frame(body))
 
+    def send_within(self, body: object, timeout_s: float) -> None:
+        """As `send`; TimeoutError, after a part of it, when the runner does not take it in time: it can't be spoken to any more."""
+        rest = memoryview(_frame(body))
+        until = clock.monotonic() + timeout_s
+        room = select.poll()
+        room.register(self._orders, select.POLLOUT)
+        while rest:
+            if not room.poll(max(0.0, until - clock.monotonic()) * 1000):
+                raise TimeoutError
+            # Where there is room at all, there is for so much: the write does not wait.
+            self.write(rest[: select.PIPE_BUF])
+            rest = rest[select.PIPE_BUF :]
+
     def frames(self, messages: Sequence[object]) -> list[bytes]:
         """The frames of the first of these messages, one at least: what `write` can send ahead without ever having to wait.
 
@@ -109,7 +122,7 @@ class Runner:
             frames.append(frame)
         return frames
 
-    def write(self, frames: bytes) -> None:
+    def write(self, frames: bytes | memoryview) -> None:
         """Sends frames; `RunnerEndedError` when nobody reads any more."""
         rest = memoryview(frames)
         try:
