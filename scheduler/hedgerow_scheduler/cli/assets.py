@@ -29,10 +29,11 @@ def parser() -> Parser:
     parts = parser.add_subparsers(metavar="COMMAND", title="commands", parser_class=Parser)
     listing = parts.add_parser("list", help="assets of a selection", description="The assets of a selection, by key.")
     listing.add_argument("selection", metavar="SELECTION", nargs="*", help=SELECTION)
-    listing.add_argument(
+    which = listing.add_mutually_exclusive_group()
+    which.add_argument(
         "--stale", action="store_true", help="only those of which something is missing or stale, and why"
     )
-    listing.add_argument(
+    which.add_argument(
         "--late", action="store_true", help="only partitions that are late by their freshness policy, or will be soon"
     )
     add_json(listing)
