@@ -13,6 +13,8 @@ MINUTES ?=
 SEED ?= 1
 KINDS ?=
 FAULTS ?= yes
+# Most tests of processes wait for something: more at once than there are processors.
+JOBS ?= 4
 PACKAGES := definitions/hedgerow workers/hedgerow_workers scheduler/hedgerow_scheduler
 # Alembic runs its migration scripts in an environment of its own; they can't be imported for doctests.
 PYTEST := $(BIN)/python -m pytest --doctest-modules --ignore-glob='*/metadata/migrations/*'
@@ -31,7 +33,7 @@ dev: $(STAMP)  ## Run the example platform until Ctrl-C, reloading a team when i
 	$(BIN)/hedgerow dev deploy/example
 
 test: $(STAMP)  ## Run every test but the acceptance runs and the benchmarks.
-	$(PYTEST) $(PACKAGES) tests --ignore=tests/acceptance --ignore=tests/benchmarks --ignore=tests/support
+	$(PYTEST) -n $(JOBS) --dist loadfile $(PACKAGES) tests --ignore=tests/acceptance --ignore=tests/benchmarks --ignore=tests/support
 
 acceptance: $(STAMP)  ## Run what takes minutes: fair shares, rates and deploys on real processes, and the demo.
 	$(PYTEST) tests/acceptance -s --timeout 900

@@ -16,7 +16,7 @@ import msgspec
 
 from hedgerow.errors import HedgerowError, Problem
 from hedgerow.manifest.model import Reaction
-from hedgerow.protocol.happenings import Event
+from hedgerow.protocol.happenings import MAX_ASSETS, Event
 from hedgerow_scheduler.automation.schedules import Place
 from hedgerow_scheduler.lifecycle.evaluations import Answer
 from hedgerow_scheduler.lifecycle.retries import retry_delay
@@ -134,9 +134,10 @@ class Listeners:
 
 def visible(event: Event, team: str, id: str) -> Event:
     """What a team is told of something: of another team's, that it happened and to which assets, and nothing of what its code said."""
-    if event.team in ("", team):
-        return msgspec.structs.replace(event, id=id)
-    return msgspec.structs.replace(event, id=id, message="", details={})
+    number = len(event.assets)
+    many = {"assets": number} if number > MAX_ASSETS else {}
+    named = msgspec.structs.replace(event, id=id, assets=event.assets[:MAX_ASSETS], details=event.details | many)
+    return named if event.team in ("", team) else msgspec.structs.replace(named, message="", details=many)
 
 
 def after(delivery: Delivery, reaction: Reaction, answer: Answer, now: datetime, noise: float) -> Told:

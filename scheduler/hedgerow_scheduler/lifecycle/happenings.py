@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from hedgerow.errors import Problem
-from hedgerow.protocol.happenings import MAX_ASSETS, MAX_MESSAGE, Event, HappeningKind
+from hedgerow.protocol.happenings import MAX_MESSAGE, Event, HappeningKind
 from hedgerow_scheduler.lifecycle.model import Run, Step
 from hedgerow_scheduler.lifecycle.states import RunState, StepState
 
@@ -40,13 +40,8 @@ class Happenings:
     ) -> None:
         """Notes something: whose it is, which assets it is about, what it is in words; `more` are fields of `Event`."""
         if kind in self.wanted:
-            told = tuple(assets)
-            extra = dict(details or {})
-            if len(told) > MAX_ASSETS:
-                extra["assets"] = len(told)
-            self._new.append(
-                Event(kind, "", now, team, told[:MAX_ASSETS], message=message[:MAX_MESSAGE], details=extra, **more)
-            )
+            told = message[:MAX_MESSAGE]
+            self._new.append(Event(kind, "", now, team, tuple(assets), message=told, details=details or {}, **more))
 
     def run_ended(self, run: Run, now: datetime) -> None:
         """A run is over. The assets whose steps did not succeed come first."""

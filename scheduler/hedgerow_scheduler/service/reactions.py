@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from hedgerow.protocol.happenings import Event
+from hedgerow_scheduler.automation.agenda import Agenda
 from hedgerow_scheduler.automation.pauses import Pauses
 from hedgerow_scheduler.automation.reactions import (
     ASKED_AGAIN,
@@ -25,6 +26,7 @@ from hedgerow_scheduler.automation.reactions import (
     after,
     visible,
 )
+from hedgerow_scheduler.automation.schedules import Place
 from hedgerow_scheduler.planning.catalog import Catalog
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
@@ -34,7 +36,11 @@ ASKED_AT_ONCE = 4  # of one reaction
 
 
 class Reactions:
-    """The reactions of one term. `waiting` are the deliveries that are not over; `noise` spreads their retries."""
+    """The reactions of one term. `waiting` are the deliveries that are not over; `noise` spreads their retries.
+
+    Each reaction has a line of its own, and only its head is on the agenda, in turns with those of other teams. One that has as many
+    out as may be, or is held back, is not looked at until that is over: what waits in it costs nothing and delays nobody.
+    """
 
     def __init__(
         self,
@@ -49,18 +55,19 @@ class Reactions:
         self._asked: dict[str, str] = {}  # the delivery of each evaluation that is under way
         self._counts: Counter[str] = Counter(_title(each) for each in self._waiting.values())
         self._at_once: Counter[str] = Counter()
-        self._due: list[tuple[datetime, int, str]] = []
+        self._lines: dict[str, list[tuple[datetime, int, str]]] = {}
+        self._agenda = Agenda()
         self._tie = count()
         self._listeners = Listeners()
         self._catalog: Catalog | None = None
         self.pauses = Pauses()
-        for each in self._waiting.values():
-            self._put(each.id, each.next_at)
         self._take_up()  # at once: what happens in the first cycle is to be told as well
+        for each in self._waiting.values():
+            self._put(each)
 
     def next_due(self) -> datetime | None:
         """When the next delivery is due."""
-        return self._due[0][0] if self._due else None
+        return self._agenda.next()
 
     def turn(self, now: datetime) -> None:
         """Takes what was answered and what has happened, and tells what is due."""
@@ -73,10 +80,13 @@ class Reactions:
             title = _title(delivery)
             self._at_once[title] -= 1
             self._end(after(delivery, self._listeners.by_title[title].reaction, answer, now, self._noise()))
+            self._look_at(title)
         for event in self._snapshot.happenings.take():
             for listener in self._listeners.of(event):
                 self._hear(listener, visible(event, listener.place.team, self._new_id()), now)
-        self._tell(now)
+        for _ in range(ASKED_AT_ONCE):
+            for place in self._agenda.take(now, ASKED_PER_CYCLE):
+                self._tell(place, now)
 
     def _take_up(self) -> None:
         """Other code has come into force: what is no longer declared is told nothing any more."""
@@ -88,6 +98,9 @@ class Reactions:
                 self._end(Told(delivery, DeliveryState.DROPPED))
         self._asked = {evaluation: id for evaluation, id in self._asked.items() if id in self._waiting}
         self._at_once = Counter(_title(self._waiting[id]) for id in self._asked.values())
+        self._agenda = Agenda()
+        for title in self._lines:
+            self._look_at(title)
 
     def _hear(self, listener: Listener, event: Event, now: datetime) -> None:
         title = listener.place.title
@@ -100,27 +113,23 @@ class Reactions:
         self._waiting[delivery.id] = delivery
         self._counts[title] += 1
         self._snapshot.changes.deliveries.append(delivery)
-        self._put(delivery.id, now)
+        self._put(delivery)
 
-    def _tell(self, now: datetime) -> None:
-        later: list[str] = []
-        for _ in range(ASKED_PER_CYCLE):
-            if not self._due or self._due[0][0] > now:
-                break
-            id = heapq.heappop(self._due)[2]
-            delivery = self._waiting.get(id)
-            if delivery is None:
-                continue
-            if not self._ask(delivery, now):
-                later.append(id)
-        for id in later:
-            self._put(id, now + self._rest(self._waiting[id], now))
+    def _tell(self, place: Place, now: datetime) -> None:
+        """Tells a reaction what is first in its line."""
+        line = self._lines[place.title]
+        while line and line[0][2] not in self._waiting:  # dropped
+            heapq.heappop(line)
+        if not line:
+            return
+        if self.pauses.over_team(place.team, now) is not None or not self._ask(self._waiting[line[0][2]], now):
+            self._agenda.put_at(place, now + ASKED_AGAIN)
+            return
+        heapq.heappop(line)
+        self._look_at(place.title)
 
     def _ask(self, delivery: Delivery, now: datetime) -> bool:
-        title = _title(delivery)
-        listener = self._listeners.by_title[title]
-        if self._at_once[title] >= ASKED_AT_ONCE or self.pauses.over_team(delivery.team, now) is not None:
-            return False
+        listener = self._listeners.by_title[_title(delivery)]
         argument = msgspec.Raw(msgspec.json.encode(delivery.event))
         timeout = timedelta(milliseconds=listener.reaction.timeout_ms)
         place = listener.place
@@ -128,15 +137,8 @@ class Reactions:
         if id is None:
             return False
         self._asked[id] = delivery.id
-        self._at_once[title] += 1
+        self._at_once[place.title] += 1
         return True
-
-    def _rest(self, delivery: Delivery, now: datetime) -> timedelta:
-        """How long one waits that could not be told now."""
-        busy = self._at_once[_title(delivery)] >= ASKED_AT_ONCE
-        return (
-            timedelta(milliseconds=100) if busy and self.pauses.over_team(delivery.team, now) is None else ASKED_AGAIN
-        )
 
     def _end(self, told: Told) -> None:
         """Records what has become of a delivery."""
@@ -148,10 +150,19 @@ class Reactions:
             self._snapshot.measure("reaction_deliveries", (delivery.team, told.state.value))
         else:
             self._waiting[delivery.id] = delivery
-            self._put(delivery.id, delivery.next_at)
+            self._put(delivery)
 
-    def _put(self, id: str, at: datetime) -> None:
-        heapq.heappush(self._due, (at, next(self._tie), id))
+    def _put(self, delivery: Delivery) -> None:
+        """Into the line of its reaction."""
+        title = _title(delivery)
+        heapq.heappush(self._lines.setdefault(title, []), (delivery.next_at, next(self._tie), delivery.id))
+        self._look_at(title)
+
+    def _look_at(self, title: str) -> None:
+        """The head of a line is on the agenda, if more may be out and anything is to be told at all."""
+        listener, line = self._listeners.by_title.get(title), self._lines.get(title)
+        if listener is not None and line and self._enabled and self._at_once[title] < ASKED_AT_ONCE:
+            self._agenda.put_at(listener.place, line[0][0])
 
 
 def _title(delivery: Delivery) -> str:

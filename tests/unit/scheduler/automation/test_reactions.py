@@ -9,7 +9,7 @@ import pytest
 from support.scheduling import NOW, asset, catalog_of, manifest
 
 from hedgerow.manifest.model import Asset, Reaction, Retry
-from hedgerow.protocol.happenings import Event
+from hedgerow.protocol.happenings import MAX_ASSETS, Event
 from hedgerow_scheduler.automation.reactions import (
     ASKED_AGAIN,
     DELIVERY_ARROWS,
@@ -71,6 +71,14 @@ def test_another_team_learns_that_it_happened_and_nothing_of_what_the_code_said(
     theirs = visible(told, "sales", "id")
     assert (theirs.id, theirs.assets, theirs.message, theirs.details) == ("id", ("raw/x",), "", {})
     assert visible(told, "raw", "id").message == "password=hunter2"
+
+
+def test_of_very_many_assets_all_are_looked_at_and_the_first_are_named() -> None:
+    assets = tuple(f"x{number}" for number in range(500))
+    told = event("run_failed", *assets, "orders", team="")
+    assert hearing(Reaction("r", ("run_failed",))).of(told)
+    shown = visible(told, "sales", "id")
+    assert (len(shown.assets), shown.details) == (MAX_ASSETS, {"assets": 501})
 
 
 DELIVERY = Delivery("id", "sales", "r", event("step_failed", "orders"), NOW, NOW)

@@ -141,7 +141,25 @@ def test_what_is_no_longer_declared_is_told_nothing_any_more() -> None:
     assert term.turn().told == {}
 
 
+def test_a_flood_of_one_reaction_delays_no_other_and_costs_no_look_while_it_is_busy() -> None:
+    other = Reaction("other", ("run_failed",))
+    term = Term(TELL, other)
+    term.happen(1_000)
+    term.turn()
+    assert len(term.asked()) == ASKED_AT_ONCE  # which hang
+    assert term.reactions.next_due() is None
+    term.world.snapshot.happenings.add("run_failed", "sales", term.world.now, ("orders",))
+    term.turn()
+    assert len(term.asked()) == 1
+
+
 def test_where_nothing_is_launched_by_itself_nothing_is_told() -> None:
     term = Term(TELL, enabled=False)
     term.happen()
     assert term.turn().deliveries == []
+    term = Term(TELL)
+    term.happen()
+    (left,) = term.turn().deliveries
+    following = Term(TELL, enabled=False, waiting=(left,))
+    following.turn()
+    assert following.asked() == []
