@@ -100,8 +100,8 @@ def condition(
 
     It is asked in the team's runner, for each asset whose condition names it, every `every` (default 1m), for at most `timeout` (default
     30s). It receives `hr.ConditionContext` and resources by annotation, and returns True, False, or the partitions for which it
-    holds. Its last answer counts until the next one; before the first it does not hold. While it raises or hangs it does not hold,
-    and `hedgerow explain ASSET` says why. It is asked of the asset itself, never of upstream ones.
+    holds. Its last answer counts until the next one. Before the first, and while it raises or hangs, its asset waits, whatever the rest of
+    the condition says (also where it is joined by `~`), and `hedgerow explain ASSET` says why. It is asked of the asset itself, never of upstream ones.
 
     Options besides these: `name` (default: the function's), `description` (default: the docstring).
 

@@ -22,7 +22,7 @@ from hedgerow_scheduler.metadata.database import open_engine
 pytestmark = [pytest.mark.servers, pytest.mark.processes]
 
 CODE = """
-    import pathlib
+    import pathlib, time
     import hedgerow as hr
 
     HERE = pathlib.Path(__file__).parent
@@ -36,6 +36,13 @@ CODE = """
 
     @hr.asset(automation=is_open)
     def orders() -> None: ...
+
+    @hr.condition(every="1s", timeout="1s")
+    def in_maintenance() -> bool:
+        time.sleep(600)
+
+    @hr.asset(automation=~in_maintenance)
+    def waits() -> None: ...
 """
 
 
@@ -57,8 +64,8 @@ def test_an_asset_is_made_when_its_teams_code_says_so_and_explain_tells_why_not(
         with engine.begin() as connection:
             return int(connection.execute(text("SELECT count(*) FROM runs WHERE state = 'succeeded'")).scalar_one())
 
-    def explained() -> str:
-        explain.main(["orders"])
+    def explained(key: str = "orders") -> str:
+        explain.main([key])
         return capsys.readouterr().out
 
     urls = {"HEDGEROW_NAME": DEPLOYMENT, "HEDGEROW_DATABASE": database_url, "HEDGEROW_BROKER": broker_url}
@@ -82,6 +89,12 @@ def test_an_asset_is_made_when_its_teams_code_says_so_and_explain_tells_why_not(
         )
         door.write_text("closed")
         eventually(lambda: "is_open (the team's own code)  no" in explained(), within=30, what="it does not hold")
+        door.write_text("broken")
+        told = eventually(
+            lambda: told if "no handle" in (told := explained()) else "", within=30, what="it fails later"
+        )
+        assert "is_open (the team's own code)  no" in told
         door.write_text("open")
         eventually(lambda: runs() == 2, within=30, what="it is made again")
+        assert "timeout of 1 s" in explained("waits")
     engine.dispose()

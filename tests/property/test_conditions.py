@@ -56,9 +56,12 @@ def _wider(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 OF_PARTITIONS = st.recursive(st.sampled_from(OPERANDS), _wider, max_leaves=3)
 OF_DEPS = st.one_of(OF_PARTITIONS.map(hr.any_dep), OF_PARTITIONS.map(hr.all_deps))
+OPEN = c.Custom("open")  # asked of the asset itself only
 CONDITIONS = st.one_of(
     st.sampled_from([hr.eager(), hr.eager("all"), hr.on_cron("0 6 * * *"), hr.on_missing()]),
-    st.recursive(st.one_of(st.sampled_from(OPERANDS), OF_DEPS), _wider, max_leaves=4),
+    st.recursive(
+        st.one_of(st.sampled_from(OPERANDS), st.sampled_from([OPEN, hr.eager() & ~OPEN]), OF_DEPS), _wider, max_leaves=4
+    ),
 )
 
 
@@ -120,6 +123,7 @@ def scripts(draw: st.DrawFn, assets: dict[str, Made]) -> list[str]:
                 st.sampled_from(
                     [
                         f"make {name}", f"make {name}", f"fail {name}", f"check {name} rows fails", f"code {key} v1", f"code {key} v2",
+                        f"answer {key} open {draw(st.sampled_from(['yes', 'no', 'first', 'silent']))}",
                         "wait 20m", "wait 3h", "wait 13h", f"add {draw(KEYS)}", f"remove {draw(KEYS)}",
                     ]
                 )

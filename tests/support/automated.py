@@ -15,6 +15,7 @@ from hedgerow.manifest.model import Asset, Computation, Dependency, Manifest
 from hedgerow.partitions.key_sets import KeySet
 from hedgerow.partitions.model import Mapping as PartitionMapping
 from hedgerow.partitions.model import Partitions
+from hedgerow_scheduler.automation.answers import Said
 from hedgerow_scheduler.automation.engine import Engine
 from hedgerow_scheduler.automation.grouping import requests_by_key
 from hedgerow_scheduler.automation.turns import Evaluated
@@ -119,7 +120,8 @@ class Stage:
 
         `make K` (by a run of its own, or one that is under way) · `make K same` (with the same data version) · `begin K` ·
         `start K` (its step goes out) · `fail K` · `together A B` (a run makes both) · `check K NAME fails|passes` · `code K VERSION` · `wait 90m` ·
-        `at 2026-01-02T06:00` (UTC) · `add KEY` and `remove KEY` (of the set `keys` of dynamic partitions) · `takeover`. K may be `key@partition`. Time stops at each instant at which something is due.
+        `at 2026-01-02T06:00` (UTC) · `add KEY` and `remove KEY` (of the set `keys` of dynamic partitions) ·
+        `answer K NAME yes|no|first|silent` (what a function says: of all, of the first partition of those that there are, nothing) · `takeover`. K may be `key@partition`. Time stops at each instant at which something is due.
         """
         found: list[str] = []
         for event in events:
@@ -170,7 +172,9 @@ class Stage:
                 self.engine.begin(*_parts(each))
             return []
         key, partition = _parts(rest[0])
-        if what == "make":
+        if what == "answer":
+            self._answer(key, rest[1], rest[2])
+        elif what == "make":
             self._end(key, partition, True)
             runs = [run_id for run_id, keys in self.runs.items() if key in keys]
             run_id = runs[-1] if runs else f"run of {key}"
@@ -190,6 +194,14 @@ class Stage:
         else:
             raise AssertionError(f"nothing is called {what!r}")
         return []
+
+    def _answer(self, key: str, name: str, what: str) -> None:
+        if (facts := self.engine.facts.get(key)) is None:
+            return
+        existing = facts.space.existing(self.now)
+        some = Said(None, BitMap(existing[:1]), existing)
+        said = {"yes": Said(True), "no": Said(False), "first": some, "silent": None}[what]
+        self.engine.hear(key, name, said, self.now)
 
     def _version(self, name: str, same: bool) -> str:
         """A data version: another one, unless the `same` as this partition's last is wanted."""

@@ -110,7 +110,7 @@ class Late(Operand, frozen=True, tag="late"):
 
 
 class Custom(Operand, frozen=True, tag="custom"):
-    """What a function of the team's own code answered last for the partition; false until it has. Only of the asset itself."""
+    """What a function of the team's own code answered last for the partition; while it owes an answer nothing is requested. Only of the asset itself."""
 
     name: str
 

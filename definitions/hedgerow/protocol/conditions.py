@@ -19,7 +19,7 @@ class ConditionQuestion(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ConditionAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Whether it holds: for all partitions (`holds`), or for these only."""
+    """Whether it holds, for every partition (`holds`); or, where `partitions` are given, for these of those that were asked about."""
 
     holds: bool = False
-    partitions: tuple[str, ...] = ()
+    partitions: tuple[str, ...] | None = None

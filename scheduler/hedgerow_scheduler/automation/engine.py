@@ -17,6 +17,7 @@ from pyroaring import BitMap
 
 from hedgerow.conditions.model import DataChanged
 from hedgerow.cron import Cron, next_tick
+from hedgerow_scheduler.automation.answers import Said
 from hedgerow_scheduler.automation.declared import PAUSE_EACH, Automated, Declared
 from hedgerow_scheduler.automation.facts import EMPTY, Facts
 from hedgerow_scheduler.automation.key_watch import KeyWatch
@@ -196,20 +197,19 @@ class Engine(Knowledge):
         super().start(key, partition)
         self._in_vain.pop(key, None)
 
-    def answer(self, key: str, name: str, which: BitMap) -> None:
-        """A function of the team's own code holds for these partitions of an asset, and for no others."""
+    def hear(self, key: str, name: str, said: Said | None, now: datetime) -> None:
+        """What a function of the team's own code says of an asset; None: it does not answer, and nothing is requested until it does."""
         if (memory := self.memories.get(key)) is None or key not in self.declared.automated:
             return
-        if (differs := memory.answers.get(name, EMPTY) ^ which) or name not in memory.answers:
-            memory.answers[name] = BitMap(which)
+        if memory.hear(name, said) or said is None:
             self._altered.add(key)
-            self._ask_again(key, differs)
+            self._last.pop(key, None)  # it is told also if it finds what it found
+            self._ask_again(key, self.facts[key].space.existing(now))
 
-    def tell_again(self, key: str, now: datetime) -> None:
-        """What an asset's condition finds is told once more, also if it is what it was."""
-        self._last.pop(key, None)
-        if (facts := self.facts.get(key)) is not None:
-            self._ask_again(key, facts.space.existing(now))
+    def owed(self, key: str) -> list[str]:
+        """The functions of the team's own code for whose answer an asset waits."""
+        automated, memory = self.declared.automated.get(key), self.memories.get(key)
+        return memory.owed(automated.program.customs) if automated and memory else []
 
     def release(self) -> None:
         """Pauses have changed: what was held back is asked again."""
@@ -352,10 +352,11 @@ class Engine(Knowledge):
             self._wake(automated, due, of, which, turn.now)
         if program.settles and any(each.true and each.place in program.moments for each in asking.findings):
             self._ask_again(key, scope)
-        if fresh and not self._may_request(automated.team, key):
-            memory.held -= fresh
-            self._held_back[key] = self._held_back.get(key, EMPTY) | fresh
-            fresh = EMPTY
+        may_request = not fresh or self._may_request(automated.team, key)
+        if kept := memory.unanswered(program.customs, fresh) if may_request else fresh:
+            memory.held -= kept
+            self._held_back[key] = self._held_back.get(key, EMPTY) | kept
+            fresh = fresh - kept
         if fresh:
             self._request(turn, automated, fresh)
         findings = tuple(asking.findings)

@@ -190,7 +190,7 @@ def _operand(condition: c.Condition) -> Ask:
                 (asking.facts.late if severity == "error" else asking.facts.late | asking.facts.warned) & asking.scope
             )
         case c.Custom(name=name):
-            return lambda asking: asking.memory.answers.get(name, EMPTY) & asking.scope
+            return lambda asking: said.within(asking.scope) if (said := asking.memory.said.get(name)) else EMPTY
         case c.Updated(elsewhere=elsewhere):
             return _updated_elsewhere if elsewhere else _updated
         case c.DataChanged():

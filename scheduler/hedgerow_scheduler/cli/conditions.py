@@ -26,7 +26,7 @@ def show_condition(report: Mapping[str, Any], output: Output) -> None:
         return
     if latest["problem"]:
         output.line(f"  Its condition is in trouble: {clean(latest['problem'])}")
-        output.line("    Correct the condition or its asset and deploy.", "dim")
+        output.line("    If this stays so, correct the condition or its asset and deploy.", "dim")
     if requested is None:
         output.line("  Its condition has requested nothing so far.")
     else:

@@ -30,7 +30,7 @@ from hedgerow_scheduler.planning.catalog import Catalog
 from hedgerow_scheduler.planning.request import RunRequest
 from hedgerow_scheduler.planning.snapshot import Snapshot
 from hedgerow_scheduler.planning.steps import plan_exactly
-from hedgerow_scheduler.service.custom_conditions import CustomConditions
+from hedgerow_scheduler.service.custom_conditions import CustomConditions, Heard, Question
 from hedgerow_scheduler.service.requests import step_of
 
 AUTHOR = "automation"
@@ -78,6 +78,7 @@ class Automating:
         self._turn_s = 0.0  # how long the turn that is under way has held the loop
         self._engine = Engine(self._makes, memories, self._may_request, coming)
         self._customs = CustomConditions(snapshot, self._space_of)
+        self._troubles: dict[Question, str] = {}
 
     def let_go(self, key: str, which: BitMap) -> None:
         """A backfill does not make partitions of an asset that it was going to make."""
@@ -124,7 +125,8 @@ class Automating:
         if self._keys_seen != (seq := self._snapshot.key_sets.seq):
             self._keys_seen = seq
             self._engine.keys_changed(now)
-        self._hear_customs(now)
+        for heard in self._customs.turn(now):
+            self.hear_custom(heard, now)
         while True:
             self._news.extend(self._snapshot.news.take())
             if not self._engine.is_under_way():
@@ -148,20 +150,21 @@ class Automating:
         facts = self._engine.facts.get(key)
         return None if facts is None else facts.space
 
-    def hear_custom(self, key: str, name: str, which: BitMap) -> None:
-        """A function of a team's own code holds for these partitions of an asset, and for no others."""
-        self._engine.answer(key, name, which)
+    def hear_custom(self, heard: Heard, now: datetime) -> None:
+        """Takes what a function of a team's own code said of an asset's partitions. One that does not answer stops its own asset."""
+        question = heard.question
+        if heard.said is None:
+            self._troubles[question] = heard.problem
+            self._trouble(question.asset, heard.problem, now)  # also where there is no partition to be asked about
+            self._snapshot.measure("conditions_broken", (self._team(question.asset),))
+        else:
+            self._troubles.pop(question, None)
+        self._engine.hear(*question, heard.said, now)
 
-    def _hear_customs(self, now: datetime) -> None:
-        """Takes the answers of teams' own code. What is in trouble does not hold, and its asset is told why."""
-        for heard in self._customs.turn(now):
-            key = heard.question.asset
-            self.hear_custom(key, heard.question.name, heard.which)
-            if heard.problem:
-                self._trouble(key, heard.problem, now)
-                self._snapshot.measure("conditions_broken", (self._team(key),))
-            elif heard.recovered:
-                self._engine.tell_again(key, now)
+    def _waits_for(self, key: str) -> str:
+        """Which functions of its team's own code an asset waits for, and why; "" when for none."""
+        owed = [Question(key, name) for name in self._engine.owed(key)]
+        return "; ".join(self._troubles.get(each, f"'{each.name}' has not answered yet") for each in owed)
 
     def _trouble(self, key: str, problem: str, now: datetime) -> None:
         trouble = EvaluationRecord(key, "latest", now, "", (), (), 0, problem, None)
@@ -283,9 +286,10 @@ class Automating:
                 says = error.problems[0].message if isinstance(error, HedgerowError) else repr(error)
                 problems |= dict.fromkeys(group, f"What it requests can't be planned: {says}")
         for each in outcome.evaluated:
-            found = msgspec.structs.replace(each, problem=problems[each.key]) if each.key in problems else each
+            problem = problems.get(each.key, each.problem)
+            found = msgspec.structs.replace(each, problem=problem or self._waits_for(each.key))
             self._record(found, requests.get(each.key, ()), runs.get(each.key))
-            if found.problem:
+            if problem:
                 self._snapshot.measure("conditions_broken", (self._team(each.key),))
 
     def _launch_run(self, group: Requests, now: datetime) -> str:

@@ -14,8 +14,8 @@ from pyroaring import BitMap
 
 from hedgerow.manifest.model import CustomCondition
 from hedgerow.protocol.conditions import MAX_ASKED, ConditionAnswer, ConditionQuestion
+from hedgerow_scheduler.automation.answers import Said
 from hedgerow_scheduler.automation.declared import Automated
-from hedgerow_scheduler.automation.facts import EMPTY
 from hedgerow_scheduler.lifecycle.evaluations import Answer
 from hedgerow_scheduler.partitions.spaces import Space
 from hedgerow_scheduler.planning.catalog import Catalog
@@ -37,12 +37,11 @@ class Question(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """What is known after an answer: for which partitions it holds, or `problem`. `recovered`: it was in trouble before."""
+    """What came of a question: what the function said, or (None) the `problem` for which it said nothing."""
 
     question: Question
-    which: BitMap
+    said: Said | None
     problem: str = ""
-    recovered: bool = False
 
 
 class CustomConditions:
@@ -52,10 +51,11 @@ class CustomConditions:
         self._snapshot, self._space_of = snapshot, space_of
         self._declared: dict[Question, tuple[str, str, CustomCondition | None]] = {}
         self._failures: Counter[Question] = Counter()
-        self._asked: dict[str, Question] = {}
+        self._asked: dict[str, tuple[Question, tuple[str, ...]]] = {}  # with the partitions that it names
         self._at_once: Counter[str] = Counter()
         self._due: list[tuple[datetime, int, Question]] = []
-        self._tie = count()
+        self._entries: dict[Question, int] = {}  # the number of the one entry of each question that counts
+        self._numbers = count()
 
     def use(self, catalog: Catalog, automated: Mapping[str, Automated], now: datetime) -> None:
         """Other code has come into force: what is asked now. What was asked before stays on its timetable."""
@@ -65,54 +65,59 @@ class CustomConditions:
             if published.manifest.conditions
         }
         former, self._declared = self._declared, {}
+        under_way = {question for question, _ in self._asked.values()}
         for key, each in automated.items():
             for name in each.program.customs:
                 question, place = Question(key, name), (each.team, catalog.assets[key].location)
                 self._declared[question] = (*place, functions.get(place, {}).get(name))
-                if former.get(question) != self._declared[question] and question not in self._asked.values():
+                if former.get(question) != self._declared[question] and question not in under_way:
                     self._put(question, now)
 
     def next_due(self) -> datetime | None:
         """When the next question is due."""
+        while self._due and self._entries.get(self._due[0][2]) != self._due[0][1]:
+            heapq.heappop(self._due)
         return self._due[0][0] if self._due else None
 
     def turn(self, now: datetime) -> list[Heard]:
         """What was answered; and asks what is due."""
         heard = []
         for answer in self._snapshot.evaluations.take(KIND):
-            question = self._asked.pop(answer.id, None)
-            self._at_once[answer.team] -= question is not None
-            if question is not None and (found := self._hear(question, answer, now)) is not None:
+            if (asked := self._asked.pop(answer.id, None)) is None:
+                continue
+            self._at_once[answer.team] -= 1
+            if (found := self._hear(*asked, answer, now)) is not None:
                 heard.append(found)
         heard += self._ask_due(now)
         return heard
 
     def _ask_due(self, now: datetime) -> Iterable[Heard]:
         for _ in range(ASKED_PER_CYCLE):
-            if not self._due or self._due[0][0] > now:
+            if (due := self.next_due()) is None or due > now:
                 return
             question = heapq.heappop(self._due)[2]
+            del self._entries[question]
             declared, space = self._declared.get(question), self._space_of(question.asset)
             if declared is None or space is None:
                 continue
             team, location, function = declared
             if function is None:  # a stranger's manifest: a team's own code is held to it at home
-                yield Heard(question, EMPTY, f"No function '{question.name}' is declared under @hr.condition.")
+                yield Heard(question, None, f"No function '{question.name}' is declared under @hr.condition.")
                 continue
             if self._at_once[team] >= AT_ONCE:
                 self._put(question, now + timedelta(milliseconds=200))
                 continue
-            names = [name for each in space.existing(now)[-MAX_ASKED:] if (name := space.key(each)) is not None]
-            argument = msgspec.Raw(msgspec.json.encode(ConditionQuestion(question.asset, now, tuple(names))))
+            names = tuple(name for each in space.existing(now)[-MAX_ASKED:] if (name := space.key(each)) is not None)
+            argument = msgspec.Raw(msgspec.json.encode(ConditionQuestion(question.asset, now, names)))
             timeout = timedelta(milliseconds=function.timeout_ms)
             id = self._snapshot.evaluations.ask(team, location, KIND, function.name, argument, timeout, now)
             if id is None:
                 self._put(question, now + LOOK_AGAIN)
                 continue
-            self._asked[id] = question
+            self._asked[id] = (question, names)
             self._at_once[team] += 1
 
-    def _hear(self, question: Question, answer: Answer, now: datetime) -> Heard | None:
+    def _hear(self, question: Question, names: Iterable[str], answer: Answer, now: datetime) -> Heard | None:
         declared, space = self._declared.get(question), self._space_of(question.asset)
         if declared is None or declared[2] is None or space is None:
             return None
@@ -120,33 +125,38 @@ class CustomConditions:
         if answer.reason == "lost":
             self._put(question, now + min(every, LOOK_AGAIN))
             return None
-        found = _read(answer, space, now) if answer.reason == "ok" else _why(answer)
+        found = _read(answer, space, names) if answer.reason == "ok" else _why(answer)
         if isinstance(found, str):
             self._failures[question] += 1
             doubled: timedelta = every * 2 ** min(self._failures[question] - 1, 20)
             self._put(question, now + max(every, min(doubled, LONGEST_BACKOFF)))
-            return Heard(question, EMPTY, f"'{question.name}' does not answer: {found}")
-        recovered = self._failures.pop(question, 0) > 0
+            return Heard(question, None, f"'{question.name}' does not answer: {found}")
+        self._failures.pop(question, None)
         self._put(question, now + every)
-        return Heard(question, found, "", recovered)
+        return Heard(question, found)
 
     def _put(self, question: Question, at: datetime) -> None:
-        heapq.heappush(self._due, (at, next(self._tie), question))
+        """It is asked at this time, and at no other that was set before."""
+        number = self._entries[question] = next(self._numbers)
+        heapq.heappush(self._due, (at, number, question))
 
 
-def _read(answer: Answer, space: Space, now: datetime) -> BitMap | str:
-    """For which partitions it holds, or what is wrong with the answer."""
+def _read(answer: Answer, space: Space, names: Iterable[str]) -> Said | str:
+    """What it said of the partitions with these names, or what is wrong with the answer."""
     if len(answer.result) > MAX_ANSWER_BYTES:
         return "its answer is too large"
     try:
         found = msgspec.json.decode(answer.result, type=ConditionAnswer)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return f"its answer can't be read: {error}"
-    existing = space.existing(now)
-    if found.holds:
-        return existing
-    numbers = (space.ordinal(name) for name in found.partitions)
-    return BitMap(number for number in numbers if number is not None) & existing
+    if found.holds or found.partitions is None or space.partitions is None:
+        return Said(found.holds)
+    asked = _numbers(space, names)
+    return Said(None, _numbers(space, found.partitions) & asked, asked)
+
+
+def _numbers(space: Space, names: Iterable[str]) -> BitMap:
+    return BitMap(number for name in names if (number := space.ordinal(name)) is not None)
 
 
 def _why(answer: Answer) -> str:

@@ -17,6 +17,7 @@ from hedgerow.durations import parse_duration
 from hedgerow.errors import RequestError
 from hedgerow.manifest.model import Manifest, encode, manifest_hash
 from hedgerow.suggestion import did_you_mean
+from hedgerow_scheduler.automation.answers import Said
 from hedgerow_scheduler.automation.facts import EMPTY
 from hedgerow_scheduler.automation.freshness import Wanted
 from hedgerow_scheduler.automation.pauses import Pause, PauseKind, Pauses
@@ -34,6 +35,7 @@ from hedgerow_scheduler.planning.request import RunRequest
 from hedgerow_scheduler.planning.snapshot import Snapshot
 from hedgerow_scheduler.planning.steps import plan_steps
 from hedgerow_scheduler.service.automating import Automating
+from hedgerow_scheduler.service.custom_conditions import Heard, Question
 from hedgerow_scheduler.service.freshness import FreshnessWatch
 from hedgerow_scheduler.service.requests import step_of
 from hedgerow_scheduler.service.schedules import Schedules
@@ -131,17 +133,20 @@ class Simulation:
         (self._steps.unchanged.add if same else self._steps.unchanged.discard)(self._known(key))
 
     def answer(self, condition: str, holds: bool | Collection[str]) -> Sequence[Launch]:
-        """What a function under `@hr.condition` answers from now on, for every asset that asks it: for all partitions, or for these. It holds
-        for none before. Returns what is launched at once.
+        """What a function under `@hr.condition` answers from now on, for every asset that asks it: for all partitions, or for these. Before,
+        these assets wait. Returns what is launched at once.
         """
         before = len(self.launches)
         for key, asset in self._catalog.assets.items():
             automation = asset.definition.automation
             if automation is not None and condition in customs_of(automation):
                 space = space_of(asset.definition.partitions)
-                numbers = (space.ordinal(name) for name in holds) if not isinstance(holds, bool) else ()
-                chosen = BitMap(number for number in numbers if number is not None)
-                self._automating.hear_custom(key, condition, space.existing(self.now) if holds is True else chosen)
+                if isinstance(holds, bool):
+                    said = Said(holds)
+                else:
+                    chosen = BitMap(number for name in holds if (number := space.ordinal(name)) is not None)
+                    said = Said(None, chosen, space.existing(self.now))
+                self._automating.hear_custom(Heard(Question(key, condition), said), self.now)
         self._settle()
         return self.launches[before:]
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from support.scheduling import NOW, World, asset, chunks, manifest
 
-from hedgerow.conditions.model import Custom
+from hedgerow.conditions.model import Condition, Custom, Missing
 from hedgerow.errors import Problem
 from hedgerow.manifest.model import CustomCondition
 from hedgerow.partitions.constructors import daily
@@ -21,14 +21,15 @@ from hedgerow_scheduler.metadata.automation import StoredFacts
 from hedgerow_scheduler.service.automating import Automating
 
 OPEN = CustomCondition("is_open", 60_000, 10_000)
+IS_OPEN = Custom("is_open")
 DAYS = daily("2024-05-30")
 
 
 class Term:
     """A term of leadership over one team's assets `orders`, and `days` by day; the team's worker answers as it is told."""
 
-    def __init__(self, memories: dict[str, bytes] | None = None) -> None:
-        self.world = World()
+    def __init__(self, memories: dict[str, bytes] | None = None, automation: Condition = IS_OPEN) -> None:
+        self.world, self.automation = World(), automation
         self.deploy()
         self.number = self.broken = 0
         self.automating = Automating(self.world.snapshot, memories or {}, True, self.id, lambda _: EMPTY)
@@ -37,10 +38,10 @@ class Term:
         self.number += 1
         return f"run {self.number}"
 
-    def deploy(self) -> None:
+    def deploy(self, description: str = "") -> None:
         made = [asset("orders"), asset("days", partitions=DAYS)]
-        code = manifest("sales", *made, conditions=(OPEN,))
-        assets = tuple(msgspec.structs.replace(each, automation=Custom("is_open")) for each in code.assets)
+        code = manifest("sales", *made, conditions=(msgspec.structs.replace(OPEN, description=description),))
+        assets = tuple(msgspec.structs.replace(each, automation=self.automation) for each in code.assets)
         self.world.send("sales", *chunks(msgspec.structs.replace(code, assets=assets)))
         self.world.recorded()
         in_force = self.world.snapshot.catalog.manifest_hash("sales", "sales") or ""
@@ -171,3 +172,96 @@ def test_nonsense_of_a_stranger_is_met() -> None:
     changes = term.turn()
     assert "can't be read" in changes.evaluations["orders", "latest"].problem
     assert launched(changes) == [("days", "2024-05-31")]
+
+
+CLOSED = Problem("HR-X001", "ValueError: closed", "Look.", traceback="Traceback\nValueError: closed")
+
+
+def told_all(term: Term, answer: object) -> Any:
+    """Has every question that is out answered so; what is recorded then."""
+    for evaluation, _ in term.asked().values():
+        term.answer(evaluation, answer)
+    return term.turn()
+
+
+def test_what_is_joined_by_not_waits_for_the_first_answer_and_says_so() -> None:
+    term = Term(automation=~Custom("is_open"))
+    changes = term.turn()
+    assert launched(changes) == []
+    assert "'is_open' has not answered yet" in changes.evaluations["orders", "latest"].problem
+    changes = told_all(term, ConditionAnswer(True))
+    assert launched(changes) == []
+    assert changes.evaluations["orders", "latest"].problem == ""
+    term.turn(after=60)
+    assert ("orders", None) in launched(told_all(term, ConditionAnswer(False)))
+
+
+def test_one_that_fails_after_it_answered_stops_its_asset_and_what_it_found_stays_visible() -> None:
+    for automation, answer in ((Custom("is_open"), False), (~Custom("is_open"), True)):
+        term = Term(automation=automation)
+        term.turn()
+        told_all(term, ConditionAnswer(answer))
+        term.turn(after=60)
+        evaluation = term.asked()["orders"][0]
+        term.answer(evaluation, None, "user_error", CLOSED)
+        changes = term.turn()
+        assert launched(changes) == []
+        told = changes.evaluations["orders", "latest"]
+        assert "ValueError: closed" in told.problem
+        assert told.findings
+        following = Term(changes.memories, automation)
+        assert launched(following.turn()) == []
+        assert ("orders", None) in launched(told_all(following, ConditionAnswer(not answer)))
+
+
+def test_one_that_recovers_with_the_answer_that_it_gave_before_is_no_news() -> None:
+    term = Term()
+    term.turn()
+    assert ("orders", None) in launched(told_all(term, ConditionAnswer(True)))
+    term.turn(after=60)
+    term.answer(term.asked()["orders"][0], None, "user_error", CLOSED)
+    term.turn()
+    term.turn(after=60)
+    changes = told_all(term, ConditionAnswer(True))
+    assert launched(changes) == []
+    assert changes.evaluations["orders", "latest"].problem == ""
+
+
+def test_an_answer_about_everything_is_about_what_comes_to_exist_one_about_partitions_is_not() -> None:
+    for answer in (ConditionAnswer(True), ConditionAnswer(False, ())):
+        term = Term(automation=Missing() & ~Custom("is_open"))
+        term.turn()
+        first = launched(told_all(term, answer))
+        assert (("days", "2024-05-31") in first) == (answer.partitions is not None)
+        assert launched(term.turn(after=86_400)) == []  # another day is complete
+        assert [key for key in launched(told_all(term, ConditionAnswer(False))) if key[1] == "2024-06-01"]
+
+
+def test_however_often_code_is_deployed_each_question_is_asked_once_in_its_interval() -> None:
+    term = Term()
+    term.turn()
+    told_all(term, ConditionAnswer(False))
+    for number in range(3):
+        term.deploy(f"version {number}")
+        term.turn(after=1)
+        told_all(term, ConditionAnswer(False))
+    asked = 0
+    for _ in range(130):  # answers are heard a second later
+        term.turn(after=1)
+        asked += len(questions := term.asked())
+        for evaluation, _ in questions.values():
+            term.answer(evaluation, ConditionAnswer(False))
+    assert asked == 4
+
+
+def test_what_a_version_stored_that_stores_it_otherwise_is_begun_anew() -> None:
+    term = Term()
+    term.turn()
+    changes = told_all(term, ConditionAnswer(True))
+    others = {
+        key: msgspec.msgpack.encode([*msgspec.msgpack.decode(body)[:5], [("is_open", b"")]])
+        for key, body in changes.memories.items()
+    }
+    following = Term(others | {"days": b"nonsense"})
+    assert launched(following.turn()) == []
+    assert ("orders", None) in launched(told_all(following, ConditionAnswer(True)))
