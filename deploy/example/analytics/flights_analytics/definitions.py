@@ -14,6 +14,8 @@ DAILY = hr.daily("2013-01-01", end="2014-01-01", tz="America/New_York")
 OWNERS = ["team:analytics"]
 VERSIONS = {"duckdb": duckdb.__version__, "pyarrow": pa.__version__}
 LATE_MINUTES = 15
+# A day's table follows whenever something that it is made from is made anew, whichever team does so, and whichever day it is.
+FOLLOWS = hr.eager(window="all")
 
 
 def counted(table: pa.Table, **metadata: Any) -> hr.Result[pa.Table]:
@@ -29,6 +31,7 @@ def counted(table: pa.Table, **metadata: Any) -> hr.Result[pa.Table]:
     owners=OWNERS,
     kinds={"duckdb"},
     tags={"tier": "gold"},
+    automation=FOLLOWS,
     columns=[
         hr.Column("date", "date"),
         hr.Column("carrier", "string", "two-letter code"),
@@ -73,6 +76,7 @@ def every_carrier_has_a_name(carrier_delays: pa.Table) -> hr.CheckResult:
     owners=OWNERS,
     kinds={"duckdb"},
     tags={"tier": "gold"},
+    automation=FOLLOWS.debounce("10m"),  # it reads all days: once they have settled, not once for each
 )
 def route_statistics(flights: pa.Table, airports: pa.Table) -> hr.Result[pa.Table]:
     """One row per route over all days: flights, distance, time in the air, delays. Some Caribbean airports have no name."""
@@ -108,6 +112,7 @@ def routes_are_distinct(route_statistics: pa.Table) -> hr.CheckResult:
     owners=OWNERS,
     kinds={"duckdb"},
     tags={"tier": "silver"},
+    automation=FOLLOWS,
 )
 def weather_at_departure(flights: pa.Table, weather: pa.Table) -> hr.Result[pa.Table]:
     """The day's flights with the weather at their airport in the scheduled hour; null where no weather was recorded."""

@@ -72,10 +72,16 @@ def weather(files: FlightFiles) -> hr.Result[pd.DataFrame]:
         hr.Column("time_hour", "timestamp[UTC]", "the scheduled hour, for joining with flights/raw/weather"),
     ],
     retry=hr.Retry(2, delay="1s"),
+    # A day is to be there eight hours after it is over in New York; two hours before that someone may want to know.
+    freshness=hr.fresh_within("8h", warn="6h"),
+    backfill=hr.Backfill(max_partitions_per_run=31),
 )
 def flights(ctx: hr.Context, files: FlightFiles) -> hr.Result[pd.DataFrame]:
     """Every scheduled departure from EWR, JFK and LGA on one local day, cancelled flights included."""
     return counted(files.day(ctx.partition_key))
+
+
+names_are_there = hr.expect.not_null("flights/raw/flights", "carrier", "origin", "dest", "time_hour", blocking=True)
 
 
 @hr.check("flights/raw/flights", blocking=True)
@@ -110,3 +116,12 @@ def covers_three_airports(weather: pd.DataFrame) -> hr.CheckResult:
 
 
 ingest_all = hr.job("ingest_all", "team:ingest", description="All raw tables, and the flights of the chosen days.")
+
+# The day that has just ended, each night; twice on no night and left out on none, also when the clocks are changed.
+nightly = hr.schedule("flights/raw/flights", "15 1 * * *", tz="America/New_York", description="The day that has ended.")
+
+
+@hr.on_event("asset_late", "run_failed", assets="flights/raw/flights")
+def tell_the_night_shift(event: hr.Event) -> None:
+    """What a pager would be told; here it is in the log of the delivery (`hedgerow reaction show`)."""
+    print(f"{event.severity}: {event.kind} {event.asset} {event.partition} {event.message}")

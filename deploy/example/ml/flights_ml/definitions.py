@@ -13,6 +13,7 @@ TRAINED_UNTIL = "2013-10-01"
 HELD_OUT = hr.daily(TRAINED_UNTIL, end="2014-01-01", tz="America/New_York")
 OWNERS = ["team:ml"]
 VERSIONS = {"pandas": pd.__version__, "scikit-learn": sklearn.__version__}
+FOLLOWS = hr.eager(window="all")
 
 
 class Training(hr.Config):
@@ -29,11 +30,15 @@ class Training(hr.Config):
     owners=OWNERS,
     kinds={"pandas"},
     tags={"tier": "silver"},
+    automation=FOLLOWS,
 )
 def features(departures: pd.DataFrame, planes: pd.DataFrame) -> hr.Result[pd.DataFrame]:
     """One row per flight: what is known before it leaves, and whether it left over 15 minutes late (null if it was cancelled)."""
     frame = features_of(departures, planes)
     return hr.Result(frame, metadata={"rows": len(frame), **VERSIONS})
+
+
+flights_are_there = hr.expect.row_count("flights/ml/features", min=1, blocking=True)
 
 
 @hr.check("flights/ml/features", severity="warn")
@@ -51,6 +56,8 @@ def aircraft_are_known(features: pd.DataFrame) -> hr.CheckResult:
     kinds={"scikit-learn"},
     tags={"tier": "gold"},
     timeout="10m",
+    # Trained anew when the days have been quiet for an hour, on nothing that a check has doubts about, and at most once a day.
+    automation=(FOLLOWS & hr.deps_checks_passed()).debounce("1h").at_most(1, per="1d"),
 )
 def delay_model(ctx: hr.Context, features: pd.DataFrame, training: Training) -> hr.Result[DelayModel]:
     """Gradient-boosted trees trained on January to September and judged on October to December."""
@@ -75,6 +82,7 @@ def beats_the_baseline(model: DelayModel) -> hr.CheckResult:
     owners=OWNERS,
     kinds={"scikit-learn"},
     tags={"tier": "gold"},
+    automation=FOLLOWS,
 )
 def delay_predictions(features: pd.DataFrame, model: DelayModel) -> hr.Result[pd.DataFrame]:
     """The probability that each flight of a held-out day leaves late, beside what happened."""
