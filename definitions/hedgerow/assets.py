@@ -12,6 +12,7 @@ from typing import Any, Generic, Literal, ParamSpec, TypedDict, TypeVar, Unpack,
 
 from hedgerow.arguments import Arguments
 from hedgerow.backfill import Backfill, lower_backfill
+from hedgerow.conditions.bounds import oversize
 from hedgerow.conditions.model import Condition, Custom, Operand
 from hedgerow.dependencies import Declared, Dep, Upstream, lower_deps
 from hedgerow.errors import DefinitionError, Problem
@@ -193,8 +194,14 @@ def lower_partitions(value: object, arguments: Arguments) -> Partitions | None:
 
 def lower_automation(value: object, arguments: Arguments) -> Condition | None:
     """A condition as a manifest carries it."""
-    if value is None or isinstance(value, Operand):
-        return value  # type: ignore[return-value]
+    if isinstance(value, Operand):
+        condition: Condition = value  # type: ignore[assignment]
+        if (says := oversize(condition)) is None:
+            return condition
+        arguments.refuse("HR-D109", f"{arguments.what}: the condition {says}.", "Make it simpler.")
+        return None
+    if value is None:
+        return None
     if isinstance(operand := getattr(value, "operand", None), Custom):  # a function under @hr.condition
         return operand
     arguments.wrong("automation", value, "Give a condition such as hr.eager() or hr.on_cron('0 6 * * *').")

@@ -23,7 +23,10 @@ def parse_duration(text: str | timedelta) -> timedelta:
     match = _DURATION.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise ValueError(f'{text!r} is no duration: write a number and a unit of ms, s, m, h, d, such as "30s"')
-    return timedelta(milliseconds=float(match[1]) * _UNITS_MS[match[2]])
+    try:
+        return timedelta(milliseconds=float(match[1]) * _UNITS_MS[match[2]])
+    except OverflowError:
+        raise ValueError(f"{text[:40]!r} is longer than can be counted: write at most some thousand years") from None
 
 
 def milliseconds(duration: timedelta) -> int:

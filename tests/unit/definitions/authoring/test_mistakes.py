@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 CASES = {
@@ -376,3 +378,14 @@ def test_a_module_that_is_not_there_points_to_hedgerow_toml(location) -> None:
         load_location(root)
     assert caught.value.problems[0].file == "hedgerow.toml"
     assert "[code] modules" in caught.value.problems[0].remedy
+
+
+def test_a_condition_of_any_depth_is_refused_with_its_asset_and_not_by_what_encodes_it(mistakes: Any) -> None:
+    code = "c = hr.missing()\nfor _ in range(10_000):\n    c = ~c\n@hr.asset(automation=c)\ndef deep() -> int: ..."
+    (problem,) = mistakes(code)
+    assert (problem.code, "nested over 50 deep" in problem.message) == ("HR-D109", True)
+
+
+def test_a_duration_that_can_not_be_counted_is_refused(mistakes: Any) -> None:
+    (problem,) = mistakes('@hr.asset(timeout="3650000000d")\ndef long() -> int: ...')
+    assert (problem.code, "longer than can be counted" in problem.message + problem.remedy) == ("HR-D012", True)
