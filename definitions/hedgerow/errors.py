@@ -214,6 +214,7 @@ CODES: dict[str, str] = {
     "HR-Q365": "What a backfill was to make is not declared as it was when the backfill began.",
     "HR-Q366": "Several backfills begin with the given digits.",
     "HR-Q367": "A backfill ended because too many of its partitions failed.",
+    "HR-Q370": "There is no such check.",
     "HR-Q380": "A time that is to be foreseen is out of bounds.",
     # S: storage
     "HR-S001": "A table can't be written as parquet.",

@@ -238,6 +238,8 @@ ODD: list[tuple[str, str, Any, int, str]] = [
     ("GET", "/teams/..%2f", None, 404, "HR-Q308"),
     ("GET", "/materializations", None, 400, "HR-Q310"),
     ("GET", "/materializations?asset=numbers&cursor=99999999999999999999", None, 400, "HR-Q324"),
+    ("GET", "/check-results?asset=numbers&check=odd", None, 404, "HR-Q370"),
+    ("GET", "/check-results?asset=numbers&check=odd&cursor=odd", None, 400, "HR-Q310"),
     ("GET", "/explain?asset=numbers&step=0/0", None, 400, "HR-Q317"),
     ("GET", "/explain?asset=country&partition=nx", None, 400, "HR-Q101"),
     ("GET", "/nothing", None, 404, "HR-Q303"),

@@ -18,6 +18,7 @@ from hedgerow_scheduler.api import (
     assets,
     backfills,
     changes,
+    checks,
     conditions,
     explain,
     freshness,
@@ -67,6 +68,7 @@ def build_app(services: Services) -> Litestar:
         route_handlers=[
             *runs.ROUTES,
             *assets.ROUTES,
+            *checks.ROUTES,
             *teams.ROUTES,
             *manifests.ROUTES,
             *workers.ROUTES,

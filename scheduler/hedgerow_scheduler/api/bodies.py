@@ -152,6 +152,13 @@ class MaterializationPage(msgspec.Struct, frozen=True):
     next: str | None
 
 
+class CheckResultPage(msgspec.Struct, frozen=True):
+    """Verdicts of a check, newest first; `next` is the cursor of the next page."""
+
+    items: tuple[CheckResult, ...]
+    next: str | None
+
+
 class StaleCauseView(msgspec.Struct, frozen=True):
     """Why a partition is stale. `kind` is code_changed, data_changed, dependency_added, dependency_removed or upstream_stale; `asset` the
     upstream concerned, with the first of the `partitions` concerned; `before` and `after` are versions; `roots` say where it began.

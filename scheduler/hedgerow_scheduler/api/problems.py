@@ -39,6 +39,7 @@ STATUS = {
     "HR-Q331": 404,
     "HR-Q340": 404,
     "HR-Q360": 404,
+    "HR-Q370": 404,
     "HR-Q364": 409,
 }
 _MISSING_PARAMETER = re.compile(r"Missing required (?:query|header) parameter '([^']+)'")

@@ -1,4 +1,4 @@
-"""`hedgerow asset`: list, show, search, graph."""
+"""`hedgerow asset`: list, show, checks, search, graph."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.text import Text
 
 from hedgerow import clock
 from hedgerow_scheduler.admission.causes import duration
+from hedgerow_scheduler.cli.asset_checks import show_checks
 from hedgerow_scheduler.cli.client import connect, segment
 from hedgerow_scheduler.cli.command import OK, Parser, add_json, execute, whole_number
 from hedgerow_scheduler.cli.freshness import freshness_facts, list_late, stands_text
@@ -61,6 +62,18 @@ def parser() -> Parser:
     )
     add_json(showing)
     showing.set_defaults(run=show)
+    checking = parts.add_parser(
+        "checks", help="what its checks found", description="The last verdicts of an asset's checks, newest first."
+    )
+    checking.add_argument("key", metavar="KEY", help="the asset's key")
+    checking.add_argument("--check", metavar="NAME", help="this check only; all of them without")
+    checking.add_argument("--partition", metavar="KEY", help="this partition only")
+    checking.add_argument("--failed", action="store_true", help="only verdicts that are bad")
+    checking.add_argument(
+        "--history", type=whole_number(0), default=5, metavar="N", help="how many verdicts of each check (default: 5)"
+    )
+    add_json(checking)
+    checking.set_defaults(run=show_checks)
     drawing = parts.add_parser(
         "graph", help="what is made from what", description="What is made from what, as an indented tree."
     )
