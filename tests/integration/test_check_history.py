@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from hedgerow_scheduler.cli import assets
 from hedgerow_scheduler.metadata import tables
 
 pytestmark = pytest.mark.servers
+AT = datetime(2024, 2, 1, tzinfo=UTC)
 DAYS = [f"2024-01-{day:02}" for day in range(1, 8)]
 
 
@@ -46,7 +48,7 @@ def url(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
                     connection, tables.check_results, attempt_id=attempt, asset="sales/orders", check_name=one.name,
                     partition=day, run_id=run, step_number=number, passed=one.name == "rows" or number != 3,
                     blocking=one.blocking, severity=one.severity, description="Half cents." if number == 3 else "",
-                    metadata={"seen": number},
+                    metadata={"seen": number}, created_at=AT,
                 )  # fmt: skip
     with served(services) as url:
         for name, value in {**environ, "HEDGEROW_API": url, "COLUMNS": "200"}.items():
