@@ -17,6 +17,7 @@ from hedgerow.partitions.model import Mapping as PartitionMapping
 from hedgerow.partitions.model import Partitions
 from hedgerow_scheduler.automation.answers import Said
 from hedgerow_scheduler.automation.engine import Engine
+from hedgerow_scheduler.automation.facts import Facts
 from hedgerow_scheduler.automation.grouping import requests_by_key
 from hedgerow_scheduler.automation.turns import Evaluated
 from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest
@@ -111,6 +112,7 @@ class Stage:
                 [(key, name(each), check) for check, which in facts.failed_checks.items() for each in which],
                 [(key, name(each)) for each in facts.failed],
             )
+            self.engine.know_standing(key, facts.warned, facts.late)
             for each, steps in facts.steps.items():
                 for number in range(steps):
                     self.engine.know_step(key, name(each), is_out=number >= facts.queued[each])
@@ -120,6 +122,7 @@ class Stage:
 
         `make K` (by a run of its own, or one that is under way) · `make K same` (with the same data version) · `begin K` ·
         `start K` (its step goes out) · `fail K` · `together A B` (a run makes both) · `check K NAME fails|passes` · `code K VERSION` · `wait 90m` ·
+        `stand K fine|warned|late` (by its freshness policy) ·
         `at 2026-01-02T06:00` (UTC) · `add KEY` and `remove KEY` (of the set `keys` of dynamic partitions) ·
         `answer K NAME yes|no|first|silent` (what a function says: of all, of the first partition of those that there are, nothing) · `takeover`. K may be `key@partition`. Time stops at each instant at which something is due.
         """
@@ -189,6 +192,8 @@ class Stage:
             self._end(key, partition, False)
         elif what == "check":
             self.engine.check(key, partition, rest[1], rest[2] == "passes")
+        elif what == "stand":
+            self._stand(key, partition, rest[1])
         elif what == "code":
             self.deploy({**self.assets, key: msgspec.structs.replace(self.assets[key], code=rest[1])})
         else:
@@ -203,6 +208,13 @@ class Stage:
         said = {"yes": Said(True), "no": Said(False), "first": some, "silent": None}[what]
         self.engine.hear(key, name, said, self.now)
 
+    def _stand(self, key: str, partition: str | None, how: str) -> None:
+        if (facts := self.engine.facts.get(key)) is None:
+            return
+        which = BitMap([_ordinal(facts, key, partition)])
+        warned, late = facts.warned - which, facts.late - which
+        self.engine.stand(key, warned | which if how == "warned" else warned, late | which if how == "late" else late)
+
     def _version(self, name: str, same: bool) -> str:
         """A data version: another one, unless the `same` as this partition's last is wanted."""
         if not same or name not in self._versions:
@@ -213,8 +225,7 @@ class Stage:
     def _end(self, key: str, partition: str | None, succeeded: bool) -> None:
         if (facts := self.engine.facts.get(key)) is None:  # nobody looks at it
             return
-        ordinal = facts.space.ordinal(partition)
-        assert ordinal is not None, f"{key} has no partition {partition!r}"
+        ordinal = _ordinal(facts, key, partition)
         if ordinal not in facts.in_progress:
             self.engine.begin(key, partition)
         if ordinal in facts.queued:
@@ -253,3 +264,9 @@ def _dependencies(deps: Iterable[str | tuple[str, PartitionMapping]]) -> Iterabl
 def _parts(name: str) -> tuple[str, str | None]:
     key, _, partition = name.partition("@")
     return key, partition or None
+
+
+def _ordinal(facts: Facts, key: str, partition: str | None) -> int:
+    ordinal = facts.space.ordinal(partition)
+    assert ordinal is not None, f"{key} has no partition {partition!r}"
+    return ordinal
