@@ -109,19 +109,21 @@ def _refresh(api: httpx.Client, console: Console) -> list[str]:
     deadline = time.monotonic() + PATIENCE_S
     while True:
         runs = [run for run in _launched_by_conditions(api) if run["id"] not in known]
+        steps = [
+            step
+            for run in runs
+            if run["state"] == "succeeded"
+            for step in api.get(f"/runs/{run['id']}/steps").raise_for_status().json()["items"]
+        ]
+        # Anything that is not of this day would be too much, and is told with its own.
         made = sorted(
-            {
-                asset
-                for run in runs
-                if run["state"] == "succeeded"
-                for step in api.get(f"/runs/{run['id']}/steps").raise_for_status().json()["items"]
-                if step["partition"] == STORM
-                for asset in step["assets"]
-            }
+            asset if step["partition"] == STORM else f"{asset} {step['partition']}"
+            for step in steps
+            for asset in step["assets"]
         )
         if set(FOLLOWING) <= set(made) or time.monotonic() > deadline:
             for asset in made:
-                console.print(f"  {asset} {STORM} followed")
+                console.print(f"  {asset} followed")
             return made
         time.sleep(0.2)
 

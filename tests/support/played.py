@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -30,6 +31,7 @@ from hedgerow_scheduler.service.leading import serve
 from support.processes import eventually
 from support.scheduling import HOUR_MS, Stream, asset, chunks, envelope, manifest, published
 
+SEND_AGAIN_S = 10.0  # as a worker does
 RAW = manifest("raw", asset("raw/x"))
 SALES = manifest(
     "sales",
@@ -64,6 +66,7 @@ class Worker:
         self.everyone = [self]
         self._heard = "0-0"
         self._tokens = count(1)
+        self._sent_at = time.monotonic()
         self.report(ev.ManifestPublished(self.team, serves.location, self.hash, 1))
 
     def report(self, *bodies: ev.Event) -> None:
@@ -71,7 +74,10 @@ class Worker:
         self._write(*self.outbox.add(*bodies))
 
     def attend(self) -> None:
-        """A heartbeat, and an answer to whatever the scheduler asks."""
+        """A heartbeat, an answer to whatever the scheduler asks, and once more what nobody has acknowledged for long."""
+        if self.outbox.sent and time.monotonic() - self._sent_at > SEND_AGAIN_S:
+            acked = int(self.broker.hget(names.ack_hash("test", self.team), self.name) or 0)  # type: ignore[arg-type]
+            self._write(*self.outbox.sent[acked:])
         holds = tuple(ev.Held(attempt, token) for attempt, token in self.holds.items())
         beat = ev.WorkerHeartbeat(self.serves.location, self.hash, ("default",), 4, len(holds), holds=holds)
         self._write(envelope(beat, self.name, 0))
@@ -149,6 +155,7 @@ class Worker:
 
     def _write(self, *envelopes: bytes) -> None:
         if envelopes:
+            self._sent_at = time.monotonic()
             self.broker.xadd(names.events_stream("test", self.team), {b"b": encode_batch(list(envelopes))})
 
     def _read(self, key: str) -> list[Any]:
