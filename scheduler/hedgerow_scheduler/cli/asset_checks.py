@@ -6,12 +6,11 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from rich.text import Text
-
 from hedgerow import clock
 from hedgerow_scheduler.cli.client import connect, segment
 from hedgerow_scheduler.cli.command import OK
 from hedgerow_scheduler.cli.output import Output, ago, clean, short, value_text
+from hedgerow_scheduler.cli.steps import verdict_text
 
 
 def show_checks(options: argparse.Namespace, output: Output) -> int:
@@ -50,21 +49,6 @@ def show_checks(options: argparse.Namespace, output: Output) -> int:
     )
     output.table(("check", "partition", "verdict", "when", "step", "description"), rows)
     return OK
-
-
-def verdict_text(verdict: Mapping[str, Any]) -> Text:
-    """What a check found, in short.
-
-    >>> str(verdict_text({"passed": False, "severity": "warn", "blocking": False}))
-    'warning'
-    >>> str(verdict_text({"passed": False, "severity": "error", "blocking": True}))
-    'failed (blocking)'
-    """
-    if verdict["passed"]:
-        return Text("passed", "green")
-    if verdict["severity"] == "warn":
-        return Text("warning", "yellow")
-    return Text("failed (blocking)" if verdict["blocking"] else "failed", "bold red")
 
 
 def _told(verdict: Mapping[str, Any]) -> str:

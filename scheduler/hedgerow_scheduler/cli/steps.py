@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -83,6 +84,21 @@ def show_step(output: Output, step: dict[str, Any]) -> None:
         output.line(f"Why it waits: `hedgerow explain {short(step['run_id'])}/{step['number']}`.", "dim")
 
 
+def verdict_text(verdict: Mapping[str, Any]) -> Text:
+    """What a check found, in short.
+
+    >>> str(verdict_text({"passed": False, "severity": "warn", "blocking": False}))
+    'warning'
+    >>> str(verdict_text({"passed": False, "severity": "error", "blocking": True}))
+    'failed (blocking)'
+    """
+    if verdict["passed"]:
+        return Text("passed", "green")
+    if verdict["severity"] == "warn":
+        return Text("warning", "yellow")
+    return Text("failed (blocking)" if verdict["blocking"] else "failed", "bold red")
+
+
 def check_text(verdict: dict[str, Any]) -> Text:
     """The verdict of a check in one line."""
     text = (
@@ -90,10 +106,8 @@ def check_text(verdict: dict[str, Any]) -> Text:
         .append(clean(verdict["check_name"]), "bold")
         .append(f" of {clean(output_name([verdict['asset']], verdict['partition']))} ")
     )
-    text.append("passed", "green") if verdict["passed"] else text.append(
-        "failed", "bold red" if verdict["severity"] == "error" else "yellow"
-    )
-    if verdict["blocking"]:
+    text.append_text(verdict_text(verdict))
+    if verdict["blocking"] and verdict["passed"]:
         text.append(" (blocking)")
     told = verdict["error"].strip().splitlines()[-1:] or [verdict["description"]]
     if told[0]:
