@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from support.automated import Made, Restless, Stage
 from support.condition_worlds import PARTITIONS, begun, scripts, worlds
 
+from hedgerow_scheduler.automation.engine import MOST_IN_VAIN
+
 LOOKS = timedelta(minutes=10)
 
 
@@ -35,12 +37,15 @@ class Thorough(Stage):
 
 
 def played(kind: type[Stage], assets: dict[str, Made], script: list[str], taken_over: bool = False) -> list[list[str]]:
-    """What is requested by each line. Conditions that ask for themselves without end are left out."""
+    """What is requested by each line. Conditions that ask for themselves without end, or in vain until the engine gives up, are left out."""
     try:
         stage = begun(kind, assets)
         found = []
         for line in script:
             found.append(stage.play(*line.split("; ")))
+            # How often something was asked for in vain is not stored: another leader gives up later than its predecessor would have.
+            if any(times > MOST_IN_VAIN for times in stage.engine._in_vain.values()):
+                reject()
             if taken_over:
                 found[-1] += stage.play("takeover")
     except Restless:
