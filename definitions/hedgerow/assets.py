@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import FrameType
-from typing import Any, Generic, Literal, ParamSpec, TypedDict, TypeVar, Unpack, overload
+from typing import Any, Literal, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 from hedgerow.arguments import Arguments
 from hedgerow.backfill import Backfill, lower_backfill
@@ -17,6 +16,7 @@ from hedgerow.conditions.model import Condition, Custom, Operand
 from hedgerow.dependencies import Declared, Dep, Upstream, lower_deps
 from hedgerow.errors import DefinitionError, Problem
 from hedgerow.freshness import FreshBy, Freshness, FreshWithin
+from hedgerow.functions import FunctionDefinition
 from hedgerow.io import IO
 from hedgerow.limits import LimitDefinition, lower_limits
 from hedgerow.manifest import model
@@ -129,7 +129,7 @@ class StepSettings:
     max_partitions_per_run: int | None = None
 
 
-class AssetDefinition(Generic[P, R]):
+class AssetDefinition(FunctionDefinition[P, R]):
     """A function with the assets it computes. Calling it calls the function, nothing else.
 
     Nothing is registered anywhere: discovery finds definitions as module-level objects.
@@ -145,19 +145,10 @@ class AssetDefinition(Generic[P, R]):
         several: bool,
         scope: FrameType | None = None,
     ) -> None:
-        self.function = function
+        super().__init__(function, problems, scope)
         self.specs = specs
         self.step = step
-        self.problems = tuple(problems)
         self.several = several
-        self.site = of_function(function)
-        # A function defined inside another one may be annotated with names that only its surroundings know.
-        nested = scope is not None and "<locals>" in getattr(function, "__qualname__", "")
-        self.scope: dict[str, Any] = dict(scope.f_locals) if nested and scope is not None else {}
-        functools.update_wrapper(self, function)
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self.function(*args, **kwargs)
 
     def __repr__(self) -> str:
         return f"<asset {', '.join(self.keys)}>"

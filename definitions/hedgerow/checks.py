@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack
+from typing import Any, ParamSpec, TypedDict, TypeVar, Unpack
 
 from hedgerow.arguments import Arguments
 from hedgerow.assets import AssetDefinition
 from hedgerow.dependencies import keys_of
 from hedgerow.errors import DefinitionError, Problem
+from hedgerow.functions import FunctionDefinition
 from hedgerow.manifest.model import Severity
 from hedgerow.site import of_caller, of_function, outer_frame
 
@@ -28,7 +28,7 @@ class CheckOptions(TypedDict, total=False):
     severity: Severity
 
 
-class CheckDefinition(Generic[P, R]):
+class CheckDefinition(FunctionDefinition[P, R]):
     """A function that checks an asset. Calling it calls the function."""
 
     def __init__(
@@ -42,20 +42,12 @@ class CheckDefinition(Generic[P, R]):
         problems: Sequence[Problem],
         scope: FrameType | None = None,
     ) -> None:
-        self.function = function
+        super().__init__(function, problems, scope)
         self.name = name
         self.asset = asset
         self.description = description
         self.blocking = blocking
         self.severity: Severity = severity
-        self.problems = tuple(problems)
-        self.site = of_function(function)
-        nested = scope is not None and "<locals>" in getattr(function, "__qualname__", "")
-        self.scope: dict[str, Any] = dict(scope.f_locals) if nested and scope is not None else {}
-        functools.update_wrapper(self, function)
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self.function(*args, **kwargs)
 
     def __repr__(self) -> str:
         return f"<check {self.name} of {self.asset}>"

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import FrameType
-from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack, overload
+from typing import Any, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 from hedgerow import clock
 from hedgerow.arguments import Arguments
 from hedgerow.conditions.model import And, Condition, Custom, Not, Or
 from hedgerow.durations import milliseconds
 from hedgerow.errors import Problem
+from hedgerow.functions import FunctionDefinition
 from hedgerow.manifest import model
 from hedgerow.manifest.bounds import LONGEST_EVALUATION, LONGEST_EVERY, SHORTEST_EVERY
 from hedgerow.site import of_function, outer_frame
@@ -48,7 +48,7 @@ class ConditionContext:
     now: datetime = field(default_factory=clock.now)
 
 
-class ConditionDefinition(Generic[P, R]):
+class ConditionDefinition(FunctionDefinition[P, R]):
     """A function that conditions ask; joined by `& | ~` like any other condition. Calling it calls the function."""
 
     def __init__(
@@ -58,17 +58,9 @@ class ConditionDefinition(Generic[P, R]):
         problems: Sequence[Problem],
         scope: FrameType | None = None,
     ) -> None:
-        self.function = function
+        super().__init__(function, problems, scope)
         self.lowered = lowered
         self.operand = Custom(lowered.name)
-        self.problems = tuple(problems)
-        self.site = of_function(function)
-        nested = scope is not None and "<locals>" in getattr(function, "__qualname__", "")
-        self.scope: dict[str, Any] = dict(scope.f_locals) if nested and scope is not None else {}
-        functools.update_wrapper(self, function)
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self.function(*args, **kwargs)
 
     def __repr__(self) -> str:
         return f"<condition {self.lowered.name}>"

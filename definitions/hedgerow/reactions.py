@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from types import FrameType
-from typing import Any, Generic, Literal, ParamSpec, TypedDict, TypeVar, Unpack
+from typing import Literal, ParamSpec, TypedDict, TypeVar, Unpack
 
 from hedgerow.arguments import Arguments, suggestion
 from hedgerow.durations import milliseconds
 from hedgerow.errors import Problem
+from hedgerow.functions import FunctionDefinition
 from hedgerow.manifest import model
 from hedgerow.manifest.bounds import LONGEST_EVALUATION, SHORTEST_EVERY
 from hedgerow.protocol.happenings import HAPPENING_KINDS, HappeningKind
@@ -35,7 +35,7 @@ class ReactionOptions(TypedDict, total=False):
     enabled: bool
 
 
-class ReactionDefinition(Generic[P, R]):
+class ReactionDefinition(FunctionDefinition[P, R]):
     """A function that is told what happens. Calling it calls the function; `lowered` is what the manifest carries."""
 
     def __init__(
@@ -45,16 +45,8 @@ class ReactionDefinition(Generic[P, R]):
         problems: Sequence[Problem],
         scope: FrameType | None = None,
     ) -> None:
-        self.function = function
+        super().__init__(function, problems, scope)
         self.lowered = lowered
-        self.problems = tuple(problems)
-        self.site = of_function(function)
-        nested = scope is not None and "<locals>" in getattr(function, "__qualname__", "")
-        self.scope: dict[str, Any] = dict(scope.f_locals) if nested and scope is not None else {}
-        functools.update_wrapper(self, function)
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self.function(*args, **kwargs)
 
     def __repr__(self) -> str:
         return f"<reaction {self.lowered.name}>"

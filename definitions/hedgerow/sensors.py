@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from types import FrameType
-from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack, overload
+from typing import Any, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 from hedgerow.arguments import Arguments
 from hedgerow.assets import AssetDefinition, ExternalAsset
 from hedgerow.durations import milliseconds
 from hedgerow.errors import Problem
+from hedgerow.functions import FunctionDefinition
 from hedgerow.jobs import JobDefinition
 from hedgerow.manifest import model
 from hedgerow.manifest.bounds import LONGEST_EVALUATION, LONGEST_EVERY, SHORTEST_EVERY
@@ -36,7 +36,7 @@ class SensorOptions(TypedDict, total=False):
     enabled: bool
 
 
-class SensorDefinition(Generic[P, R]):
+class SensorDefinition(FunctionDefinition[P, R]):
     """A function that looks for what is new. Calling it calls the function; `lowered` is what the manifest carries."""
 
     def __init__(
@@ -47,17 +47,9 @@ class SensorDefinition(Generic[P, R]):
         problems: Sequence[Problem],
         scope: FrameType | None = None,
     ) -> None:
-        self.function = function
+        super().__init__(function, problems, scope)
         self.lowered = lowered
         self.job = job
-        self.problems = tuple(problems)
-        self.site = of_function(function)
-        nested = scope is not None and "<locals>" in getattr(function, "__qualname__", "")
-        self.scope: dict[str, Any] = dict(scope.f_locals) if nested and scope is not None else {}
-        functools.update_wrapper(self, function)
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self.function(*args, **kwargs)
 
     def __repr__(self) -> str:
         return f"<sensor {self.lowered.name}>"
