@@ -54,6 +54,9 @@ class Engine(Knowledge):
         self._stored = dict(stored or {})  # what was stored before, by asset
         self.broken: dict[str, str] = {}
         self._held_back: dict[str, BitMap] = {}
+        self._given_up: dict[
+            str, BitMap
+        ] = {}  # what was requested too often in vain, to be asked again when a step has ended
         self._in_vain: Counter[str] = Counter()  # requests in a row of what is requested already, by asset
         self._asked_again: dict[str, BitMap] = {}
         self._last: dict[str, tuple[Finding, ...]] = {}
@@ -210,6 +213,15 @@ class Engine(Knowledge):
         """The functions of the team's own code for whose answer an asset waits."""
         automated, memory = self.declared.automated.get(key), self.memories.get(key)
         return memory.owed(automated.program.customs) if automated and memory else []
+
+    def end(self, key: str, partition: str | None, succeeded: bool | None, was_queued: bool = False) -> None:
+        """A step of the partition has ended."""
+        super().end(key, partition, succeeded, was_queued)
+        if (which := self._given_up.pop(key, None)) is not None and key in self.memories:
+            self._in_vain.pop(key, None)
+            self.memories[key].held -= which  # what holds for it still is news again
+            self._altered.add(key)
+            self._ask_again(key, which)
 
     def release(self) -> None:
         """Pauses have changed: what was held back is asked again."""
@@ -378,7 +390,10 @@ class Engine(Knowledge):
             self._in_vain.pop(key, None)
         else:
             self._in_vain[key] += 1
-            if self._in_vain[key] > MOST_IN_VAIN:  # it asks because it asked: enough until its step has gone out
+            if (
+                self._in_vain[key] > MOST_IN_VAIN
+            ):  # it asks because it asked: enough until its step has gone out or ended
+                self._given_up[key] = self._given_up.get(key, EMPTY) | fresh
                 return
         self.moments_of(key).requested |= fresh
         self.change(key, fresh)

@@ -42,6 +42,12 @@ def test_a_condition_that_asks_because_it_asked_comes_to_rest_while_its_step_wai
     assert stage.asked < 100
 
 
+def test_what_was_requested_too_often_in_vain_is_requested_again_when_its_step_has_ended() -> None:
+    stage = Stage({"one": Made((), hr.missing().at_most(1, per="2h"))}, "2026-01-05T12:00")
+    assert stage.play("wait 26h") == []  # its step waits, and is asked for every two hours, until that is enough
+    assert stage.play("fail one", "wait 3h") == ["one"]
+
+
 def test_a_deploy_amid_a_turn_loses_nothing_of_what_was_decided() -> None:
     assets = {"up": Made(), "one": Made(("up",), hr.eager()), "two": Made(("up",), hr.eager()), "other": Made()}
     stage = Stage(assets, "2026-01-05T12:00")
