@@ -71,11 +71,13 @@ class Worker:
 
     def report(self, *bodies: ev.Event) -> None:
         """Events go into the outbox and onto the stream."""
+        self._sent_at = time.monotonic()
         self._write(*self.outbox.add(*bodies))
 
     def attend(self) -> None:
         """A heartbeat, an answer to whatever the scheduler asks, and once more what nobody has acknowledged for long."""
         if self.outbox.sent and time.monotonic() - self._sent_at > SEND_AGAIN_S:
+            self._sent_at = time.monotonic()
             acked = int(self.broker.hget(names.ack_hash("test", self.team), self.name) or 0)  # type: ignore[arg-type]
             self._write(*self.outbox.sent[acked:])
         holds = tuple(ev.Held(attempt, token) for attempt, token in self.holds.items())
@@ -155,7 +157,6 @@ class Worker:
 
     def _write(self, *envelopes: bytes) -> None:
         if envelopes:
-            self._sent_at = time.monotonic()
             self.broker.xadd(names.events_stream("test", self.team), {b"b": encode_batch(list(envelopes))})
 
     def _read(self, key: str) -> list[Any]:
