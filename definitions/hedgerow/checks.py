@@ -26,6 +26,7 @@ class CheckOptions(TypedDict, total=False):
     description: str
     blocking: bool
     severity: Severity
+    own_step: bool
 
 
 class CheckDefinition(FunctionDefinition[P, R]):
@@ -39,6 +40,7 @@ class CheckDefinition(FunctionDefinition[P, R]):
         description: str,
         blocking: bool,
         severity: Severity,
+        own_step: bool,
         problems: Sequence[Problem],
         scope: FrameType | None = None,
     ) -> None:
@@ -48,6 +50,7 @@ class CheckDefinition(FunctionDefinition[P, R]):
         self.description = description
         self.blocking = blocking
         self.severity: Severity = severity
+        self.own_step = own_step
 
     def __repr__(self) -> str:
         return f"<check {self.name} of {self.asset}>"
@@ -56,13 +59,17 @@ class CheckDefinition(FunctionDefinition[P, R]):
 def check(
     asset: str | AssetDefinition[..., Any], **options: Unpack[CheckOptions]
 ) -> Callable[[Callable[P, R]], CheckDefinition[P, R]]:
-    """Declare a check of an asset of the same code location; it runs right after the asset was written.
+    """Declare a check of an asset of the same code location; it runs whenever the asset was written.
 
     The function receives the value as its one plain parameter (of any name, loaded as annotated), besides `hr.Context` and
     resources, and returns True, False or `hr.CheckResult`. `blocking=True` keeps a failed output from becoming current: nothing
     downstream sees it. `severity` is `"error"` (default) or `"warn"`; a warning never blocks.
 
-    Options: `name` (default: the function's), `description` (default: the docstring), `blocking`, `severity`.
+    It runs in the asset's step, right after writing. With `own_step=True` it runs in the step after it, together with the asset's
+    other checks of that kind: it reads the output back from storage, fails and is tried again by itself, and what it blocks
+    waits for it. `hedgerow materialize ASSET --checks-only` runs all checks again on what is stored.
+
+    Options: `name` (default: the function's), `description` (default: the docstring), `blocking`, `severity`, `own_step`.
 
     >>> @check("orders", blocking=True)
     ... def not_empty(orders: list[int]) -> bool:
@@ -89,6 +96,7 @@ def check(
         severity: Severity = arguments.choice("severity", options.get("severity", "error"), ("error", "warn"), "error")
         if blocking and severity == "warn":
             arguments.wrong("severity", "warn", 'A blocking check has severity "error": leave out one of the two.')
+        own_step = arguments.flag("own_step", options.get("own_step", False), False)
         return CheckDefinition(
             function,
             arguments.name("name", name),
@@ -98,6 +106,7 @@ def check(
             ),
             blocking,
             severity,
+            own_step,
             arguments.problems,
             scope,
         )

@@ -14,7 +14,8 @@ from hedgerow_scheduler.automation.freshness import Wanted
 from hedgerow_scheduler.automation.pauses import Pause
 from hedgerow_scheduler.automation.schedules import Standing
 from hedgerow_scheduler.lifecycle.changes import Changes
-from hedgerow_scheduler.lifecycle.model import Attempt, Run, Worker
+from hedgerow_scheduler.lifecycle.judging import Judgeable
+from hedgerow_scheduler.lifecycle.model import Attempt, Run, Step, Worker
 from hedgerow_scheduler.metadata import recording, runs
 from hedgerow_scheduler.metadata.automation import StoredFacts
 from hedgerow_scheduler.metadata.backfills import Known
@@ -178,6 +179,10 @@ class SimTransaction:
             if newest > (pointer["dispatch_seq"] if pointer else 0):
                 held_back.add(pair)
         return Stored(current, frozenset(held_back), self._db.versions(pairs))
+
+    def judgeable(self, steps: Sequence[Step]) -> Mapping[tuple[str, int], Judgeable]:
+        """Nothing here has checks as a step of their own."""
+        return {}
 
     def write(self, changes: Changes, now: datetime, *, at_once: bool = False) -> None:
         """Applies changes."""

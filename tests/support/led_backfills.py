@@ -19,6 +19,7 @@ from hedgerow_scheduler.metadata.commands import PendingCommand
 from hedgerow_scheduler.partitions.states import from_chunks
 from hedgerow_scheduler.planning.backfill_request import BackfillRequest, settings_of
 from hedgerow_scheduler.planning.backfill_tracks import Track
+from hedgerow_scheduler.planning.catalog import Catalog
 from hedgerow_scheduler.planning.snapshot import Snapshot
 from hedgerow_scheduler.service.backfills import Backfills
 from hedgerow_scheduler.service.takeover import take_up_runs
@@ -38,13 +39,14 @@ PER_RUN = 5
 class Database:
     """What has been committed of one backfill and its runs; it is also the transaction that a leader reads from."""
 
-    def __init__(self, **request: Any) -> None:
+    def __init__(self, world: Catalog = WORLD, **request: Any) -> None:
+        self.world = world
         asked = BackfillRequest(("raw+",), all_partitions=True, max_partitions_per_run=PER_RUN, **request)
         self.row = StoredBackfill(
             id=ID, state=BackfillState.REQUESTED, request=asked, settings=settings_of(asked), passed=not asked.canary, author="",
             reason="", problem=None, created_at=NOW, started_at=None, ended_at=None, since=NOW, worked_ms=0,
         )  # fmt: skip
-        self.tracks = tracks_of(WORLD, per_run=PER_RUN)
+        self.tracks = tracks_of(world, per_run=PER_RUN)
         self.total = sum(len(track.sets.all()) for track in self.tracks)
         self.chunks = [track.sets.chunks() for track in self.tracks]
         self.runs: dict[str, Run] = {}
@@ -95,7 +97,7 @@ class Leader:
 
     def __init__(self, database: Database, ids: Iterator[int], now: datetime = NOW) -> None:
         self.database, self.now = database, now
-        self.snapshot = Snapshot(WORLD)
+        self.snapshot = Snapshot(database.world)
         live = [copied(run) for run in database.runs.values() if any(step.state not in ENDED for step in run.steps)]
         take_up_runs(self.snapshot, live, {}, now)
         taken_up = [] if database.row.state is BackfillState.REQUESTED else [database.known()]

@@ -15,20 +15,23 @@ from hedgerow.protocol.references import Reference
 from hedgerow_scheduler.admission.admit import Admission
 from hedgerow_scheduler.ingest.fold import Entry, Fold
 from hedgerow_scheduler.lifecycle.changes import Changes, Effects
+from hedgerow_scheduler.lifecycle.judging import Judgeable
 from hedgerow_scheduler.lifecycle.model import Attempt, Run, Step
-from hedgerow_scheduler.lifecycle.states import AttemptState, RunState, StepState
+from hedgerow_scheduler.lifecycle.states import AttemptState, MaterializationState, RunState, StepState
 from hedgerow_scheduler.metadata.inputs import Stored
 from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest
+from hedgerow_scheduler.planning.planned import PlannedStep
 from hedgerow_scheduler.planning.request import RunRequest
 from hedgerow_scheduler.planning.rules import PlatformLimits
 from hedgerow_scheduler.planning.snapshot import Snapshot
-from hedgerow_scheduler.planning.steps import PlannedStep, plan_steps
+from hedgerow_scheduler.planning.steps import plan_steps
 from hedgerow_scheduler.service.dispatching import Dispatcher
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 LEASE = timedelta(seconds=20)
 START_TIMEOUT = timedelta(seconds=30)
 HOUR_MS = 3_600_000.0  # steps that last so long have no orders sent ahead of them
+JUDGED = (MaterializationState.UNCHECKED, MaterializationState.CURRENT, MaterializationState.REJECTED)
 Made = tuple[tuple[model.Asset, ...], model.Computation]
 
 
@@ -171,10 +174,23 @@ class World:
         """Timers, admission, dispatch: the attempts that were dispatched now."""
         self.snapshot.fire_timers(self.now)
         grants = self.admission.grant(self.snapshot, self.now)
-        self.dispatcher.dispatch(self.snapshot, grants, self.now, lambda _: Stored(self.stored, self.held_back))
+        stored = Stored(self.stored, self.held_back)
+        self.dispatcher.dispatch(
+            self.snapshot, grants, self.now, lambda _: stored, judgeable=lambda steps: self._judgeable(steps)
+        )
         fresh = [attempt for attempt in self.snapshot.changes.new_attempts if attempt not in self.orders]
         self.orders.extend(fresh)
         return fresh
+
+    def _judgeable(self, steps: list[Step]) -> dict[tuple[str, int], Judgeable]:
+        """What was made last of what steps judge, of all that is not recorded yet."""
+        outputs = sorted(self.snapshot.changes.outputs.values(), key=lambda output: output.dispatch_seq)
+        newest = {(output.asset, output.partition): output for output in outputs if output.state in JUDGED}
+        return {
+            (step.run.id, step.number): Judgeable(newest[step.locks()[0]])
+            for step in steps
+            if step.locks()[0] in newest
+        }
 
     def recorded(self) -> tuple[Changes, Effects]:
         """Ends a cycle as recording would: what there was to record and to do."""

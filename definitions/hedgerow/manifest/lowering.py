@@ -176,7 +176,13 @@ def lower_computation(
 def lower_check(check: CheckDefinition[..., Any], sources: Sources, name: str) -> model.Check:
     """A check."""
     return model.Check(
-        check.name, check.asset, check.description, check.blocking, check.severity, sources.of(check.site, name)
+        check.name,
+        check.asset,
+        check.description,
+        check.blocking,
+        check.severity,
+        sources.of(check.site, name),
+        check.own_step,
     )
 
 

@@ -138,7 +138,9 @@ class Computation(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Check(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A check of one asset of the same team; it runs in the asset's step, right after the asset was written."""
+    """A check of one asset of the same team; it runs in the asset's step, right after the asset was written, or in one of its own after that
+    (`own_step`).
+    """
 
     name: str
     asset: str
@@ -146,6 +148,7 @@ class Check(msgspec.Struct, frozen=True, omit_defaults=True):
     blocking: bool = False
     severity: Severity = "error"
     source: Source | None = None
+    own_step: bool = False
 
 
 class Pool(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -27,6 +27,8 @@ class StepOrder(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `attempt` counts from 1 within the step. `manifest` is the full hash of the code that the step is bound to. `output` is
     the URL of a folder under which this attempt's outputs go, each at `{output}/{asset key}/{partition}/{attempt_id}.{suffix}`.
+    `judged`: it makes nothing, but runs the checks of the asset on what is stored of it (an input without a reference: nothing is); with
+    `own_steps` only those that have a step of their own.
     With over `MAX_INLINE_REFERENCES` references, `inputs` is empty and `inputs_at` the URL of their JSON list.
     `start_before_ms` is milliseconds since 1970 (0: no limit); `timeout_ms` counts from the start of the user's code.
     """
@@ -47,6 +49,8 @@ class StepOrder(msgspec.Struct, frozen=True, omit_defaults=True):
     config: msgspec.Raw = msgspec.Raw(b"null")
     inputs: tuple[Input, ...] = ()
     inputs_at: str = ""
+    judged: tuple[Input, ...] = ()
+    own_steps: bool = False
     output: str = ""
     timeout_ms: int | None = None
     start_before_ms: int = 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -28,7 +29,7 @@ from hedgerow.protocol.events import (
     FailureReason,
     PartitionsChanged,
 )
-from hedgerow.protocol.orders import StepOrder
+from hedgerow.protocol.orders import Input, StepOrder
 from hedgerow.protocol.runner import Execute
 from hedgerow.result import Skip
 from hedgerow.returned import Output
@@ -96,6 +97,8 @@ class Executor:
 
     def _attempt(self, message: Execute, scratch: storage.Scratch) -> End:
         order = with_inputs(message.order)
+        if order.judged:
+            return self._judge(order, scratch)
         bound = self._bound(order)
         inputs = load_inputs(bound, order, self._own_assets, self._location.ios, scratch, self._log)
         attempt = execution.Attempt(
@@ -117,33 +120,48 @@ class Executor:
         written = self._write(order, bound, outputs, code_version)
         failed: list[str] = []
         for output, stored in zip(outputs, written, strict=True):
-            failed += self._run_checks(order, attempt, output, stored, scratch)
+            value = partial(self._checked_value, output, stored, scratch)
+            checks = [bound for bound in self._checks.get(output.asset, ()) if not bound.check.own_step]
+            failed += self._run_checks(order, attempt, checks, value)
         if failed:
-            return AttemptFailed(
-                order.attempt_id,
-                "check_failed",
-                Problem(
-                    "HR-X005",
-                    f"Blocking check failed: {', '.join(failed)}.",
-                    "Nothing downstream reads this output. See the check's verdict, correct code or data, and retry.",
-                ),
-                retryable=False,
-            )
+            return _rejected(order, failed)
         self._report_keys(order, attempt)
         return AttemptSucceeded(order.attempt_id)
+
+    def _judge(self, order: StepOrder, scratch: storage.Scratch) -> End:
+        """Runs the checks of what was made before, and makes nothing."""
+        self._agree(order)
+        attempt = execution.Attempt(
+            order.assets,
+            order.partition,
+            run_id=order.run_id,
+            number=order.attempt,
+            run_tags=order.run_tags,
+            log=self._log,
+        )
+        failed: list[str] = []
+        for judged in order.judged:
+            value = partial(self._stored_value, judged, scratch)
+            own = self._checks.get(judged.asset, ())
+            checks = [bound for bound in own if bound.check.own_step or not order.own_steps]
+            failed += self._run_checks(order, attempt, checks, value)
+        return _rejected(order, failed) if failed else AttemptSucceeded(order.attempt_id)
 
     def _report_keys(self, order: StepOrder, attempt: execution.Attempt) -> None:
         for name, added, removed in attempt.keys.parts():
             changed = PartitionsChanged(order.attempt_id, name, added=added, removed=removed)
             self._emit("partitions_changed", changed, f"The change of '{name}'")
 
-    def _bound(self, order: StepOrder) -> BoundComputation:
+    def _agree(self, order: StepOrder) -> None:
         if order.manifest and order.manifest != self._hash:
             raise ExecutionError.of(
                 "HR-X003",
                 f"The order is bound to manifest {order.manifest[:12]}, this runner has loaded {self._hash[:12]}.",
                 "Restart the team's worker; the step can then be retried.",
             )
+
+    def _bound(self, order: StepOrder) -> BoundComputation:
+        self._agree(order)
         bound = self._location.computations.get(order.computation)
         unknown = (
             order.computation if bound is None else next((key for key in order.assets if key not in bound.assets), None)
@@ -187,13 +205,12 @@ class Executor:
         self,
         order: StepOrder,
         attempt: execution.Attempt,
-        output: Output,
-        stored: Written | None,
-        scratch: storage.Scratch,
+        checks: Iterable[BoundCheck],
+        value_for: Callable[[BoundCheck], object],
     ) -> list[str]:
-        """Run the output's checks and return the names of the blocking ones that failed."""
+        """Run checks of an output and return the names of the blocking ones that failed."""
         failed = []
-        for bound in self._checks.get(output.asset, ()):
+        for bound in checks:
             check = bound.check
             if order.checks and not {check.name, f"{check.asset}:{check.name}"} & set(order.checks):
                 continue
@@ -208,7 +225,7 @@ class Executor:
                 severity=check.severity,
             )
             try:
-                value = self._checked_value(bound, output, stored, scratch) if bound.takes_value else None
+                value = value_for(bound) if bound.takes_value else None
                 result = execution.evaluate(bound, attempt, value)
                 verdict = msgspec.structs.replace(
                     verdict,
@@ -219,6 +236,8 @@ class Executor:
             except Terminated:
                 raise
             except BaseException as error:
+                if order.judged and isinstance(error, StorageError) and error.code in _MAY_PASS:
+                    raise  # nothing is known of the output yet, and nothing has to be made again
                 problem = problem_of(error, self._root, f"Check '{check.name}' of '{check.asset}'")
                 text = f"{problem.message}\n{problem.traceback}" if problem.traceback else problem.message
                 verdict = msgspec.structs.replace(verdict, error=clean(text, _MAX_TEXT))
@@ -227,8 +246,19 @@ class Executor:
                 failed.append(f"{check.name} of {check.asset}")
         return failed
 
+    def _stored_value(self, judged: Input, scratch: storage.Scratch, bound: BoundCheck) -> object:
+        if not judged.references:
+            raise ExecutionError.of(
+                "HR-X006",
+                f"Check '{bound.check.name}' takes the value of '{judged.asset}', of which nothing is stored.",
+                f"Materialize '{judged.asset}' again with the code that is deployed now.",
+            )
+        return storage.load(
+            judged.references, bound.annotation, storage.Reader(judged.asset, True, self._location.ios, scratch)
+        )
+
     def _checked_value(
-        self, bound: BoundCheck, output: Output, stored: Written | None, scratch: storage.Scratch
+        self, output: Output, stored: Written | None, scratch: storage.Scratch, bound: BoundCheck
     ) -> object:
         """The value as the check's annotation asks: the one in memory if it is of that type, else loaded from storage."""
         wanted, kind = bound.annotation, frames.kind_of(type(output.value))
@@ -267,6 +297,14 @@ class Executor:
     def _report_end(self, end: End, duration_ms: float) -> None:
         self._events.emit(KIND_OF[type(end)], msgspec.structs.replace(end, duration_ms=round(duration_ms, 3)))
         self._events.flush()
+
+
+def _rejected(order: StepOrder, failed: list[str]) -> AttemptFailed:
+    remedy = "Nothing downstream reads this output. See the check's verdict, correct code or data, and retry."
+    if order.judged:
+        remedy = "Nothing downstream reads this output. Correct the data and materialize it, or correct the check and retry this step."
+    problem = Problem("HR-X005", f"Blocking check failed: {', '.join(failed)}.", remedy)
+    return AttemptFailed(order.attempt_id, "check_failed", problem, retryable=False)
 
 
 def _materialized(order: StepOrder, output: Output, stored: Written | None, code_version: str) -> AssetMaterialized:

@@ -147,12 +147,13 @@ def _blocked(facts: StepFacts) -> Iterable[Cause]:
             yield Cause(
                 "blocked_by_check",
                 f"Upstream {upstream} has no accepted output: blocking check '{block.check_name}' failed in run {block.run_id}.",
-                f"Mend {block.asset} or its check, then `hedgerow materialize {block.asset}`.",
+                f"Mend {block.asset}, then `hedgerow materialize {block.asset}`; or mend the check, then the same with --checks-only.",
             )
         else:
             yield Cause(
                 "blocked_by_check",
                 f"Upstream {upstream} has an output of run {block.run_id} that has not passed its checks yet.",
+                f"If no step of that run is going to check it: `hedgerow materialize {block.asset} --checks-only`.",
             )
 
 

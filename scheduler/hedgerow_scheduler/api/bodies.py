@@ -35,6 +35,7 @@ class LaunchRun(RunRequest, frozen=True, omit_defaults=True, forbid_unknown_fiel
             self.max_concurrent,
             self.latest_at,
             self.only_stale,
+            self.checks_only,
         )
 
 

@@ -43,9 +43,10 @@ from hedgerow_scheduler.metadata.read_runs import (
 from hedgerow_scheduler.metadata.read_teams import list_locations
 from hedgerow_scheduler.metadata.read_versions import read_statuses
 from hedgerow_scheduler.metadata.runs import request_run
+from hedgerow_scheduler.planning.planned import PlannedStep
 from hedgerow_scheduler.planning.request import RunRequest
 from hedgerow_scheduler.planning.staleness import keep_stale, pairs_of
-from hedgerow_scheduler.planning.steps import PlannedStep, plan_steps
+from hedgerow_scheduler.planning.steps import plan_steps
 from hedgerow_scheduler.planning.tuning import check_circumstances
 
 MAX_TAGS = 50

@@ -25,7 +25,7 @@ from hedgerow_scheduler.cli.command import (
     whole_number,
 )
 from hedgerow_scheduler.cli.following import follow
-from hedgerow_scheduler.cli.output import Output, output_name, short
+from hedgerow_scheduler.cli.output import Output, short, step_name
 from hedgerow_scheduler.cli.progress import Progress, show_summary
 from hedgerow_scheduler.planning.request import PartitionRange, RunRequest
 
@@ -52,6 +52,11 @@ def parser() -> Parser:
         "--stale",
         action="store_true",
         help="only what is missing or stale, and what becomes so in this run; of all partitions if none are chosen",
+    )
+    parser.add_argument(
+        "--checks-only",
+        action="store_true",
+        help="make nothing, but run the checks of what is stored again: what passes now becomes current, what fails a blocking one is held back",
     )
     parser.add_argument("--config", metavar="JSON|@FILE", help="configuration by asset key, as JSON or in a file")
     parser.add_argument(
@@ -131,6 +136,7 @@ def request_of(options: argparse.Namespace) -> RunRequest:
         config_of(options.config),
         options.max_concurrent,
         only_stale=options.stale,
+        checks_only=options.checks_only,
     )
 
 
@@ -188,7 +194,7 @@ def _show_plan(client: Client, request: RunRequest, output: Output) -> int:
     rows = (
         (
             step["number"],
-            output_name(step["assets"]),
+            step_name(step),
             step["partition"],
             f"{step['team']}/{step['queue']}",
             _numbers(step),

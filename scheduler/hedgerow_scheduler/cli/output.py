@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, TextIO
 
@@ -17,6 +17,7 @@ from rich.text import Text
 
 from hedgerow.errors import Problem
 from hedgerow_scheduler.admission.causes import duration
+from hedgerow_scheduler.lifecycle.judging import is_judging
 
 UNBOUNDED = 10_000  # columns of text
 WIDEST_BITS = 128
@@ -183,6 +184,15 @@ def output_name(assets: Sequence[str], partition: str = "") -> str:
     """
     name = assets[0] + (f" (+{len(assets) - 1})" if len(assets) > 1 else "") if assets else ""
     return f"{name} [{partition}]" if partition else name
+
+
+def step_name(step: Mapping[str, Any], partition: str = "") -> str:
+    """What a step makes, or that it checks what is stored.
+
+    >>> step_name({"computation": "a/b:checks", "assets": ["a/b"]}, "2024-01-01")
+    'a/b [2024-01-01] (checks)'
+    """
+    return output_name(step["assets"], partition) + (" (checks)" if is_judging(step["computation"]) else "")
 
 
 def value_text(value: Any) -> str:

@@ -16,7 +16,7 @@ from rich.text import Text
 from hedgerow import clock
 from hedgerow.errors import Problem
 from hedgerow_scheduler.cli.following import Look
-from hedgerow_scheduler.cli.output import Output, between, clean, grid, output_name, problem_text, short, state_text
+from hedgerow_scheduler.cli.output import Output, between, clean, grid, problem_text, short, state_text, step_name
 
 DONE = ("succeeded", "failed", "poisoned", "cancelled", "skipped", "upstream_failed")
 MAX_ROWS = 20
@@ -74,7 +74,7 @@ class Progress:
             told = ", ".join(f"{states[state]} {state}" for state in ("running", "retry_wait") if states.get(state))
             table.add_row(
                 Text(clean(group["team"]), "dim"),
-                Text(clean(output_name(group["assets"]))),
+                Text(clean(step_name(group))),
                 ProgressBar(total, done, width=BAR, finished_style="red" if bad else "green"),
                 Text(f"{done}/{total}"),
                 Text(f"{bad} failed" if bad else "", "bold red"),
@@ -86,11 +86,7 @@ class Progress:
             parts.append(Text(f"and {len(groups) - MAX_ROWS} more", "dim"))
         for step in look.running:
             spent = between(step["started_at"], None, now)
-            parts.append(
-                Text(
-                    f"  running {step['number']} {clean(output_name(step['assets'], step['partition']))} {spent}", "dim"
-                )
-            )
+            parts.append(Text(f"  running {step['number']} {clean(step_name(step, step['partition']))} {spent}", "dim"))
         parts.extend(cause_text(cause) for cause in self._causes)
         parts.append(Text(counts_line(look.run), "bold"))
         return Group(*parts)
@@ -116,9 +112,7 @@ def counts_line(run: dict[str, Any]) -> str:
 def failure_text(step: dict[str, Any]) -> Text:
     """A failed step with what went wrong."""
     text = Text()
-    text.append("failed ", "bold red").append(
-        f"step {step['number']} {clean(output_name(step['assets'], step['partition']))}"
-    )
+    text.append("failed ", "bold red").append(f"step {step['number']} {clean(step_name(step, step['partition']))}")
     if step["error"]:
         text.append("\n  ").append(problem_text(msgspec.convert(step["error"], Problem)))
     return text
@@ -146,7 +140,7 @@ def summary_table(run: dict[str, Any]) -> Table:
         }
         rows.append(
             (
-                output_name(group["assets"]),
+                step_name(group),
                 group["team"],
                 sum(states.values()),
                 states.get("succeeded", 0),

@@ -17,9 +17,9 @@ from hedgerow_scheduler.cli.output import (
     ago,
     between,
     clean,
-    output_name,
     short,
     state_text,
+    step_name,
 )
 from hedgerow_scheduler.cli.progress import show_summary
 from hedgerow_scheduler.cli.run_logs import logs
@@ -182,7 +182,7 @@ def show(options: argparse.Namespace, output: Output) -> int:
     for step in failed[:MAX_FAILED]:
         output.line()
         output.line(
-            f"step {step['number']} {clean(output_name(step['assets'], step['partition']))} (attempt {step['attempt']})",
+            f"step {step['number']} {clean(step_name(step, step['partition']))} (attempt {step['attempt']})",
             "bold",
         )
         show_error(output, step["error"], traceback=step is failed[0])

@@ -22,6 +22,7 @@ from hedgerow_scheduler.cli.output import (
     state_text,
     value_text,
 )
+from hedgerow_scheduler.lifecycle.judging import is_judging
 
 SHORT_WORKER = 13
 
@@ -46,7 +47,8 @@ def show_step(output: Output, step: dict[str, Any]) -> None:
         Text("step ").append(f"{step['run_id']}/{step['number']} ", "bold").append_text(state_text(step["state"]))
     )
     output.line(
-        f"makes    {clean(', '.join(step['assets']))}" + (f" [{clean(step['partition'])}]" if step["partition"] else "")
+        f"{'checks ' if is_judging(step['computation']) else 'makes  '}  {clean(', '.join(step['assets']))}"
+        + (f" [{clean(step['partition'])}]" if step["partition"] else "")
     )
     output.line(f"queue    {clean(step['team'])}/{clean(step['queue'])}")
     if step["upstream"]:

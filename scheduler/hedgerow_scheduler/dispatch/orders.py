@@ -9,6 +9,7 @@ import msgspec
 
 from hedgerow.protocol import names
 from hedgerow.protocol.orders import MAX_INLINE_REFERENCES, Input, OrderMessage, StepOrder
+from hedgerow.protocol.references import Reference
 from hedgerow_scheduler.admission.cycle import Grant
 from hedgerow_scheduler.lifecycle.model import Attempt
 
@@ -29,7 +30,7 @@ class Publication(msgspec.Struct, frozen=True):
 def order_of(attempt: Attempt, grant: Grant, inputs: tuple[Input, ...], deployment: str, storage: str) -> StepOrder:
     """The order for one attempt of a granted step."""
     step, computation = attempt.step, grant.computation
-    given = step.run.config
+    given, judged = step.run.config, attempt.judged
     config = next((given[key] for key in computation.assets if key in given), None) if given else None
     return StepOrder(
         deployment=deployment,
@@ -52,7 +53,13 @@ def order_of(attempt: Attempt, grant: Grant, inputs: tuple[Input, ...], deployme
         isolation=computation.isolation,
         on_lost_contact=computation.on_lost_contact,
         run_tags=step.run.tags,
+        judged=() if judged is None else (Input(judged.asset, _only(judged.reference), (), step.team),),
+        own_steps=judged is not None and bool(step.upstream),
     )
+
+
+def _only(reference: Reference | None) -> tuple[Reference, ...]:
+    return () if reference is None else (reference,)
 
 
 def publication(orders: Sequence[StepOrder], storage: str) -> Publication:

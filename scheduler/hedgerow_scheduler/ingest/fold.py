@@ -23,6 +23,7 @@ from hedgerow_scheduler.ingest.manifests import Manifests
 from hedgerow_scheduler.ingest.misfits import UNREADABLE, MisfitError, StaleEventError
 from hedgerow_scheduler.ingest.outcomes import Outcomes
 from hedgerow_scheduler.lifecycle.changes import AcceptedEvent, Quarantined
+from hedgerow_scheduler.lifecycle.judging import is_judging
 from hedgerow_scheduler.lifecycle.model import Attempt, Worker
 from hedgerow_scheduler.lifecycle.states import ENDED, AttemptState, StepState
 from hedgerow_scheduler.planning.key_changes import change_keys
@@ -179,7 +180,10 @@ class Fold:
             bind(self.snapshot, attempt, envelope.worker, body.token, now, self.lease)
 
     def _materialized(self, team: str, _: Envelope, body: ev.AssetMaterialized, now: datetime) -> None:
-        self.outcomes.materialized(self._bound(team, body.attempt_id, body.token, body.asset), body)
+        attempt = self._bound(team, body.attempt_id, body.token, body.asset)
+        if is_judging(attempt.step.computation):
+            raise StaleEventError("other_asset")  # it is to run checks, and makes nothing
+        self.outcomes.materialized(attempt, body)
 
     def _checked(self, team: str, _: Envelope, body: ev.CheckEvaluated, now: datetime) -> None:
         self.outcomes.checked(self._bound(team, body.attempt_id, body.token, body.asset), body, now)
@@ -227,9 +231,10 @@ class Fold:
 
     def _policy(self, attempt: Attempt) -> Retry:
         """As the code that ran declares it; as the newest does when that is no longer known."""
-        bound = self.snapshot.accepted.get(attempt.manifest_hash)
-        known = bound.computations if bound else self.snapshot.catalog.computations
-        computation = known.get(attempt.step.computation)
+        step, bound = attempt.step, self.snapshot.accepted.get(attempt.manifest_hash)
+        computation = bound.computations.get(step.computation) if bound else None
+        if bound is None:
+            computation = self.snapshot.declared(step.team, step.location, step.computation)
         return computation.retry if computation else Retry()
 
     # -- workers -----------------------------------------------------------------------------------------------------

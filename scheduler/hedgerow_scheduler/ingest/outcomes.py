@@ -40,7 +40,9 @@ class Outcomes:
         """A check of an output of the attempt's gave its verdict; a failed blocking one of severity error rejects the candidate."""
         if body.blocking and not body.passed and body.severity == "error":
             attempt.rejected.add(body.asset)
-        if not body.passed:
+        if body.passed:
+            attempt.failed_checks.discard((body.asset, body.check))
+        else:
             attempt.failed_checks.add((body.asset, body.check))
             step, told = attempt.step, body.error or body.description
             self.snapshot.happenings.add(
@@ -48,7 +50,10 @@ class Outcomes:
                 partition=step.partition or "", run_id=step.run.id, check=body.check, severity=body.severity,
             )  # fmt: skip
         self.snapshot.measure("asset_checks", (attempt.step.team, "passed" if body.passed else "failed"))
-        self.snapshot.changes.checks.append(CheckRecord(attempt.step.run.id, attempt.step.number, body))
+        judged = attempt.judged.attempt_id if attempt.judged is not None else None
+        self.snapshot.changes.checks.append(CheckRecord(attempt.step.run.id, attempt.step.number, body, judged))
+        if attempt.judged is not None:
+            self.snapshot.news.checked(attempt.judged, body.check, body.passed)
 
     def succeeded(self, attempt: Attempt, body: ev.AttemptSucceeded, now: datetime) -> None:
         """The attempt ended well: its outputs become current, except those a blocking check rejected."""
@@ -109,10 +114,28 @@ class Outcomes:
             self.snapshot.move(step, verdict.state, now, error)
 
     def _settle(self, attempt: Attempt) -> None:
-        """Each output is worth what its blocking checks say."""
+        """Each output is worth what its blocking checks say; one that has such checks as a step of their own waits for that."""
         for asset, output in attempt.outputs.items():
-            rejected = asset in attempt.rejected
-            state = MaterializationState.REJECTED if rejected else MaterializationState.CURRENT
+            state = MaterializationState.CURRENT
+            if asset in attempt.rejected:
+                state = MaterializationState.REJECTED
+            elif self._is_judged_later(attempt, asset):
+                state = MaterializationState.UNCHECKED
             self.snapshot.settle(output, state, attempt.step.team)
             failed = {check for of, check in attempt.failed_checks if of == asset}
-            self.snapshot.news.made(output, failed, not rejected)
+            self.snapshot.news.made(output, failed, state is MaterializationState.CURRENT)
+        judged = attempt.judged
+        if judged is not None:
+            state = MaterializationState.REJECTED if attempt.rejected else MaterializationState.CURRENT
+            if judged.state not in (state, MaterializationState.SUPERSEDED):
+                self.snapshot.settle(judged, state, attempt.step.team)
+                if state is MaterializationState.CURRENT:
+                    failed = {check for _, check in attempt.failed_checks}
+                    self.snapshot.news.made(judged, failed, True)
+
+    def _is_judged_later(self, attempt: Attempt, asset: str) -> bool:
+        """Whether the code that made it has a blocking check of it as a step of its own."""
+        step = attempt.step
+        in_force = self.snapshot.catalog.published.get((step.team, step.location))
+        bound = self.snapshot.accepted.get(attempt.manifest_hash) or in_force
+        return bound is not None and asset in bound.judged_later

@@ -56,11 +56,12 @@ class LocationChange(msgspec.Struct, frozen=True):
 
 
 class CheckRecord(msgspec.Struct, frozen=True):
-    """A check's verdict with the step it belongs to."""
+    """A check's verdict with the step it belongs to, and the attempt whose output it is about, if that is another than the step's own."""
 
     run_id: str
     step_number: int
     verdict: CheckEvaluated
+    judged: str | None = None
 
 
 class CommandOutcome(msgspec.Struct, frozen=True):

@@ -124,6 +124,7 @@ class Attempt(msgspec.Struct, eq=False):
     its outcome still counts then.
 
     `batch` is the dispatch number of the first of those that went out in one message. `worker` and `token` are bound by attempt_started. `revoking` says that the scheduler is trying to take the claim. Of its checks, `failed_checks` names those that failed, with their assets.
+    `judged` is what it runs checks on, when it makes nothing (lifecycle.judging).
     `inputs` are the versions of what it is made from (planning.versions), `after` the partitions of what it only comes after, whose versions are looked up when it is recorded.
     """
 
@@ -151,6 +152,7 @@ class Attempt(msgspec.Struct, eq=False):
     outputs: dict[str, Materialization] = msgspec.field(default_factory=dict)
     rejected: set[str] = msgspec.field(default_factory=set)
     failed_checks: set[tuple[str, str]] = msgspec.field(default_factory=set)
+    judged: Materialization | None = None
 
 
 class Worker(msgspec.Struct, eq=False):

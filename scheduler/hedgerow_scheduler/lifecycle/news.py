@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Set
 from typing import Literal, NamedTuple, TypeAlias
 
+from hedgerow_scheduler.lifecycle.judging import is_judging
 from hedgerow_scheduler.lifecycle.model import Materialization, Step
-from hedgerow_scheduler.lifecycle.states import ENDED, HELD, StepState
+from hedgerow_scheduler.lifecycle.states import ENDED, HELD, MaterializationState, StepState
 
 What: TypeAlias = Literal["begun", "started", "requeued", "ended", "made", "checked"]
 WELL = {StepState.SUCCEEDED: True, StepState.FAILED: False, StepState.POISONED: False}
@@ -17,7 +18,7 @@ class News(NamedTuple):
 
     ``begun``: a step of it waits. ``started``: it went out; ``requeued``: it waits again. ``ended``: `well` says how (None: neither well nor badly),
     `was_queued` that it had not gone out. ``made``: a new current materialization by `run_id`, with its versions. ``checked``: the
-    check `name` gave its verdict, `well`.
+    check `name` gave its verdict, `well`. Judging steps are no news: they make nothing.
     """
 
     what: What
@@ -62,13 +63,13 @@ class NewsDesk:
         """A step moves along an arrow."""
         if step.run.backfill_id is not None and self.of_backfills is not None:
             self.of_backfills(step, before, to)
-        for asset in step.assets:
+        for asset in () if is_judging(step.computation) else step.assets:
             if asset in self.followed and (news := _of_move(asset, step.partition, before, to)) is not None:
                 self._news.append(news)
 
     def begun(self, step: Step) -> None:
         """A step waits that was not there before."""
-        for asset in step.assets:
+        for asset in () if is_judging(step.computation) else step.assets:
             if asset in self.followed:
                 self._news.append(News("begun", asset, step.partition))
 
@@ -81,6 +82,11 @@ class NewsDesk:
         """An external asset was seen with another data version than before."""
         if asset in self.followed:
             self._news.append(News("made", asset, None, data_version=data_version))
+
+    def checked(self, output: Materialization, name: str, passed: bool) -> None:
+        """A check judged what was made earlier; of what is not current, nothing is followed."""
+        if output.asset in self.followed and output.state is MaterializationState.CURRENT:
+            self._news.append(News("checked", output.asset, output.partition or None, passed, name=name))
 
     def made(self, output: Materialization, failed_checks: Set[str], is_current: bool) -> None:
         """An output is settled: it became current, or its checks kept it from that."""

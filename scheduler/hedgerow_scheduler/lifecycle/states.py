@@ -51,6 +51,7 @@ class MaterializationState(StrEnum):
     """What a recorded output is worth."""
 
     CANDIDATE = "candidate"  # its attempt has not ended
+    UNCHECKED = "unchecked"  # written, and a blocking check has a step of its own that has not passed yet
     CURRENT = "current"  # what downstream reads
     SUPERSEDED = "superseded"  # a later one is current
     REJECTED = "rejected"  # a blocking check failed

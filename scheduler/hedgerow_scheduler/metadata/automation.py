@@ -68,15 +68,21 @@ def read_facts(connection: Connection, keys: Collection[str], with_failures: Col
     made = select(p.asset, p.partition, m.code_version, m.data_version).join_from(
         t.current_materializations, t.materializations, here
     )
-    failed_checks = (
-        select(p.asset, p.partition, c.check_name)
-        .join_from(t.current_materializations, t.check_results, and_(c.attempt_id == p.attempt_id, c.asset == p.asset))
-        .where(p.asset.in_(list(keys)), ~c.passed)
-    )
+    of_current = select(p.asset, p.partition, c.check_name, c.passed).where(p.asset.in_(list(keys)))
+    own = and_(c.attempt_id == p.attempt_id, c.asset == p.asset, c.judged.is_(None), ~c.passed)
+    later = and_(c.judged == p.attempt_id, c.asset == p.asset)
+    failed_checks = {
+        (row.asset, row.partition, row.check_name)
+        for row in connection.execute(of_current.join_from(t.current_materializations, t.check_results, own))
+    }
+    judged = of_current.join_from(t.current_materializations, t.check_results, later)
+    for row in connection.execute(judged.order_by(c.created_at)):
+        verdict = (row.asset, row.partition, row.check_name)
+        failed_checks.discard(verdict) if row.passed else failed_checks.add(verdict)
     failures = connection.execute(_FAILED, {"keys": list(with_failures)}) if with_failures else ()
     return StoredFacts(
         all_rows(connection, made.where(p.asset.in_(list(keys))), MadeRow),
-        tuple((row.asset, row.partition, row.check_name) for row in connection.execute(failed_checks)),
+        tuple(sorted(failed_checks)),
         tuple((row.asset, row.partition) for row in failures),
     )
 
@@ -85,7 +91,7 @@ _FAILED = text("""
 SELECT asset, partition FROM (
     SELECT DISTINCT ON (asset, partition) asset, partition, state
     FROM steps, unnest(assets) AS asset
-    WHERE asset = ANY(:keys) AND state IN ('succeeded', 'failed', 'poisoned')
+    WHERE asset = ANY(:keys) AND computation NOT LIKE '%\\:checks' AND state IN ('succeeded', 'failed', 'poisoned')
     ORDER BY asset, partition, ended_at DESC
 ) AS last WHERE state <> 'succeeded'
 """)

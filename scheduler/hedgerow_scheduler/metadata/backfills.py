@@ -193,7 +193,7 @@ def _ordinals(
 _FAILED = text("""
 SELECT partition FROM (
     SELECT DISTINCT ON (partition) partition, state FROM steps
-    WHERE assets @> ARRAY[:asset] AND state IN ('succeeded', 'failed', 'poisoned')
+    WHERE assets @> ARRAY[:asset] AND computation NOT LIKE '%\\:checks' AND state IN ('succeeded', 'failed', 'poisoned')
     ORDER BY partition, ended_at DESC
 ) AS last WHERE state <> 'succeeded'
 """)

@@ -10,10 +10,10 @@ from sqlalchemy import Connection
 from hedgerow.protocol.references import Reference
 
 _CURRENT = """
-SELECT u.asset, u.partition, m.reference::text, coalesce(nullif(m.data_version, ''), '#' || c.dispatch_seq), EXISTS (
+SELECT u.asset, u.partition, CASE WHEN m.state <> 'rejected' THEN m.reference END::text, coalesce(nullif(m.data_version, ''), '#' || c.dispatch_seq), EXISTS (
          SELECT FROM materializations h
-         WHERE h.asset = u.asset AND h.partition = u.partition AND h.state IN ('candidate', 'rejected')
-           AND h.dispatch_seq > coalesce(c.dispatch_seq, 0)
+         WHERE h.asset = u.asset AND h.partition = u.partition AND h.state IN ('candidate', 'unchecked', 'rejected')
+           AND h.dispatch_seq >= coalesce(c.dispatch_seq, 0)
        ) AS held_back
 FROM unnest(%(asset)s::text[], %(partition)s::text[]) AS u(asset, partition)
 LEFT JOIN current_materializations c USING (asset, partition)

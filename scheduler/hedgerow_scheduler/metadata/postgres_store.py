@@ -12,7 +12,8 @@ from sqlalchemy import Connection, Engine, select
 from hedgerow_scheduler.automation.freshness import Wanted
 from hedgerow_scheduler.automation.pauses import Pause
 from hedgerow_scheduler.lifecycle.changes import Changes
-from hedgerow_scheduler.lifecycle.model import Run, Worker
+from hedgerow_scheduler.lifecycle.judging import Judgeable
+from hedgerow_scheduler.lifecycle.model import Run, Step, Worker
 from hedgerow_scheduler.metadata import (
     automation,
     backfills,
@@ -20,6 +21,7 @@ from hedgerow_scheduler.metadata import (
     commands,
     freshness,
     inputs,
+    judging,
     key_sets,
     leadership,
     limits,
@@ -71,7 +73,7 @@ class PostgresTransaction:
             broken=_read_broken(connection),
             runs=live,
             last_ends=runs.read_last_ends(connection),
-            attempts=runs.read_attempts(connection, by_id, start_timeout),
+            attempts=judging.with_judged(connection, runs.read_attempts(connection, by_id, start_timeout)),
             holds=runs.read_holds(connection, by_id),
             cursors=read_cursors(connection),
             schedules=schedules.read_schedules(connection),
@@ -149,6 +151,11 @@ class PostgresTransaction:
         """What is current of (asset, partition) pairs."""
         self._writes.flush(self._connection)
         return inputs.read_stored(self._connection, pairs)
+
+    def judgeable(self, steps: Sequence[Step]) -> Mapping[tuple[str, int], Judgeable]:
+        """What steps that judge are to judge."""
+        self._writes.flush(self._connection)
+        return judging.read_judgeable(self._connection, steps)
 
     def write(self, changes: Changes, now: datetime, *, at_once: bool = False) -> None:
         """Makes up the statements; `at_once` sends them."""

@@ -297,12 +297,13 @@ def _blocked(
     waiting = choose_inputs(wanted, stored.current, stored.held_back).held_back
     chosen = [pair for pair in stored.held_back if pair[0] in waiting]
     m, c = materializations.c, check_results.c
-    failed = (c.asset == m.asset) & (c.attempt_id == m.attempt_id) & c.blocking & ~c.passed
+    about = (c.attempt_id == m.attempt_id) | (c.judged == m.attempt_id)
+    failed = (c.asset == m.asset) & about & c.blocking & ~c.passed
     found = (
         select(m.asset, func.coalesce(c.check_name, "").label("check_name"), m.partition, m.run_id)
         .ext(distinct_on(m.asset, m.partition))
         .outerjoin(check_results, failed)
-        .where(tuple_(m.asset, m.partition).in_(chosen), m.state.in_(["candidate", "rejected"]))
+        .where(tuple_(m.asset, m.partition).in_(chosen), m.state.in_(["candidate", "unchecked", "rejected"]))
         .order_by(m.asset, m.partition, m.dispatch_seq.desc(), c.check_name)
     )
     return all_rows(connection, found.limit(MAX_BLOCKED), BlockedInput) if chosen else ()

@@ -92,6 +92,7 @@ class NewAttemptRow(msgspec.Struct, frozen=True, omit_defaults=True):
     holds: tuple[tuple[str, str, int], ...] | None = None
     inputs: dict[str, Any] = {}
     after: dict[str, tuple[str, ...]] = {}
+    judged: str | None = None
 
 
 class AttemptRow(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -149,6 +150,7 @@ class CheckRow(msgspec.Struct, frozen=True):
     description: str
     metadata: dict[str, Any]
     error: str
+    judged: str | None
 
 
 class SequenceRow(msgspec.Struct, frozen=True):
@@ -241,7 +243,7 @@ def new_attempt(attempt: Attempt) -> NewAttemptRow:
     return NewAttemptRow(
         attempt.id, step.run.id, step.number, attempt.number, attempt.dispatch_seq, attempt.state, step.team,
         step.location, step.queue, attempt.manifest_hash, attempt.dispatched_at, attempt.batch, _holds(step),
-        attempt.inputs, attempt.after,
+        attempt.inputs, attempt.after, attempt.judged.attempt_id if attempt.judged is not None else None,
     )  # fmt: skip
 
 
@@ -274,7 +276,7 @@ def check(record: CheckRecord) -> CheckRow:
     verdict = record.verdict
     return CheckRow(
         verdict.attempt_id, verdict.asset, verdict.check, verdict.partition or "", record.run_id, record.step_number,
-        verdict.passed, verdict.blocking, verdict.severity, verdict.description, verdict.metadata, verdict.error,
+        verdict.passed, verdict.blocking, verdict.severity, verdict.description, verdict.metadata, verdict.error, record.judged,
     )  # fmt: skip
 
 

@@ -83,12 +83,12 @@ WHERE r.id = u.id
 
 INSERT_ATTEMPTS = """
 INSERT INTO attempts (id, run_id, step_number, number, dispatch_seq, state, team, location, queue, manifest_hash, dispatched_at,
-                      batch, holds, inputs)
+                      batch, holds, judged, inputs)
 SELECT id, run_id, step_number, number, dispatch_seq, state, team, location, queue, manifest_hash, dispatched_at, batch, holds,
-       coalesce(inputs, '{}')
+       judged, coalesce(inputs, '{}')
 FROM json_to_recordset(%(rows)s::json) AS u(
     id uuid, run_id uuid, step_number int, number int, dispatch_seq bigint, state text, team text, location text,
-    queue text, manifest_hash text, dispatched_at timestamptz, batch bigint, holds jsonb, inputs jsonb
+    queue text, manifest_hash text, dispatched_at timestamptz, batch bigint, holds jsonb, inputs jsonb, judged uuid
   )
 """
 
@@ -96,9 +96,9 @@ FROM json_to_recordset(%(rows)s::json) AS u(
 # planning.versions.kept has them; the outputs that came in this cycle are to be recorded before.
 INSERT_ATTEMPTS_AFTER = f"""
 INSERT INTO attempts (id, run_id, step_number, number, dispatch_seq, state, team, location, queue, manifest_hash, dispatched_at,
-                      batch, holds, inputs)
+                      batch, holds, judged, inputs)
 SELECT id, run_id, step_number, number, dispatch_seq, state, team, location, queue, manifest_hash, dispatched_at, batch, holds,
-       coalesce(inputs, '{{}}') || (
+       judged, coalesce(inputs, '{{}}') || (
          SELECT jsonb_object_agg(asset, CASE WHEN count > {LISTED} THEN to_jsonb(digest) ELSE versions END)
          FROM (
            SELECT asset, count(version) AS count,
@@ -122,7 +122,7 @@ SELECT id, run_id, step_number, number, dispatch_seq, state, team, location, que
        )
 FROM json_to_recordset(%(rows)s::json) AS u(
     id uuid, run_id uuid, step_number int, number int, dispatch_seq bigint, state text, team text, location text,
-    queue text, manifest_hash text, dispatched_at timestamptz, batch bigint, holds jsonb, inputs jsonb, after json
+    queue text, manifest_hash text, dispatched_at timestamptz, batch bigint, holds jsonb, inputs jsonb, judged uuid, after json
   )
 """
 
@@ -149,7 +149,8 @@ FROM json_to_recordset(%(rows)s::json) AS u(
 ON CONFLICT (attempt_id, asset, partition) DO UPDATE SET state = excluded.state
 """
 
-# The pointer only moves forward in dispatch order; what it leaves, or what came too late for it, is superseded.
+# The pointer only moves forward in dispatch order; what it leaves, or what came too late for it, is superseded. One that was rejected by a
+# later check stays rejected.
 MOVE_POINTERS = """
 WITH arrived AS (
   SELECT * FROM json_to_recordset(%(rows)s::json) AS u(asset text, partition text, attempt_id uuid, dispatch_seq bigint)
@@ -166,16 +167,17 @@ UPDATE materializations AS m SET state = 'superseded'
 FROM former JOIN arrived USING (asset, partition)
 WHERE m.asset = former.asset AND m.partition = former.partition
   AND m.attempt_id = CASE WHEN former.dispatch_seq < arrived.dispatch_seq THEN former.attempt_id ELSE arrived.attempt_id END
-  AND former.attempt_id <> arrived.attempt_id
+  AND former.attempt_id <> arrived.attempt_id AND m.state <> 'rejected'
 """
 
 UPSERT_CHECKS = """
 INSERT INTO check_results (attempt_id, asset, check_name, partition, run_id, step_number, passed, blocking, severity, description, metadata,
-                           error, created_at)
-SELECT attempt_id, asset, check_name, partition, run_id, step_number, passed, blocking, severity, description, metadata, error, %(now)s
+                           error, judged, created_at)
+SELECT attempt_id, asset, check_name, partition, run_id, step_number, passed, blocking, severity, description, metadata, error, judged,
+       %(now)s
 FROM json_to_recordset(%(rows)s::json) AS u(
     attempt_id uuid, asset text, check_name text, partition text, run_id uuid, step_number int, passed bool,
-    blocking bool, severity text, description text, metadata jsonb, error text
+    blocking bool, severity text, description text, metadata jsonb, error text, judged uuid
   )
 ON CONFLICT (attempt_id, asset, check_name) DO UPDATE SET passed = excluded.passed, error = excluded.error, metadata = excluded.metadata
 """

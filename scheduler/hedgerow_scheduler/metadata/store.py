@@ -16,7 +16,8 @@ from hedgerow_scheduler.automation.reactions import Delivery
 from hedgerow_scheduler.automation.schedules import Standing
 from hedgerow_scheduler.automation.sensors import SensorStanding
 from hedgerow_scheduler.lifecycle.changes import Changes
-from hedgerow_scheduler.lifecycle.model import Attempt, Run, Worker
+from hedgerow_scheduler.lifecycle.judging import Judgeable
+from hedgerow_scheduler.lifecycle.model import Attempt, Run, Step, Worker
 from hedgerow_scheduler.limits.limit import LimitId
 from hedgerow_scheduler.metadata.automation import StoredFacts
 from hedgerow_scheduler.metadata.backfills import Known
@@ -125,6 +126,9 @@ class Transaction(Protocol):
 
     def stored(self, pairs: Sequence[tuple[str, str]]) -> Stored:
         """What is current of (asset, partition) pairs, with all that was written before in this transaction."""
+
+    def judgeable(self, steps: Sequence[Step]) -> Mapping[tuple[str, int], Judgeable]:
+        """What steps that judge are to judge, by run and number, as `stored` reads."""
 
     def write(self, changes: Changes, now: datetime, *, at_once: bool = False) -> None:
         """Records changes; they count as recorded, though they are not before the transaction ends well. `at_once`: the store begins

@@ -160,6 +160,7 @@ steps = Table(
 # `token` is that of the claim, bound by attempt_started; later events must carry it. Attempts of one `batch` (the dispatch_seq of its
 # first) hold one slot of each limit together; `holds` lists them, beyond queue and team, as [[kind, name, slots], ...]. `inputs` is what it is
 # made from: by upstream asset the data versions by partition, a digest of many, or null of too many (planning.versions); null when not known.
+# `judged` is the attempt on whose output it runs checks, when it makes nothing itself.
 attempts = Table(
     "attempts",
     metadata,
@@ -183,12 +184,13 @@ attempts = Table(
     Column("batch", BigInteger, nullable=False, server_default="0"),
     Column("holds", JSONB),
     Column("inputs", JSONB),
+    Column("judged", _Uuid),
     Index("ix_attempts_run_id_step_number", "run_id", "step_number"),
     Index("ix_attempts_dispatch_seq", "dispatch_seq"),
     postgresql_with={"fillfactor": 60},
 )
 
-# `state`: candidate (waits for its checks), current, superseded, rejected (a blocking check failed), discarded (its attempt failed).
+# `state`: candidate (its attempt has not ended), unchecked (waits for a step that judges it), current, superseded, rejected (a blocking check failed), discarded (its attempt failed).
 # `reference` is a protocol Reference, null when nothing is stored.
 materializations = Table(
     "materializations",
@@ -220,6 +222,7 @@ current_materializations = Table(
     Column("dispatch_seq", BigInteger, nullable=False),
 )
 
+# `judged` is the attempt whose output the verdict is about, null: that of the attempt itself.
 check_results = Table(
     "check_results",
     metadata,
@@ -235,7 +238,9 @@ check_results = Table(
     Column("description", Text, nullable=False, server_default=""),
     Column("metadata", JSONB, nullable=False, server_default=text("'{}'")),
     Column("error", Text, nullable=False, server_default=""),
+    Column("judged", _Uuid),
     _now(),
+    Index("ix_check_results_judged", "judged", "asset", postgresql_where=text("judged IS NOT NULL")),
     Index("ix_check_results_asset_check_name", "asset", "check_name", "created_at"),
     Index("ix_check_results_run_id", "run_id"),
 )

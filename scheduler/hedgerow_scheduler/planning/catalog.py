@@ -14,6 +14,7 @@ from hedgerow.errors import Problem
 from hedgerow.identifiers import is_asset_key, is_name
 from hedgerow.manifest.model import Asset, Check, Computation, Dependency, Job, Manifest, Pool, Queue, Schedule, Sensor
 from hedgerow.partitions.model import ByDim, Window
+from hedgerow_scheduler.lifecycle.judging import judging_name
 
 Place: TypeAlias = tuple[str, str]  # team and location
 
@@ -32,6 +33,10 @@ class CatalogAsset(msgspec.Struct, frozen=True):
         """The asset's key, unique in the deployment."""
         return self.definition.key
 
+    def judging(self, after_step: bool) -> tuple[Check, ...]:
+        """The checks that a judging step of it runs: one that stands `after_step`, or one by itself."""
+        return tuple(check for check in self.checks if check.own_step or not after_step)
+
 
 class PublishedManifest(msgspec.Struct, frozen=True, dict=True):
     """A manifest with its hash."""
@@ -41,13 +46,34 @@ class PublishedManifest(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def computations(self) -> Mapping[str, Computation]:
-        """Its computations by name."""
-        return {computation.name: computation for computation in self.manifest.computations}
+        """Its computations by name, among them those that judge."""
+        own = {computation.name: computation for computation in self.manifest.computations}
+        makers = {key: computation for computation in own.values() for key in computation.assets}
+        checked = {check.asset: makers[check.asset] for check in self.manifest.checks if check.asset in makers}
+        return own | {judging_name(key): _judging(key, maker) for key, maker in checked.items()}
+
+    @cached_property
+    def judged_later(self) -> frozenset[str]:
+        """Its assets that have a blocking check as a step of its own."""
+        return frozenset(check.asset for check in self.manifest.checks if check.own_step and check.blocking)
 
     @cached_property
     def queues(self) -> Mapping[str, Queue]:
         """Its queues by name."""
         return {queue.name: queue for queue in self.manifest.queues}
+
+
+def _judging(asset: str, maker: Computation) -> Computation:
+    """Judging an asset takes what making it takes, and reads nothing else."""
+    return msgspec.structs.replace(
+        maker,
+        name=judging_name(asset),
+        assets=(asset,),
+        deps=(),
+        subset=False,
+        config_schema=None,
+        skip_unchanged=False,
+    )
 
 
 class Catalog:

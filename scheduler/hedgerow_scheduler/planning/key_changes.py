@@ -122,7 +122,7 @@ def _cancel(snapshot: Snapshot, keys: KeySet, removed: Collection[str], now: dat
             if step.partition is None or step.state in ENDED or step.state in HELD:
                 continue
             if (of := places.get(step.computation)) is None:
-                computation = snapshot.catalog.computations.get(step.computation)
+                computation = snapshot.declared(step.team, step.location, step.computation)
                 of = places[step.computation] = _places(computation.partitions if computation else None, keys)
             if of and _is_of(step.partition, of, removed):
                 waiting.append(step)

@@ -25,7 +25,8 @@ class RunRequest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown
     instant (`latest_at`): the last window that was complete then, and all keys of the other dimensions.
 
     `config` gives the configuration of computations by the key of one of their assets. `max_concurrent` is how many steps of
-    the run may run at once; None leaves that to the job (see `run_cap`). `only_stale` leaves out what is fresh and stays so.
+    the run may run at once; None leaves that to the job (see `run_cap`). `only_stale` leaves out what is fresh and stays so. `checks_only` makes
+    nothing, but runs the checks of what is stored.
     """
 
     selection: tuple[str, ...]
@@ -36,6 +37,7 @@ class RunRequest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown
     max_concurrent: int | None = None
     latest_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     only_stale: bool = False
+    checks_only: bool = False
 
 
 def check_cap(request: RunRequest) -> None:
@@ -46,6 +48,17 @@ def check_cap(request: RunRequest) -> None:
             "HR-Q008",
             f"A run can't have {cap} steps at once.",
             f"Give max_concurrent from 1 to {MAX_AT_ONCE:,}, or leave it out for no cap.",
+        )
+
+
+def check_checks_only(request: RunRequest) -> None:
+    """RequestError HR-Q031 when a request of checks only asks for something that goes with making."""
+    other = "config" if request.config else "only what is stale" if request.only_stale else ""
+    if request.checks_only and other:
+        raise RequestError.of(
+            "HR-Q031",
+            f"A run of checks only was asked for together with {other}.",
+            "Leave out one of the two: it makes nothing, and takes what is stored.",
         )
 
 

@@ -352,6 +352,8 @@ class Snapshot:
             if output.state is MaterializationState.CANDIDATE:
                 self.settle(output, MaterializationState.DISCARDED, attempt.step.team if attempt else "")
             self.backlog.asset_changed(asset)
+        if attempt is not None and attempt.judged is not None:
+            self.backlog.asset_changed(attempt.judged.asset)
 
     def settle(self, output: Materialization, state: MaterializationState, team: str) -> None:
         """Decides what an output is worth."""

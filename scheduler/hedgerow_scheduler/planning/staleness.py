@@ -7,10 +7,12 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 
 import msgspec
+from msgspec import structs
 
 from hedgerow.errors import RequestError
+from hedgerow_scheduler.lifecycle.judging import is_judging
 from hedgerow_scheduler.planning.catalog import Catalog
-from hedgerow_scheduler.planning.steps import PlannedStep
+from hedgerow_scheduler.planning.planned import PlannedStep
 from hedgerow_scheduler.planning.versions import Edge, Versions, digest, edges
 
 MAX_COMPARED = 50_000  # about a second, during which a leader does nothing else
@@ -229,11 +231,16 @@ def keep_stale(steps: Sequence[PlannedStep], statuses: Mapping[Pair, Status]) ->
     kept: list[PlannedStep] = []
     only_by_upstream = 0
     for step in steps:
+        if is_judging(step.computation):
+            if step.upstream[0] in numbers:
+                numbers[step.number] = len(kept)
+                kept.append(structs.replace(step, number=len(kept), upstream=(numbers[step.upstream[0]],)))
+            continue
         found = [statuses.get(pair, MISSING) for pair in pairs_of((step,))]
         above = tuple(numbers[number] for number in step.upstream if number in numbers)
         if above or any(status.is_mended_by_itself for status in found):
             numbers[step.number] = len(kept)
-            kept.append(msgspec.structs.replace(step, number=len(kept), upstream=above))
+            kept.append(structs.replace(step, number=len(kept), upstream=above))
         elif any(status.kind == "stale" for status in found):
             only_by_upstream += 1
     return StalePlan(tuple(kept), only_by_upstream)

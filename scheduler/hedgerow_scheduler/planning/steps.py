@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import msgspec
+from msgspec import structs
 
 from hedgerow.errors import Problem, RequestError
 from hedgerow.manifest.model import Computation
@@ -15,40 +15,34 @@ from hedgerow.partitions import algebra
 from hedgerow.partitions.model import Partitions, StaticPartitions, TimePartitions, dimensions
 from hedgerow.partitions.resolution import upstream_keys, validate_mapping
 from hedgerow.suggestion import did_you_mean
+from hedgerow_scheduler.lifecycle.judging import judging_name
 from hedgerow_scheduler.planning.catalog import Catalog, looks_back
 from hedgerow_scheduler.planning.config import config_problems
-from hedgerow_scheduler.planning.request import RunRequest, check_cap
+from hedgerow_scheduler.planning.judges import judge_only, judged_after, judging_step
+from hedgerow_scheduler.planning.planned import PlannedStep
+from hedgerow_scheduler.planning.request import RunRequest, check_cap, check_checks_only
 from hedgerow_scheduler.planning.selection import resolve
 
 MAX_STEPS = 200_000
 MAX_EDGES = 2_000_000
 
 
-class PlannedStep(msgspec.Struct, frozen=True):
-    """A step to be: numbered from 0 in dependency order, `upstream` are lower numbers of the same run."""
-
-    number: int
-    team: str
-    location: str
-    queue: str
-    priority: int
-    computation: str
-    assets: tuple[str, ...]
-    partition: str | None
-    upstream: tuple[int, ...]
-
-
 def plan_steps(catalog: Catalog, request: RunRequest, now: datetime) -> tuple[PlannedStep, ...]:
     """The steps of a run, in an order in which each comes after what it waits for.
 
     RequestError: HR-Q001 to HR-Q003 (selection), HR-Q101 to HR-Q105 (partitions), HR-Q004 (partitions for nothing that has
-    them), HR-Q005 and HR-Q007 (config), HR-Q006 (too many steps), HR-Q008 (max_concurrent).
+    them), HR-Q005 and HR-Q007 (config), HR-Q006 (too many steps), HR-Q008 (max_concurrent), HR-Q031 (checks only).
     """
     check_cap(request)
+    check_checks_only(request)
     chosen = resolve(catalog, request.selection)
     computations = in_dependency_order(catalog, chosen)
     check_config(catalog, request.config, chosen)
-    return _steps(catalog, computations, _partition_keys(computations, request, now), set(chosen), now)
+    keys = _partition_keys(computations, request, now)
+    if request.checks_only:
+        _check_total(sum(len(keys[made.name]) for key in chosen if (made := catalog.assets[key].computation)))
+        return judge_only(catalog, chosen, keys)
+    return _steps(catalog, computations, keys, set(chosen), now)
 
 
 def plan_exactly(
@@ -73,27 +67,32 @@ def _steps(
     wanted: Collection[str],
     now: datetime,
 ) -> tuple[PlannedStep, ...]:
-    total = sum(len(keys[computation.name]) for computation in computations)
+    assets = {each.name: tuple(key for key in each.assets if not each.subset or key in wanted) for each in computations}
+    judged = {each.name: judged_after(catalog, each, assets[each.name]) for each in computations}
+    total = sum(len(keys[name]) * (1 + len(judges)) for name, judges in judged.items())
     _check_total(total)
     numbers: dict[tuple[str, str | None], int] = {}
     for computation in computations:
+        names = (computation.name, *map(judging_name, judged[computation.name]))
         for key in keys[computation.name]:
-            numbers[computation.name, key] = len(numbers)
+            for name in names:
+                numbers[name, key] = len(numbers)
     planned: list[PlannedStep] = []
     total_edges = 0
     for computation in computations:
         team, location = catalog.home(computation.name)
-        whole = not computation.subset
-        assets = tuple(key for key in computation.assets if whole or key in wanted)
-        edges = _Edges(catalog, computation, keys, numbers, now)
+        edges = _Edges(catalog, computation, judged, numbers, now)
         for key in keys[computation.name]:
             planned.append(
                 PlannedStep(
                     numbers[computation.name, key], team, location, computation.queue, computation.priority,
-                    computation.name, assets, key, edges.of(key),
+                    computation.name, assets[computation.name], key, edges.of(key),
                 )
             )  # fmt: skip
             total_edges += len(planned[-1].upstream)
+            for asset in judged[computation.name]:
+                judge = judging_step(catalog, computation, asset, key, len(planned))
+                planned.append(structs.replace(judge, upstream=(numbers[computation.name, key],)))
             if total_edges > MAX_EDGES:
                 raise RequestError.of(
                     "HR-Q006",
@@ -113,13 +112,15 @@ def _check_total(total: int) -> None:
 
 
 class _Edges:
-    """The edges of one computation's steps to the steps of the same run, which are of the computations `planned`."""
+    """The edges of one computation's steps to the steps of the same run: `planned` are its computations with what of each is judged after
+    the step, and whether that blocks.
+    """
 
     def __init__(
         self,
         catalog: Catalog,
         computation: Computation,
-        planned: Collection[str],
+        planned: Mapping[str, Mapping[str, bool]],
         numbers: Mapping[tuple[str, str | None], int],
         now: datetime,
     ) -> None:
@@ -130,14 +131,17 @@ class _Edges:
             if asset is None or asset.computation is None or asset.computation.name not in planned:
                 continue
             if asset.computation.name != computation.name or looks_back(dep):
-                self._above.append((dep, asset.computation))
+                blocks = planned[asset.computation.name].get(dep.key)
+                self._above.append(
+                    (dep, asset.computation, judging_name(dep.key) if blocks else asset.computation.name)
+                )
 
     def of(self, key: str | None) -> tuple[int, ...]:
         """The numbers of the steps that the step of partition `key` waits for, sorted."""
         found: set[int] = set()
-        for dep, above in self._above:
+        for dep, above, name in self._above:
             for partition in upstream_keys(dep.mapping, self._computation.partitions, above.partitions, key, self._now):
-                number = self._numbers.get((above.name, partition))
+                number = self._numbers.get((name, partition))
                 if number is not None:
                     found.add(number)
         return tuple(sorted(found))

@@ -21,6 +21,7 @@ from hedgerow_scheduler.automation.pauses import Pauses
 from hedgerow_scheduler.automation.program import Program
 from hedgerow_scheduler.automation.turns import Evaluated, Outcome
 from hedgerow_scheduler.lifecycle.changes import EvaluationRecord, NewRun
+from hedgerow_scheduler.lifecycle.judging import is_judging
 from hedgerow_scheduler.lifecycle.model import Run
 from hedgerow_scheduler.lifecycle.news import News
 from hedgerow_scheduler.lifecycle.states import ENDED, HELD, RunState
@@ -191,7 +192,8 @@ class Automating:
         made = self._made_by.get(run_id)
         if made is None:
             run = self._snapshot.runs.get(run_id) or self._snapshot.changes.runs.get(run_id)
-            made = frozenset(asset for step in run.steps for asset in step.assets) if run else frozenset()
+            steps = (step for step in run.steps if not is_judging(step.computation)) if run else ()
+            made = frozenset(asset for step in steps for asset in step.assets)
             self._made_by[run_id] = made
         return key in made
 
@@ -245,7 +247,7 @@ class Automating:
             self._engine.know_standing(key, *self.stands(key))
         for run in self._snapshot.runs.values():
             for step in run.steps:
-                if step.state in ENDED:
+                if step.state in ENDED or is_judging(step.computation):
                     continue
                 for asset in step.assets:
                     if asset in some:

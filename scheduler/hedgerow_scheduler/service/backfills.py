@@ -15,6 +15,7 @@ from hedgerow.errors import HedgerowError, Problem, RequestError
 from hedgerow_scheduler.lifecycle.backfill_changes import ChunkChange, TrackChange
 from hedgerow_scheduler.lifecycle.backfills import ENDED_BACKFILLS, GOING_ON, LAUNCHING, BackfillState, PartitionState
 from hedgerow_scheduler.lifecycle.changes import NewRun
+from hedgerow_scheduler.lifecycle.judging import is_judging, with_judges
 from hedgerow_scheduler.lifecycle.model import Run, Step
 from hedgerow_scheduler.lifecycle.states import ENDED, RunState, StepState
 from hedgerow_scheduler.metadata.backfills import REQUESTED_AT_ONCE, Known
@@ -90,11 +91,14 @@ class Backfills:
             return
         has_room = live.moved(step, before, to)
         if to in ENDED and before not in ENDED:
-            state = live.backfill.end(step.computation, step.partition, to)
+            maker, end = with_judges(step)
+            if end is None:
+                return  # checks of what was made have a step of their own
+            state = live.backfill.end(maker.computation, maker.partition, end)
             if state is not None:
                 self._snapshot.measure("backfill_partitions", (step.team, state.value))
         elif before in ENDED and to not in ENDED:
-            live.backfill.begin_again(step.computation, step.partition)
+            live.backfill.begin_again(with_judges(step)[0].computation, step.partition)
             live.runs[step.run.id] = step.run
         elif not has_room:
             return
@@ -187,7 +191,8 @@ class Backfills:
             return
         try:
             planned = plan_exactly(self._catalog, dict.fromkeys(track.assets, keys), now)
-            if [(plan.computation, plan.partition) for plan in planned] != [(track.name, key) for key in keys]:
+            made = [(plan.computation, plan.partition) for plan in planned if not is_judging(plan.computation)]
+            if made != [(track.name, key) for key in keys]:
                 message = f"'{track.name}' does not make {', '.join(track.assets)} any more."
                 raise RequestError.of("HR-Q365", message, "Start another backfill.")
         except Exception as error:  # too large, or a defect: it must not keep the loop from everyone else's work
@@ -289,7 +294,7 @@ class Backfills:
                 live.add_run(run)
                 for step in run.steps:
                     if step.state not in ENDED:
-                        live.backfill.begin_again(step.computation, step.partition)
+                        live.backfill.begin_again(with_judges(step)[0].computation, step.partition)
         return live
 
     def _apply(self, live: LiveBackfill, command: PendingCommand, now: datetime) -> dict[str, Any]:

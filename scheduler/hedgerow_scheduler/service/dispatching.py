@@ -11,7 +11,8 @@ from hedgerow.errors import Problem, RequestError
 from hedgerow.protocol.orders import StepOrder
 from hedgerow_scheduler.admission.cycle import Grant
 from hedgerow_scheduler.dispatch.orders import Publication, order_of, publication
-from hedgerow_scheduler.lifecycle.model import Attempt
+from hedgerow_scheduler.lifecycle.judging import Judgeable, is_judging
+from hedgerow_scheduler.lifecycle.model import Attempt, Step
 from hedgerow_scheduler.lifecycle.states import AttemptState, StepState
 from hedgerow_scheduler.lifecycle.waits import Cause
 from hedgerow_scheduler.metadata.inputs import Stored
@@ -55,22 +56,30 @@ class Dispatcher:
         now: datetime,
         read: Callable[[list[Pair]], Stored],
         remember: Callable[[list[Pair]], Mapping[Pair, Earlier]] | None = None,
+        judgeable: Callable[[list[Step]], Mapping[tuple[str, int], Judgeable]] | None = None,
     ) -> list[Publication]:
         """Notes an attempt for every granted step whose inputs are there, and returns the messages to publish once that is
         recorded. The others fail, wait for what a check holds back, or have succeeded already, as what they would make is unchanged.
-        `read` tells what is stored, and is asked at most once; so is, afterwards, `remember`: what that was made from.
+        `read` tells what is stored, and is asked at most once; so is, afterwards, `remember`: what that was made from, and `judgeable`: what
+        steps that judge are to judge.
         """
         bound = [found for grant in grants if (found := self._bind(snapshot, grant, now)) is not None]
         pairs = list(dict.fromkeys(pair for each in bound for pair in each.pairs()))
         stored = read(pairs) if pairs else _NOTHING
         sparing = [pair for each in bound if each.grant.computation.skip_unchanged for pair in each.grant.step.locks()]
         earlier = remember(sparing) if sparing and remember is not None else {}
+        judging = [grant.step for grant in grants if is_judging(grant.step.computation)]
+        outputs = judgeable(judging) if judging and judgeable is not None else {}
         messages: dict[int, list[StepOrder]] = {}
         for each in bound:
             grant = each.grant
             choice = choose_inputs(each.wanted, stored.current, stored.held_back)
             inputs, after = _made_from(each, stored)
-            if choice.held_back:
+            is_judge = is_judging(grant.step.computation)
+            judged = outputs.get((grant.step.run.id, grant.step.number)) if is_judge else None
+            if is_judge and judged is None:
+                _end(snapshot, grant, StepState.FAILED, _nothing_to_judge(grant.step), now)
+            elif choice.held_back:
                 snapshot.backlog.park_on_asset(grant.step, choice.held_back[0], Cause.BLOCKED_BY_CHECK)
                 _come_to_nothing(snapshot, grant)
             elif choice.lacking:
@@ -86,6 +95,9 @@ class Dispatcher:
             else:
                 attempt = self._attempt(snapshot, grant, now)
                 attempt.inputs, attempt.after = inputs, after
+                if judged is not None:
+                    attempt.judged = judged.output
+                    attempt.failed_checks = {(judged.output.asset, check) for check in judged.failed_checks}
                 order = order_of(attempt, grant, choice.inputs, self._deployment, self._storage)
                 messages.setdefault(attempt.batch, []).append(order)
         return [publication(orders, self._storage) for orders in messages.values()]
@@ -154,6 +166,15 @@ def _end(snapshot: Snapshot, grant: Grant, state: StepState, why: Problem, now: 
     """The step ends without another attempt."""
     snapshot.move(grant.step, state, now, why)
     _come_to_nothing(snapshot, grant)
+
+
+def _nothing_to_judge(step: Step) -> Problem:
+    of = f" for partition '{step.partition}'" if step.partition else ""
+    return Problem(
+        "HR-Q029",
+        f"Nothing is stored of '{step.assets[0]}'{of} that its checks could judge.",
+        f"Materialize it first: `hedgerow materialize {step.assets[0]}` runs its checks as well.",
+    )
 
 
 def _come_to_nothing(snapshot: Snapshot, grant: Grant) -> None:

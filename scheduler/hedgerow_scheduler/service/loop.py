@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from time import perf_counter
 
@@ -21,6 +21,8 @@ from hedgerow_scheduler.ingest.inbox import Batch, ClaimAnswer, Inbox, Message, 
 from hedgerow_scheduler.ingest.pace import pauses
 from hedgerow_scheduler.ingest.reader import Follow
 from hedgerow_scheduler.lifecycle.changes import Changes, Effects
+from hedgerow_scheduler.lifecycle.judging import Judgeable
+from hedgerow_scheduler.lifecycle.model import Step
 from hedgerow_scheduler.metadata.inputs import Stored
 from hedgerow_scheduler.metadata.store import Store, Transaction
 from hedgerow_scheduler.observe.metrics import SchedulerMetrics
@@ -177,7 +179,13 @@ class Loop:
                 record()
                 return transaction.stored(pairs)
 
-            publications = self._dispatcher.dispatch(self.snapshot, grants, self.now, current, transaction.earlier)
+            def judgeable(steps: list[Step]) -> Mapping[tuple[str, int], Judgeable]:
+                record()
+                return transaction.judgeable(steps)
+
+            publications = self._dispatcher.dispatch(
+                self.snapshot, grants, self.now, current, transaction.earlier, judgeable
+            )
             if self._dispatcher.spared:  # what comes after the steps that need not run is ready now
                 self._more, self._dispatcher.spared = True, 0
             self.snapshot.changes.buckets.extend(self.snapshot.limits.levels())

@@ -16,10 +16,11 @@ from hedgerow_scheduler.metadata.commands import COMMANDS_AT_ONCE, PendingComman
 from hedgerow_scheduler.metadata.store import Transaction
 from hedgerow_scheduler.planning.key_changes import change_keys
 from hedgerow_scheduler.planning.limiting import prioritise
+from hedgerow_scheduler.planning.planned import PlannedStep
 from hedgerow_scheduler.planning.request import RunRequest, run_cap
 from hedgerow_scheduler.planning.snapshot import Snapshot
 from hedgerow_scheduler.planning.staleness import keep_stale, pairs_of
-from hedgerow_scheduler.planning.steps import PlannedStep, plan_steps
+from hedgerow_scheduler.planning.steps import plan_steps
 from hedgerow_scheduler.service.draining import drain
 
 Outcome: TypeAlias = dict[str, Any]  # of a command

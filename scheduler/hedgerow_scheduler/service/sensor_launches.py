@@ -18,9 +18,10 @@ from hedgerow_scheduler.lifecycle.model import Run
 from hedgerow_scheduler.lifecycle.states import RunState
 from hedgerow_scheduler.planning.catalog import Catalog
 from hedgerow_scheduler.planning.key_changes import KeysChanged, change_keys
+from hedgerow_scheduler.planning.planned import PlannedStep
 from hedgerow_scheduler.planning.request import RunRequest, run_cap
 from hedgerow_scheduler.planning.snapshot import Snapshot
-from hedgerow_scheduler.planning.steps import PlannedStep, plan_steps
+from hedgerow_scheduler.planning.steps import plan_steps
 from hedgerow_scheduler.service.requests import step_of
 
 MAX_STEPS = 50_000  # of all runs of one evaluation: they are recorded at once

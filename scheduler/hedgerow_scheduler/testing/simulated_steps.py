@@ -12,7 +12,8 @@ from hedgerow.errors import Problem
 from hedgerow.manifest.model import Computation, Retry
 from hedgerow.protocol import events as ev
 from hedgerow_scheduler.ingest.outcomes import Outcomes
-from hedgerow_scheduler.lifecycle.model import Attempt, Step
+from hedgerow_scheduler.lifecycle.judging import is_judging
+from hedgerow_scheduler.lifecycle.model import Attempt, Materialization, Step
 from hedgerow_scheduler.lifecycle.states import AttemptState, StepState
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
@@ -32,6 +33,7 @@ class SimulatedSteps:
         self._ends: list[tuple[datetime, int, Attempt]] = []
         self._numbers = count(1)
         self._versions: dict[tuple[str, str], str] = {}
+        self._outputs: dict[tuple[str, str], Materialization] = {}
         self.failures: Counter[str] = Counter()
         self.failing_checks: set[tuple[str, str]] = set()
         self.unchanged: set[str] = set()
@@ -68,6 +70,8 @@ class SimulatedSteps:
         attempt = Attempt(
             step.attempt_id, step, step.attempt, number, AttemptState.RUNNING, AttemptState.RUNNING, "", now, now, started_at=now
         )  # fmt: skip
+        if is_judging(step.computation):
+            attempt.judged = self._outputs.get(step.locks()[0])
         self._snapshot.attempts[attempt.id] = attempt
         self._snapshot.lock(step, attempt.id)
         self._snapshot.move(step, StepState.DISPATCHED, now)
@@ -84,13 +88,17 @@ class SimulatedSteps:
             self.failures[failing] -= self.failures[failing] > 0
             self._fail(attempt, "user_error", "It was told to fail.", computation, now)
             return
-        for asset in step.assets:
+        judges = is_judging(step.computation)
+        if judges:
+            self._check(attempt, step.assets[0], now)
+        for asset in () if judges else step.assets:
             version = computation.code_version if computation else ""
             made = ev.AssetMaterialized(
                 attempt.id, asset, partition=step.partition, data_version=self._data_version(asset, step.partition, attempt),
                 code_version=version,
             )  # fmt: skip
             self._outcomes.materialized(attempt, made)
+            self._outputs[asset, step.partition or ""] = attempt.outputs[asset]
             self._check(attempt, asset, now)
         if attempt.rejected:
             self._fail(attempt, "check_failed", "A blocking check was told to fail.", computation, now)
@@ -99,7 +107,10 @@ class SimulatedSteps:
 
     def _check(self, attempt: Attempt, asset: str, now: datetime) -> None:
         declared = self._snapshot.catalog.assets.get(asset)
+        after, judges = bool(attempt.step.upstream), is_judging(attempt.step.computation)
         for check in declared.checks if declared else ():
+            if judges != check.own_step and (after or not judges):
+                continue
             passed = (asset, check.name) not in self.failing_checks
             verdict = ev.CheckEvaluated(
                 attempt.id, asset, check.name, passed, blocking=check.blocking, severity=check.severity

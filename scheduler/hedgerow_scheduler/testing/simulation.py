@@ -23,6 +23,7 @@ from hedgerow_scheduler.automation.freshness import Wanted
 from hedgerow_scheduler.automation.pauses import Pause, PauseKind, Pauses
 from hedgerow_scheduler.automation.telling import Operand, operands
 from hedgerow_scheduler.lifecycle.changes import Changes, Effects, EvaluationRecord
+from hedgerow_scheduler.lifecycle.judging import is_judging
 from hedgerow_scheduler.lifecycle.model import Materialization, Run
 from hedgerow_scheduler.lifecycle.states import HELD, MaterializationState, RunState, StepState
 from hedgerow_scheduler.metadata.automation import MadeRow, StoredFacts
@@ -324,7 +325,7 @@ class Simulation:
     def _note(self, run: Run) -> None:
         assets: dict[str, list[str | None]] = {}
         for step in run.steps:
-            for key in step.assets:
+            for key in () if is_judging(step.computation) else step.assets:
                 assets.setdefault(key, []).append(step.partition)
         by = "condition" if run.author == "automation" else run.author
         self.launches.append(Launch(self.now, by, {key: tuple(found) for key, found in assets.items()}, run))

@@ -14,8 +14,9 @@ from hedgerow.errors import RequestError
 from hedgerow.manifest.model import Dependency
 from hedgerow.partitions.model import All, Last, StaticPartitions, TimePartitions, Window
 from hedgerow_scheduler.planning import steps as steps_module
+from hedgerow_scheduler.planning.planned import PlannedStep
 from hedgerow_scheduler.planning.request import PartitionRange, RunRequest
-from hedgerow_scheduler.planning.steps import PlannedStep, plan_steps
+from hedgerow_scheduler.planning.steps import plan_steps
 
 DAILY = TimePartitions("day", "2024-01-01")
 WEEKLY = TimePartitions("week", "2024-01-01")

@@ -136,6 +136,25 @@ def test_a_failing_blocking_check_holds_back_what_is_made_from_the_asset_until_i
     assert names(sim.materialize("up")) == ["up", "down"]
 
 
+def test_what_has_a_blocking_check_as_a_step_of_its_own_is_followed_once_that_has_passed() -> None:
+    definitions = chain()
+
+    @hr.check("up", blocking=True, own_step=True)
+    def enough(up: int) -> bool: ...
+
+    @hr.check("up")
+    def usual(up: int) -> bool: ...
+
+    sim = hr.simulate([*definitions, enough, usual], start=OSLO_MORNING, durations={"up": "10m"})
+    sim.fail_check("up", "enough")
+    sim.materialize("up")
+    assert names(sim.advance("1h")) == []
+    sim.fail_check("up", "enough", fails=False)
+    sim.materialize("up")
+    assert names(sim.advance("19m")) == []  # made, and not checked yet
+    assert names(sim.advance("1m")) == ["down"]
+
+
 def test_freshness_turns_to_a_warning_then_late_and_back() -> None:
     @hr.asset(freshness=hr.fresh_within("26h", warn="24h"))
     def up() -> int: ...

@@ -1,0 +1,81 @@
+"""The store of what checks judge: outputs that were made before, and which checks of them have failed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import Connection, select, text
+
+from hedgerow_scheduler.lifecycle.judging import Judgeable
+from hedgerow_scheduler.lifecycle.model import Attempt, Step
+from hedgerow_scheduler.metadata import tables as t
+from hedgerow_scheduler.metadata.runs import output_of
+
+# What a step of the same run made (`maker`), even if something newer is current by now; otherwise what was made last, unless its attempt came
+# to nothing. After a step that made nothing, only what no check has rejected: not all checks will judge it.
+_JUDGEABLE = text("""
+SELECT u.place, m.* FROM unnest(
+    CAST(:places AS int[]), CAST(:assets AS text[]), CAST(:partitions AS text[]), CAST(:runs AS uuid[]), CAST(:makers AS int[])
+  ) AS u(place, asset, partition, run_id, maker)
+CROSS JOIN LATERAL (
+  SELECT * FROM materializations h
+  WHERE h.asset = u.asset AND h.partition = u.partition AND (
+      h.state IN ('unchecked', 'current') OR h.state = 'rejected' AND u.maker IS NULL
+      OR h.state IN ('superseded', 'rejected') AND h.run_id = u.run_id AND h.step_number = u.maker
+    )
+  ORDER BY h.run_id = u.run_id AND h.step_number = u.maker DESC NULLS LAST, h.dispatch_seq DESC LIMIT 1
+) AS m
+""")
+
+
+def read_judgeable(connection: Connection, steps: Sequence[Step]) -> dict[tuple[str, int], Judgeable]:
+    """What steps that judge are to judge, by their run and number; those that find nothing are left out."""
+    columns = {
+        "places": list(range(len(steps))),
+        "assets": [step.assets[0] for step in steps],
+        "partitions": [step.partition or "" for step in steps],
+        "runs": [step.run.id for step in steps],
+        "makers": [step.upstream[0] if step.upstream else None for step in steps],
+    }
+    rows = connection.execute(_JUDGEABLE, columns).all()
+    failed = read_failed_checks(connection, [str(row.attempt_id) for row in rows])
+    return {
+        (steps[row.place].run.id, steps[row.place].number): Judgeable(
+            found := output_of(row), frozenset(failed.get((found.attempt_id, found.asset), ()))
+        )
+        for row in rows
+    }
+
+
+def read_failed_checks(connection: Connection, attempts: Collection[str]) -> dict[tuple[str, str], set[str]]:
+    """The checks of what these attempts made of which the last verdict is bad, by attempt and asset."""
+    c = t.check_results.c
+    names = (c.asset, c.check_name, c.passed, c.created_at)
+    own = select(c.attempt_id.label("of"), *names).where(c.attempt_id.in_(attempts), c.judged.is_(None))
+    later = select(c.judged.label("of"), *names).where(c.judged.in_(attempts))
+    failed: dict[tuple[str, str], set[str]] = {}
+    rows = [row for found in (own, later) for row in connection.execute(found)] if attempts else []
+    for row in sorted(rows, key=lambda row: row.created_at):
+        names_of = failed.setdefault((row.of, row.asset), set())
+        names_of.discard(row.check_name) if row.passed else names_of.add(row.check_name)
+    return failed
+
+
+def with_judged(connection: Connection, attempts: list[Attempt]) -> list[Attempt]:
+    """Attempts, those that judge with what they judge."""
+    a, m = t.attempts.c, t.materializations.c
+    by_id = {attempt.id: attempt for attempt in attempts}
+    rows = connection.execute(select(a.id, a.judged).where(a.id.in_(list(by_id)), a.judged.is_not(None)))
+    judged: dict[str, str] = {row.id: row.judged for row in rows}
+    makers = set(judged.values())
+    outputs = {
+        (row.attempt_id, row.asset, row.partition): output_of(row)
+        for row in connection.execute(select(t.materializations).where(m.attempt_id.in_(makers)))
+    }
+    failed = read_failed_checks(connection, makers)
+    for id, maker in judged.items():
+        attempt = by_id[id]
+        asset, partition = attempt.step.locks()[0]
+        attempt.judged = outputs[maker, asset, partition]
+        attempt.failed_checks |= {(asset, check) for check in failed.get((maker, asset), ())}
+    return attempts
