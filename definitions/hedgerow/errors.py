@@ -156,7 +156,7 @@ CODES: dict[str, str] = {
     "HR-Q026": "A step did not run because what it would make is unchanged.",
     "HR-Q027": "No worker answered an evaluation in time; it is asked for again.",
     "HR-Q028": "A step was cancelled, or left out of a backfill, because its partition was removed.",
-    "HR-Q029": "Nothing is stored that the checks of a step could judge.",
+    "HR-Q029": "A step of checks was skipped because nothing is stored that they could judge.",
     "HR-Q030": "An idempotency key was used again for another request.",
     "HR-Q031": "A run of checks only was asked for of what has no checks, or together with what goes with making.",
     "HR-Q101": "A partition does not exist, or is missing where one is needed.",

@@ -142,18 +142,19 @@ def _definition(facts: StepFacts) -> Iterable[Cause]:
 
 def _blocked(facts: StepFacts) -> Iterable[Cause]:
     for block in facts.blocked:
+        again = f"hedgerow materialize {block.asset}" + (f" --partition '{block.partition}'" if block.partition else "")
         upstream = output_text((block.asset,), block.partition)
         if block.check_name:
             yield Cause(
                 "blocked_by_check",
                 f"Upstream {upstream} has no accepted output: blocking check '{block.check_name}' failed in run {block.run_id}.",
-                f"Mend {block.asset}, then `hedgerow materialize {block.asset}`; or mend the check, then the same with --checks-only.",
+                f"Mend {block.asset}, then `{again}`; or mend the check, then the same with --checks-only.",
             )
         else:
             yield Cause(
                 "blocked_by_check",
                 f"Upstream {upstream} has an output of run {block.run_id} that has not passed its checks yet.",
-                f"If no step of that run is going to check it: `hedgerow materialize {block.asset} --checks-only`.",
+                f"If no step of that run is going to check it: `{again} --checks-only`.",
             )
 
 

@@ -181,7 +181,8 @@ def show(options: argparse.Namespace, output: Output) -> int:
         told = "  ".join(part for part in (column.get("type", ""), column.get("description", "")) if part)
         output.line(Text("column      ", "dim").append(f"{clean(column['name'])}  ").append(clean(told), "dim"))
     for check in asset["checks"]:
-        blocking = " (blocking)" if check.get("blocking") else ""
+        kinds = [word for name, word in (("blocking", "blocking"), ("own_step", "own step")) if check.get(name)]
+        blocking = f" ({', '.join(kinds)})" if kinds else ""
         output.line(
             Text("check       ", "dim")
             .append(f"{clean(check['name'])}{blocking}  ")

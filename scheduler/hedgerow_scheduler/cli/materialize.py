@@ -56,7 +56,7 @@ def parser() -> Parser:
     parser.add_argument(
         "--checks-only",
         action="store_true",
-        help="make nothing, but run the checks of what is stored again: what passes now becomes current, what fails a blocking one is held back",
+        help="make nothing, but run all checks of what is stored again: what passes now becomes current, what fails a blocking one is held back",
     )
     parser.add_argument("--config", metavar="JSON|@FILE", help="configuration by asset key, as JSON or in a file")
     parser.add_argument(

@@ -93,7 +93,7 @@ STEP_ARROWS: dict[tuple[StepState, StepState], str] = {
     (S.RETRY_WAIT, S.FAILED): "fold: the same, it failed for good",
     (S.RETRY_WAIT, S.POISONED): "fold: the same, it killed its runner for the third time",
     (S.READY, S.SUCCEEDED): "fold: as from retry_wait; dispatch: what it would make is unchanged (`skip_unchanged`)",
-    (S.READY, S.SKIPPED): "fold: as from retry_wait",
+    (S.READY, S.SKIPPED): "fold: as from retry_wait; dispatch: nothing is stored that it could check",
     (S.READY, S.POISONED): "fold: as from retry_wait",
     (S.RETRY_WAIT, S.CANCELLED): "command: cancel",
     (S.FAILED, S.READY): "command: retry",

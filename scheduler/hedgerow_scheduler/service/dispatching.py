@@ -61,7 +61,7 @@ class Dispatcher:
         """Notes an attempt for every granted step whose inputs are there, and returns the messages to publish once that is
         recorded. The others fail, wait for what a check holds back, or have succeeded already, as what they would make is unchanged.
         `read` tells what is stored, and is asked at most once; so is, afterwards, `remember`: what that was made from, and `judgeable`: what
-        steps that judge are to judge.
+        steps that judge are to judge; one that finds nothing is skipped.
         """
         bound = [found for grant in grants if (found := self._bind(snapshot, grant, now)) is not None]
         pairs = list(dict.fromkeys(pair for each in bound for pair in each.pairs()))
@@ -78,7 +78,7 @@ class Dispatcher:
             is_judge = is_judging(grant.step.computation)
             judged = outputs.get((grant.step.run.id, grant.step.number)) if is_judge else None
             if is_judge and judged is None:
-                _end(snapshot, grant, StepState.FAILED, _nothing_to_judge(grant.step), now)
+                _end(snapshot, grant, StepState.SKIPPED, _nothing_to_judge(grant.step), now)
             elif choice.held_back:
                 snapshot.backlog.park_on_asset(grant.step, choice.held_back[0], Cause.BLOCKED_BY_CHECK)
                 _come_to_nothing(snapshot, grant)
