@@ -78,7 +78,11 @@ def test_cycles_keys_and_upstream_over_several_teams_are_checked_when_the_teams_
     tmp_path: Path,
 ) -> None:
     north = '@hr.asset(key="north/{}", deps={})\ndef a(): ...\n'
-    write_location(tmp_path / "north", "north", "import hedgerow as hr\n" + north.format("a", '["south/a"]'))
+    parts = '@hr.asset(key="{}", deps={}, partitions=hr.{})\ndef b(): ...\n'
+    places = parts.format("north/b", [], 'static("no", "se")')
+    write_location(tmp_path / "north", "north", "import hedgerow as hr\n" + north.format("a", '["south/a"]') + places)
+    days = parts.format("west/b", ["north/b"], 'daily("2024-01-01")')
+    write_location(tmp_path / "west", "west", "import hedgerow as hr\n" + days)
     south = '@hr.asset(key="south/a", deps=["north/a"])\ndef a(): ...\n'
     write_location(tmp_path / "south", "south", "import hedgerow as hr\n" + south)
     thief = '@hr.asset(key="north/a")\ndef a(nort): ...\n'
@@ -90,6 +94,8 @@ def test_cycles_keys_and_upstream_over_several_teams_are_checked_when_the_teams_
     (cycle,), (foreign, unknown) = found["south"], found["thief"]
     assert (cycle["code"], foreign["code"]) == ("HR-Q011", "HR-Q010")
     assert (unknown["code"], "'nort'" in unknown["message"]) == ("HR-Q322", True)
+    (misfit,) = found["west"]
+    assert (misfit["code"], misfit["line"], "of 'north/b'" in misfit["message"]) == ("HR-D107", 2, True)
     assert "north/a" in cycle["message"]
     assert "south/a" in cycle["message"]
     assert cycle["remedy"]

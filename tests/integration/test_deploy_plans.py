@@ -65,6 +65,9 @@ def test_a_plan_tells_what_a_deploy_would_change_for_every_team(
     assert plan.main([str(deployed), "--exit-code", "--json"]) == 1
     (found,) = json.loads(capsys.readouterr().out)["plans"]
     assert (found["difference"]["removed"], found["problems"]) == (["sales/old"], [])
+    write_location(deployed, "sales", CODE.format(version="2").replace("sales/orders", "sales/sold"))
+    assert plan.main([str(deployed)]) == 0
+    assert "ml/model of team ml: Asset 'ml/model' is made from 'sales/orders', which no team" in capsys.readouterr().out
     write_location(deployed, "sales", CODE.format(version="2").replace("sales/orders", "ml/model"))
     assert plan.main([str(deployed)]) == 2
     assert "belongs to team 'ml'" in capsys.readouterr().err
@@ -83,6 +86,7 @@ def test_a_preview_needs_no_platform_and_refuses_what_it_can_not_read(
         ["--hours", "0"],
         ["--updated", "raw/orders"],
         ["--updated", "x=2026-01-01"],
+        ["--answer", "is_open"],
     ):
         assert preview.main([tree, *wrong]) == 2
         assert "HR-Q" in capsys.readouterr().err

@@ -15,9 +15,9 @@ from hedgerow.errors import DefinitionError, HedgerowError, PlatformError, Probl
 from hedgerow.freshness import policy_text
 from hedgerow.manifest import model
 from hedgerow.settings.location import LOCATION_FILE, LocationSettings, read_location
-from hedgerow.suggestion import did_you_mean
 from hedgerow_scheduler.cli.check_launches import Elsewhere, known_to, launch_problems, unknown_selections
 from hedgerow_scheduler.cli.check_limits import Pools, limit_problems, platform_pools
+from hedgerow_scheduler.cli.check_upstream import catalog_beside, upstream_problems
 from hedgerow_scheduler.cli.client import connect
 from hedgerow_scheduler.cli.command import BAD_INPUT, OK, Parser, add_json, execute
 from hedgerow_scheduler.cli.output import Output, clean
@@ -81,9 +81,12 @@ def run(options: argparse.Namespace, output: Output) -> int:
     pools = platform_pools(path, os.environ)
     checked = [check_location(place, os.environ) for place in find_places(path)]
     published = _published(options.platform)
-    elsewhere = known_to(connect()) if published is not None else None
+    client = connect() if published is not None else None
+    elsewhere = known_to(client) if client is not None else None
     sees_all = published is not None or len(checked) > 1
-    found = list(_compare(checked, published or {}, sees_all, pools, elsewhere))
+    manifests = [one.manifest for one in checked if one.manifest is not None]
+    beside = catalog_beside(manifests, published or {}, client)
+    found = list(_compare(checked, published or {}, sees_all, pools, elsewhere, beside))
     wrong = sum(len(one.problems) for one in found)
     if output.as_json:
         output.json({"locations": found, "compared_with_platform": published is not None})
@@ -185,6 +188,7 @@ def _compare(
     sees_all: bool,
     pools: Pools | None,
     elsewhere: Elsewhere,
+    beside: Catalog,
 ) -> Iterator[Checked]:
     """Each location with, besides its own, the problems that only show beside others: foreign keys, cycles, unknown upstream,
     limits that do not fit, schedules and sensors of what there is not.
@@ -209,26 +213,11 @@ def _compare(
             problems.append(same_location(manifest.team, manifest.location, Path(first), Path(one.path)))
         if not problems:
             catalog = catalog.replacing(PublishedManifest("", manifest))
-        if sees_all:
-            problems += _unknown_upstream(manifest, known)
+        problems += upstream_problems(manifest, beside, known if sees_all else None)
         # Each pair is compared once, from the later one.
         problems += limit_problems(manifest, manifests[: manifests.index(manifest)], pools)
         problems += launch_problems(manifest, manifests, clock.now(), elsewhere, sees_all)
         yield Checked(one.path, manifest, tuple(problems))
-
-
-def _unknown_upstream(manifest: model.Manifest, known: set[str]) -> Iterator[Problem]:
-    for computation in manifest.computations:
-        for dep in computation.deps:
-            if dep.key not in known and not dep.optional:
-                source = computation.source
-                yield Problem(
-                    "HR-Q322",
-                    f"Asset '{computation.name}' is made from '{dep.key}', which no team declares.",
-                    did_you_mean(dep.key, sorted(known)) or f'Declare it: hr.external("{dep.key}").',
-                    source.file if source else None,
-                    source.line if source else None,
-                )
 
 
 def _foreign(checked: Sequence[Checked]) -> set[str]:

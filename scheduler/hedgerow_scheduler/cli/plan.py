@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from hedgerow import clock
 from hedgerow.manifest.difference import Difference
 from hedgerow.manifest.model import Manifest
-from hedgerow_scheduler.cli.client import Client, connect, segment
+from hedgerow_scheduler.cli.check_upstream import manifest_in_force
+from hedgerow_scheduler.cli.client import Client, connect
 from hedgerow_scheduler.cli.command import BAD_INPUT, FAILED, OK, Parser, add_json, execute
 from hedgerow_scheduler.cli.output import Output, clean
 from hedgerow_scheduler.cli.preview import manifests_at, rows, zone_of
@@ -25,8 +24,8 @@ def parser() -> Parser:
     """The command line of `hedgerow plan`."""
     parser = Parser(
         prog="hedgerow plan",
-        description="Compare the code at PATH with what is deployed: which assets are added, changed or removed, which become stale, also "
-        "those of other teams, what would be launched otherwise in the hours to come, and whether the deploy would be refused. "
+        description="Compare the code at PATH with what is deployed: which assets are added, changed or removed, which could not be made "
+        "any more or become stale, also those of other teams, what would be launched otherwise in the hours to come, and whether the deploy would be refused. "
         "Nothing is deployed. Exit code 2 when it would be refused.",
     )
     parser.add_argument(
@@ -79,8 +78,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
 def deployed_manifests(client: Client) -> Iterable[Manifest]:
     """All manifests in force."""
     for each in client.get("/manifests"):
-        path = f"/manifests/{segment(each['team'])}/{segment(each['location'])}"
-        yield msgspec.convert(client.get(path), Manifest)
+        yield manifest_in_force(client, each["team"], each["location"])
 
 
 def _show(plan: DeployPlan, output: Output, table: Any, hours: float) -> None:
@@ -95,6 +93,14 @@ def _show(plan: DeployPlan, output: Output, table: Any, hours: float) -> None:
         output.line("  The deploy would be refused:", "bold red")
         output.problems(plan.problems)
         return
+    if plan.broken:
+        output.line("  Could not be made any more, until their code or this one is corrected:", "bold red")
+        for each in plan.broken[:SHOWN]:
+            output.line(
+                f"    {clean(each.computation)} of team {clean(each.team)}: {clean(each.problem.message)}", "red"
+            )
+        if len(plan.broken) > SHOWN:
+            output.line(f"    and {len(plan.broken) - SHOWN:,} more")
     if plan.stale:
         output.line("  Stale after it, until they are made again (hedgerow materialize --stale):")
         for stale in plan.stale[:SHOWN]:
@@ -119,7 +125,8 @@ def _differences(difference: Difference) -> Iterable[tuple[str, str, str, str]]:
     for change in difference.changed:
         yield "~", change.key, ", ".join((*(["code"] if change.code else []), *change.fields)), "yellow"
     named: Mapping[str, tuple[str, ...]] = {
-        "schedule": difference.schedules, "sensor": difference.sensors, "package": difference.packages,
+        "schedule": difference.schedules, "sensor": difference.sensors, "reaction": difference.reactions,
+        "condition": difference.conditions, "package": difference.packages,
     }  # fmt: skip
     for kind, names in named.items():
         for name in names:

@@ -37,6 +37,10 @@ def parser() -> Parser:
         "--updated", action="append", default=[], metavar="KEY[@PARTITION]=TIME",
         help="something makes this asset then; an external one counts as made at once (may be repeated)",
     )  # fmt: skip
+    parser.add_argument(
+        "--answer", action="append", default=[], metavar="CONDITION=yes|no",
+        help="what a function under @hr.condition answers, which is not asked here (may be repeated)",
+    )  # fmt: skip
     add_json(parser)
     parser.set_defaults(run=run)
     return parser
@@ -52,7 +56,8 @@ def run(options: argparse.Namespace, output: Output) -> int:
     zone = zone_of(options.tz)
     start = clock.now() if options.start is None else instant(options.start, zone)
     updates = [_update(text, zone) for text in options.updated]
-    found = foresee(manifests_at(Path(options.path).resolve()), start, options.hours, updates)
+    answers = dict(_answer(text) for text in options.answer)
+    found = foresee(manifests_at(Path(options.path).resolve()), start, options.hours, updates, answers)
     if output.as_json:
         output.json(found)
         return OK
@@ -65,6 +70,8 @@ def run(options: argparse.Namespace, output: Output) -> int:
         output.line(
             f"  {shown(missed.at, zone)}  schedule {clean(missed.schedule)} launches nothing: {clean(missed.why)}"
         )
+    for each in found.unasked:
+        output.line(f"  Nothing is foreseen of {clean(each.asset)}: {clean(each.why)}", "yellow")
     output.note("Assumed: everything is materialized at the start, and each step ends well at once.", "dim")
     return OK
 
@@ -117,3 +124,10 @@ def _update(text: str, zone: tzinfo) -> Update:
         )
     key, _, partition = what.partition("@")
     return Update(key, partition or None, instant(when, zone))
+
+
+def _answer(text: str) -> tuple[str, bool]:
+    name, _, said = text.partition("=")
+    if said not in ("yes", "no"):
+        raise RequestError.of("HR-Q321", f"'{text}' is no answer.", "Write it as is_open=yes or is_open=no.")
+    return name, said == "yes"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -11,6 +11,7 @@ from hedgerow.errors import Problem, RequestError
 from hedgerow.manifest.difference import Difference, compare
 from hedgerow.manifest.model import Manifest
 from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest, refusals
+from hedgerow_scheduler.planning.fitting import Misfit, misfits
 from hedgerow_scheduler.testing.simulation import PERSON, Simulation
 from hedgerow_scheduler.testing.told import Launch, Missed
 
@@ -36,13 +37,23 @@ class Foreseen(msgspec.Struct, frozen=True):
     count: int
 
 
+class Unasked(msgspec.Struct, frozen=True):
+    """An asset whose condition could not be asked to the end, and why: nothing is foreseen of it."""
+
+    asset: str
+    why: str
+
+
 class Outlook(msgspec.Struct, frozen=True):
-    """What would be launched from `start` to `end`, and the ticks that would launch nothing, with the reason."""
+    """What would be launched from `start` to `end`, the ticks that would launch nothing, with the reason, and the assets of which
+    nothing could be foreseen.
+    """
 
     start: datetime
     end: datetime
     launches: tuple[Foreseen, ...]
     missed: tuple[Missed, ...]
+    unasked: tuple[Unasked, ...] = ()
 
 
 class Stale(msgspec.Struct, frozen=True):
@@ -54,8 +65,8 @@ class Stale(msgspec.Struct, frozen=True):
 
 
 class DeployPlan(msgspec.Struct, frozen=True):
-    """What a deploy of a location would do. With `problems` it would be refused and do nothing. `only_now` are launches of the hours to
-    come that would be no more, `only_then` those that would be new.
+    """What a deploy of a location would do. With `problems` it would be refused and do nothing. `broken` is what could no longer be
+    made, of whichever team. `only_now` are launches of the hours to come that would be no more, `only_then` those that would be new.
     """
 
     team: str
@@ -63,6 +74,7 @@ class DeployPlan(msgspec.Struct, frozen=True):
     is_new: bool
     difference: Difference
     problems: tuple[Problem, ...]
+    broken: tuple[Misfit, ...]
     stale: tuple[Stale, ...]
     only_now: tuple[Foreseen, ...]
     only_then: tuple[Foreseen, ...]
@@ -70,11 +82,19 @@ class DeployPlan(msgspec.Struct, frozen=True):
     @property
     def changes_something(self) -> bool:
         """Whether anything would be other than it is."""
-        return bool(self.is_new or self.difference or self.problems or self.only_now or self.only_then)
+        told = self.problems or self.broken or self.only_now or self.only_then
+        return bool(self.is_new or self.difference or told)
 
 
-def foresee(manifests: Sequence[Manifest], start: datetime, hours: float, updates: Iterable[Update] = ()) -> Outlook:
-    """What would be launched, if everything is there at `start`, each step ends well at once, and nobody launches anything.
+def foresee(
+    manifests: Sequence[Manifest],
+    start: datetime,
+    hours: float,
+    updates: Iterable[Update] = (),
+    answers: Mapping[str, bool] = {},
+) -> Outlook:
+    """What would be launched, if everything is there at `start`, each step ends well at once, and nobody launches anything. `answers`
+    are those of functions under `@hr.condition`, by name, from the start on.
 
     RequestError HR-Q380 when `hours` is out of bounds, and what `Simulation` raises.
     """
@@ -84,6 +104,8 @@ def foresee(manifests: Sequence[Manifest], start: datetime, hours: float, update
         )
     end = start + timedelta(hours=hours)
     simulation = Simulation(manifests, start)
+    for condition, holds in answers.items():
+        simulation.answer(condition, holds)
     for update in sorted(updates, key=lambda each: each.at):
         if not start <= update.at <= end:
             raise RequestError.of(
@@ -95,7 +117,8 @@ def foresee(manifests: Sequence[Manifest], start: datetime, hours: float, update
         simulation.materialize(update.key, partition=update.partition)
     simulation.advance_to(end)
     launches = tuple(each for launch in simulation.launches if launch.by != PERSON for each in _foreseen(launch))
-    return Outlook(start, end, launches, tuple(simulation.missed))
+    unasked = (Unasked(asset, why) for asset, why in sorted(simulation.unasked().items()))
+    return Outlook(start, end, launches, tuple(simulation.missed), tuple(unasked))
 
 
 def plan_deploy(deployed: Sequence[Manifest], candidate: Manifest, start: datetime, hours: float) -> DeployPlan:
@@ -109,11 +132,13 @@ def plan_deploy(deployed: Sequence[Manifest], candidate: Manifest, start: dateti
     difference = compare(former or Manifest(candidate.team, candidate.location), candidate)
     problems = refusals(before, candidate, owners, after)
     if problems:
-        return DeployPlan(*place, former is None, difference, problems, (), (), ())
+        return DeployPlan(*place, former is None, difference, problems, (), (), (), ())
     now = foresee(list(deployed), start, hours).launches
+    already = set(misfits(before))
     then = foresee(list({**by_place, place: candidate}.values()), start, hours).launches
     return DeployPlan(
-        *place, former is None, difference, (), tuple(_stale(before, after, difference)),
+        *place, former is None, difference, (), tuple(each for each in misfits(after) if each not in already),
+        tuple(_stale(before, after, difference)),
         tuple(each for each in now if each not in set(then)), tuple(each for each in then if each not in set(now)),
     )  # fmt: skip
 

@@ -41,7 +41,7 @@ from hedgerow_scheduler.service.freshness import FreshnessWatch
 from hedgerow_scheduler.service.requests import step_of
 from hedgerow_scheduler.service.schedules import Schedules
 from hedgerow_scheduler.testing.simulated_steps import SimulatedSteps
-from hedgerow_scheduler.testing.told import Launch, Missed, instant, line_of, why_not
+from hedgerow_scheduler.testing.told import Launch, Missed, check_pause, instant, line_of, why_not
 
 MOST_CYCLES = 1_000  # within one instant
 PERSON = "person"
@@ -138,6 +138,12 @@ class Simulation:
         these assets wait. Returns what is launched at once.
         """
         before = len(self.launches)
+        asked = {each.name for entry in self._catalog.published.values() for each in entry.manifest.conditions}
+        if condition not in asked:
+            remedy = (
+                did_you_mean(condition, asked) or "Nothing that is simulated declares a function under @hr.condition."
+            )
+            raise RequestError.of("HR-D022", f"There is no condition '{condition}'.", remedy)
         for key, asset in self._catalog.assets.items():
             automation = asset.definition.automation
             if automation is not None and condition in customs_of(automation):
@@ -186,11 +192,13 @@ class Simulation:
 
     def pause(self, kind: PauseKind = "platform", name: str = "", *, reason: str = "a simulation") -> None:
         """Holds back what is launched by itself: of the `platform`, a `team`, an `asset`, or a `schedule` (team/name)."""
+        check_pause(self._catalog, kind, name)
         self._paused[kind, name] = Pause(kind, name, PERSON, reason, self.now, None)
         self._use_pauses()
 
     def resume(self, kind: PauseKind = "platform", name: str = "") -> Sequence[Launch]:
         """Ends a pause; returns what is launched at once."""
+        check_pause(self._catalog, kind, name)
         before = len(self.launches)
         self._paused.pop((kind, name), None)
         self._use_pauses()
@@ -218,6 +226,10 @@ class Simulation:
     def late(self) -> Mapping[tuple[str, str | None], str]:
         """What is `late` or warned of (`warn`) by its freshness policy, by (asset key, partition)."""
         return dict(self._late)
+
+    def unasked(self) -> Mapping[str, str]:
+        """Assets whose condition could not be asked to the end when it was last evaluated, with the reason."""
+        return {key: found.problem for key, found in self._evaluations.items() if found.problem}
 
     def explain(self, key: str) -> str:
         """The last evaluation of an asset's condition, operand by operand, with for how many partitions each held."""

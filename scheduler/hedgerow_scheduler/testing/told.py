@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from hedgerow.errors import RequestError
+from hedgerow.manifest.model import Manifest, Schedule, Sensor
+from hedgerow.suggestion import did_you_mean
 from hedgerow_scheduler.automation.telling import Operand
 from hedgerow_scheduler.lifecycle.changes import TickRecord
 from hedgerow_scheduler.lifecycle.model import Run
+from hedgerow_scheduler.planning.catalog import Catalog
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,27 @@ def instant(when: str | datetime) -> datetime:
             "HR-D022", f"{when!r} is in no time zone.", 'Give the offset too: "2026-01-01T06:00+01:00".'
         )
     return found
+
+
+def check_pause(catalog: Catalog, kind: str, name: str) -> None:
+    """RequestError HR-D022 when there is nothing of this kind and name to pause."""
+    known: Mapping[str, Iterable[str]] = {
+        "platform": ("",),
+        "team": {team for team, _ in catalog.published},
+        "asset": catalog.assets.keys(),
+        "schedule": _titles(catalog, lambda manifest: manifest.schedules),
+        "sensor": _titles(catalog, lambda manifest: manifest.sensors),
+    }
+    if kind not in known:
+        remedy = 'Write it as pause("team", "sales"), with one of: ' + ", ".join(known) + "."
+        raise RequestError.of("HR-D022", f"{kind!r} can't be paused.", remedy)
+    if name not in known[kind]:
+        remedy = did_you_mean(name, sorted(known[kind])) or f"Nothing that is simulated declares a {kind}."
+        raise RequestError.of("HR-D022", f"There is no {kind} {name!r} to pause.", remedy)
+
+
+def _titles(catalog: Catalog, launchers: Callable[[Manifest], Iterable[Schedule | Sensor]]) -> set[str]:
+    return {f"{team}/{one.name}" for (team, _), entry in catalog.published.items() for one in launchers(entry.manifest)}
 
 
 def why_not(tick: TickRecord) -> str:

@@ -99,3 +99,35 @@ def test_a_cycle_over_two_teams_is_refused() -> None:
     assert [p.code for p in plan_deploy([raw(), sales()], manifest_of("raw", [circular]), START, 24).problems] == [
         "HR-Q011"
     ]
+
+
+def test_what_a_deploy_takes_from_other_teams_is_told_until_it_is_there_already() -> None:
+    @hr.asset(key="raw/sold")
+    def renamed() -> int: ...
+
+    after = manifest_of("raw", [renamed])
+    plan = plan_deploy([raw(), sales()], after, START, 24)
+    assert [(each.computation, each.team, each.upstream) for each in plan.broken] == [
+        ("sales/clean", "sales", "raw/orders")
+    ]
+    assert not plan_deploy([after, sales()], after, START, 24).broken
+
+    @hr.asset(key="raw/orders", partitions=hr.static("a", "b"))
+    def otherwise() -> int: ...
+
+    moved = plan_deploy([raw(), sales()], manifest_of("raw", [otherwise]), START, 24)
+    assert [(each.computation, each.problem.code) for each in moved.broken] == [("sales/clean", "HR-D107")]
+
+
+def test_a_condition_of_a_teams_own_code_is_answered_or_told_to_be_unasked() -> None:
+    @hr.condition
+    def is_open() -> bool: ...
+
+    @hr.asset(key="shop/till", automation=hr.cron_tick("0 13 * * *", "Europe/Oslo") & is_open)
+    def till() -> int: ...
+
+    shop = manifest_of("shop", [is_open, till])
+    waiting = foresee([shop], START, 12)
+    assert (waiting.launches, [each.asset for each in waiting.unasked]) == ((), ["shop/till"])
+    answered = foresee([shop], START, 12, answers={"is_open": True})
+    assert ([each.asset for each in answered.launches], answered.unasked) == (["shop/till"], ())

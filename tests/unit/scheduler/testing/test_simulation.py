@@ -207,6 +207,10 @@ def test_a_condition_that_never_comes_to_rest_is_told() -> None:
         (lambda: hr.simulate(chain(), start=OSLO_MORNING).fail("upp"), "HR-Q001"),
         (lambda: hr.simulate(chain(), start=OSLO_MORNING).fail_check("up", "rows"), "HR-D022"),
         (lambda: hr.simulate(chain(), start=OSLO_MORNING).materialize("nothing"), "HR-Q001"),
+        (lambda: hr.simulate(chain(), start=OSLO_MORNING).pause("team sales"), "HR-D022"),
+        (lambda: hr.simulate(chain(), start=OSLO_MORNING).pause("team", "sails"), "HR-D022"),
+        (lambda: hr.simulate(chain(), start=OSLO_MORNING).resume("schedule", "nightly"), "HR-D022"),
+        (lambda: hr.simulate(chain(), start=OSLO_MORNING).answer("is_open", True), "HR-D022"),
         (lambda: hr.simulate(chain(freshness=3), start=OSLO_MORNING), "HR-D012"),
     ],
 )
