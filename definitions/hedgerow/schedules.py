@@ -43,6 +43,7 @@ def schedule(
     tags: Mapping[str, str] | None = None,
     description: str = "",
     enabled: bool = True,
+    checks_only: bool = False,
 ) -> ScheduleDefinition:
     """Launch a job or a selection whenever `cron` (exactly five fields) comes due on the clocks of `tz`. Its name is that of the
     variable it is bound to, unless `name` is given.
@@ -50,6 +51,7 @@ def schedule(
     Of partitioned assets, `partitions="latest"` makes the last window that is complete at the tick, and all keys of the other
     dimensions; with None nothing in the selection may be partitioned. Ticks that came due while nothing scheduled are launched
     by `catch_up`: `"skip"` none of them, `"last"` the latest one only, `"all"` each of them, the oldest first.
+    With `checks_only` a tick makes nothing: it runs the checks of what is stored.
 
     >>> schedule("group:sales", "0 2 * * MON-FRI", tz="Europe/Oslo", name="nightly").lowered.cron
     '0 2 * * MON-FRI'
@@ -67,7 +69,10 @@ def schedule(
         tags=arguments.text_map("tags", tags or {}),
         description=arguments.text("description", description),
         enabled=arguments.flag("enabled", enabled, True),
+        checks_only=arguments.flag("checks_only", checks_only, False),
     )
+    if lowered.checks_only and lowered.config:
+        arguments.wrong("config", config, "Leave it out: with checks_only nothing is made that could take it.")
     job = target if isinstance(target, JobDefinition) else None
     return ScheduleDefinition(lowered, arguments.site, job, tuple(arguments.problems))
 

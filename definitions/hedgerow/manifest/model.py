@@ -184,7 +184,7 @@ class Schedule(msgspec.Struct, frozen=True, omit_defaults=True):
     """When a selection is launched: `cron` (see hedgerow.cron) on the clocks of `tz`.
 
     `partitions` "latest": of partitioned assets the last window that is complete at the tick; None: nothing partitioned. `catch_up`
-    says which of the ticks that were missed are launched afterwards. `config` is a run's, by asset key.
+    says which of the ticks that were missed are launched afterwards. `config` is a run's, by asset key. `checks_only`: nothing is made, the checks of what is stored are run.
     """
 
     name: str
@@ -198,6 +198,7 @@ class Schedule(msgspec.Struct, frozen=True, omit_defaults=True):
     description: str = ""
     enabled: bool = True
     source: Source | None = None
+    checks_only: bool = False
 
 
 class Sensor(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -124,7 +124,7 @@ def request_of(place: Place, schedule: Schedule, tick: datetime, jobs: Mapping[s
     if job is not None:
         selection = f"job:{job}"
     latest_at = tick if schedule.partitions == "latest" else None
-    return RunRequest((selection,), config=schedule.config, latest_at=latest_at)
+    return RunRequest((selection,), config=schedule.config, latest_at=latest_at, checks_only=schedule.checks_only)
 
 
 def tags_of(place: Place, schedule: Schedule, tick: datetime, jobs: Mapping[str, Job]) -> dict[str, str]:

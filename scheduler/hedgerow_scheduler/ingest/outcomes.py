@@ -135,7 +135,7 @@ class Outcomes:
 
     def _is_judged_later(self, attempt: Attempt, asset: str) -> bool:
         """Whether the code that made it has a blocking check of it as a step of its own."""
-        step = attempt.step
-        in_force = self.snapshot.catalog.published.get((step.team, step.location))
-        bound = self.snapshot.accepted.get(attempt.manifest_hash) or in_force
+        bound = self.snapshot.accepted.get(attempt.manifest_hash)
+        if bound is None:
+            bound = self.snapshot.catalog.published.get((attempt.step.team, attempt.step.location))
         return bound is not None and asset in bound.judged_later

@@ -26,7 +26,7 @@ class RunRequest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown
 
     `config` gives the configuration of computations by the key of one of their assets. `max_concurrent` is how many steps of
     the run may run at once; None leaves that to the job (see `run_cap`). `only_stale` leaves out what is fresh and stays so. `checks_only` makes
-    nothing, but runs the checks of what is stored.
+    nothing, but runs all checks of what is stored.
     """
 
     selection: tuple[str, ...]

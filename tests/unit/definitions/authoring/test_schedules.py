@@ -59,6 +59,12 @@ def test_schedules_of_a_loop_are_found_when_each_has_a_name(load) -> None:
         ("s = hr.schedule('orders', '0 6 * * *', enabled=1)", "HR-D012", "enabled=1", "True or False"),
         ("s = hr.schedule('orders', '0 6 * * *', tags={'a': 1})", "HR-D012", "tags=", "mapping"),
         ("s = hr.schedule('orders', '0 6 * * *', config={'a': object()})", "HR-D012", "config", "mapping"),
+        (
+            "s = hr.schedule('orders', '0 6 * * *', checks_only=True, config={'a': 1})",
+            "HR-D012",
+            "config=",
+            "Leave it out",
+        ),
         ("S = hr.schedule('orders', '0 6 * * *')", "HR-D002", "'S' is no name", "lower-case"),
         ("s = hr.schedule('orders', '0 6 * * *', name='At six')", "HR-D002", "'At six' is no name", "lower-case"),
         ("s = [hr.schedule('orders', '0 6 * * *'), hr.schedule('orders', '0 7 * * *')]", "HR-D018", "twice", "name="),

@@ -241,6 +241,11 @@ def test_a_tick_asks_for_the_own_teams_job_with_its_tags_and_says_what_it_is() -
     assert author_of(PLACE) == "schedule sales/nightly"
 
 
+def test_a_schedule_of_checks_only_asks_for_these() -> None:
+    schedule = Schedule("mornings", "orders", "0 6 * * *", checks_only=True)
+    assert request_of(PLACE, schedule, TICK, {}) == RunRequest(("orders",), latest_at=TICK, checks_only=True)
+
+
 @pytest.mark.parametrize("selection", ["group:sales", "job:nightly totals", "job:unknown", "job:ml/nightly"])
 def test_other_selections_are_asked_for_as_they_are(selection: str) -> None:
     request = request_of(PLACE, Schedule("nightly", selection, "0 2 * * *", partitions=None), TICK, CATALOG.jobs)
