@@ -32,6 +32,9 @@ class CheckOptions(TypedDict, total=False):
 class CheckDefinition(FunctionDefinition[P, R]):
     """A function that checks an asset. Calling it calls the function."""
 
+    former_columns = False
+    """Whether it is given the columns of output and former output (`hedgerow.quality.schemas`) instead of the value."""
+
     def __init__(
         self,
         function: Callable[P, R],

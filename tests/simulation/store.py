@@ -24,6 +24,7 @@ from hedgerow_scheduler.metadata.inputs import Stored
 from hedgerow_scheduler.metadata.store import State
 from hedgerow_scheduler.metadata.writes import StaleWriteError
 from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest
+from hedgerow_scheduler.planning.former_columns import Former
 from hedgerow_scheduler.planning.request import RunRequest
 from hedgerow_scheduler.planning.rules import Override
 from hedgerow_scheduler.planning.staleness import Made, Pair, Status, closure, judge
@@ -142,6 +143,10 @@ class SimTransaction:
             config = run["request"].get("config", {})
             found[pair] = Earlier(output["code_version"], attempt["inputs"], config, attempt["dispatched_at"])
         return found
+
+    def former(self, assets: Collection[str]) -> Mapping[str, Former]:
+        """No check asks for columns here."""
+        return {}
 
     def statuses(self, catalog: Catalog, pairs: Iterable[Pair], now: datetime) -> Mapping[Pair, Status]:
         """What pairs are."""

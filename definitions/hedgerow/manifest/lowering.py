@@ -183,6 +183,7 @@ def lower_check(check: CheckDefinition[..., Any], sources: Sources, name: str) -
         check.severity,
         sources.of(check.site, name),
         check.own_step,
+        check.former_columns,
     )
 
 

@@ -139,7 +139,7 @@ class Computation(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Check(msgspec.Struct, frozen=True, omit_defaults=True):
     """A check of one asset of the same team; it runs in the asset's step, right after the asset was written, or in one of its own after that
-    (`own_step`).
+    (`own_step`). With `former_columns` it is given no value, but the columns of the output and those of the one that was accepted last.
     """
 
     name: str
@@ -149,6 +149,7 @@ class Check(msgspec.Struct, frozen=True, omit_defaults=True):
     severity: Severity = "error"
     source: Source | None = None
     own_step: bool = False
+    former_columns: bool = False
 
 
 class Pool(msgspec.Struct, frozen=True, omit_defaults=True):

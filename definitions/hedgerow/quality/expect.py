@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TypeAlias, Unpack
@@ -15,15 +16,16 @@ from typing import Any, TypeAlias, Unpack
 from hedgerow.arguments import Arguments
 from hedgerow.assets import AssetDefinition
 from hedgerow.checks import CheckDefinition, CheckOptions, check
+from hedgerow.quality.schemas import Schemas, compare
 from hedgerow.quality.tables import Table, table_of
 from hedgerow.result import CheckResult
 from hedgerow.site import of_caller
 
-__all__ = ["between", "not_null", "row_count", "schema", "unique"]
+__all__ = ["between", "not_null", "row_count", "same_schema", "schema", "unique"]
 
 Asset: TypeAlias = str | AssetDefinition[..., Any]
 Check: TypeAlias = CheckDefinition[[Any], CheckResult]
-Judge: TypeAlias = Callable[[Table], CheckResult]
+Judge: TypeAlias = Callable[[Any], CheckResult]
 MAX_NAME = 63
 _PLAIN = inspect.Signature([inspect.Parameter("value", inspect.Parameter.POSITIONAL_OR_KEYWORD)])
 
@@ -31,14 +33,14 @@ _PLAIN = inspect.Signature([inspect.Parameter("value", inspect.Parameter.POSITIO
 class Expectation:
     """What a ready-made check does with the asset's value."""
 
-    def __init__(self, name: str, description: str, judge: Judge) -> None:
+    def __init__(self, name: str, description: str, judge: Judge, prepare: Callable[[Any], Any] = table_of) -> None:
         self.__name__, self.__doc__ = name, description
         self.__signature__ = _PLAIN  # without annotation: the value is taken as it is
-        self._judge = judge
+        self._judge, self._prepare = judge, prepare
 
     def __call__(self, value: Any) -> CheckResult:
         try:
-            return self._judge(table_of(value))
+            return self._judge(self._prepare(value))
         except KeyError as error:
             return CheckResult(False, description=f"There is no column {error.args[0]!r}.")
 
@@ -165,10 +167,82 @@ def schema(asset: Asset, columns: Mapping[str, str], *, exact: bool = False, **o
     return _declare(asset, "schema", f"It has the columns {', '.join(wanted)}.", judge, arguments, options)
 
 
-def _declare(
-    asset: Asset, name: str, description: str, judge: Judge, arguments: Arguments, options: CheckOptions
+def same_schema(
+    asset: Asset, *, allow_new_columns: bool = False, types: bool = True, **options: Unpack[CheckOptions]
 ) -> Check:
-    found = check(asset, **options)(Expectation(str(options.get("name", name)), description, judge))
+    """The table has the columns that it had when it was accepted last, whichever partition that was; their order does not count.
+
+    The first one passes. `allow_new_columns` looks at those alone that were there before, `types=False` at names alone. What is compared are the columns
+    that Hedgerow records of a table, or those of `hr.Result(columns=...)`. A run with the tag `accept-schema=KEY` (or a glob of keys)
+    passes whatever there is, and what comes after it is compared with that: so an intended change is let through once.
+    It has no step of its own.
+
+    >>> import hedgerow as hr
+    >>> @hr.asset
+    ... def orders(ctx: hr.Context) -> hr.Result[list]:
+    ...     columns = {"id": "int"} if "old" in ctx.run_tags else {"id": "str", "note": "str"}
+    ...     return hr.Result([], columns=columns)
+    >>> first = hr.materialize([orders, same_schema("orders")], run_tags={"old": ""})
+    >>> second = hr.materialize([orders, same_schema("orders")], former=first)
+    >>> first.checks[0].passed, second.checks[0].passed, second.checks[0].metadata
+    (True, False, {'added': {'note': 'str'}, 'retyped': {'id': ['int', 'str']}})
+    """
+    arguments = _arguments("same_schema")
+    new_allowed = arguments.flag("allow_new_columns", allow_new_columns, False)
+    typed = arguments.flag("types", types, True)
+    if options.get("own_step"):
+        arguments.wrong("own_step", True, "It looks at no data: leave it in the step of the asset.")
+
+    def judge(schemas: Schemas) -> CheckResult:
+        if not schemas.columns:
+            told = "The output has no columns. Return a table of pandas, polars or pyarrow, or hr.Result(value, columns={...})."
+            return CheckResult(False, description=told)
+        if schemas.former is None:
+            return CheckResult(True, description="Nothing was accepted before it that it could be compared with.")
+        change = compare(schemas.former, schemas.columns)
+        if not typed:
+            change = replace(change, retyped={})
+        told = change.text()
+        passed = not (change.removed or change.retyped or (change.added and not new_allowed))
+        if not passed and schemas.is_accepted():
+            return CheckResult(True, change.metadata(), f"Accepted by the run: {told}.")
+        if not passed:
+            told += f". If that is meant, accept it once: {schemas.way_out()}"
+        return CheckResult(passed, change.metadata(), f"{told[:1].upper()}{told[1:]}" if told else "")
+
+    words = "columns" if typed else "names of columns"
+    only = ", and maybe others" if new_allowed else ""
+    found = _declare(
+        asset,
+        "same_schema",
+        f"It has the {words} of what was accepted last{only}.",
+        judge,
+        arguments,
+        options,
+        _schemas,
+    )
+    found.former_columns = True
+    return found
+
+
+def _schemas(value: Any) -> Schemas:
+    if not isinstance(value, Schemas):
+        raise TypeError(
+            "same_schema compares with what was accepted before: let hr.materialize([asset, check], former=...) call it"
+        )
+    return value
+
+
+def _declare(
+    asset: Asset,
+    name: str,
+    description: str,
+    judge: Judge,
+    arguments: Arguments,
+    options: CheckOptions,
+    prepare: Callable[[Any], Any] = table_of,
+) -> Check:
+    found = check(asset, **options)(Expectation(str(options.get("name", name)), description, judge, prepare))
     found.problems = (*arguments.problems, *found.problems)
     return found
 

@@ -16,6 +16,7 @@ from hedgerow.errors import ExecutionError, Problem, StorageError
 from hedgerow.execution import BoundCheck, BoundComputation
 from hedgerow.io import Target
 from hedgerow.key_changes import KeyChanges
+from hedgerow.manifest.model import Column
 from hedgerow.metadata import MetadataError, normalise
 from hedgerow.partitions.binding import names_of
 from hedgerow.protocol.events import (
@@ -31,6 +32,7 @@ from hedgerow.protocol.events import (
 )
 from hedgerow.protocol.orders import Input, StepOrder
 from hedgerow.protocol.runner import Execute
+from hedgerow.quality.schemas import Schemas
 from hedgerow.result import Skip
 from hedgerow.returned import Output
 from hedgerow.runner.capture import Capture
@@ -122,7 +124,7 @@ class Executor:
         for output, stored in zip(outputs, written, strict=True):
             value = partial(self._checked_value, output, stored, scratch)
             checks = [bound for bound in self._checks.get(output.asset, ()) if not bound.check.own_step]
-            failed += self._run_checks(order, attempt, checks, value)
+            failed += self._run_checks(order, attempt, checks, value, _columns(output, stored))
         if failed:
             return _rejected(order, failed)
         self._report_keys(order, attempt)
@@ -144,7 +146,7 @@ class Executor:
             value = partial(self._stored_value, judged, scratch)
             own = self._checks.get(judged.asset, ())
             checks = [bound for bound in own if bound.check.own_step or not order.own_steps]
-            failed += self._run_checks(order, attempt, checks, value)
+            failed += self._run_checks(order, attempt, checks, value, judged.columns)
         return _rejected(order, failed) if failed else AttemptSucceeded(order.attempt_id)
 
     def _report_keys(self, order: StepOrder, attempt: execution.Attempt) -> None:
@@ -207,6 +209,7 @@ class Executor:
         attempt: execution.Attempt,
         checks: Iterable[BoundCheck],
         value_for: Callable[[BoundCheck], object],
+        columns: tuple[Column, ...],
     ) -> list[str]:
         """Run checks of an output and return the names of the blocking ones that failed."""
         failed = []
@@ -225,7 +228,11 @@ class Executor:
                 severity=check.severity,
             )
             try:
-                value = value_for(bound) if bound.takes_value else None
+                if check.former_columns:
+                    former = order.former.get(check.asset)
+                    value: object = Schemas(check.asset, order.partition, columns, former, order.run_tags)
+                else:
+                    value = value_for(bound) if bound.takes_value else None
                 result = execution.evaluate(bound, attempt, value)
                 verdict = msgspec.structs.replace(
                     verdict,
@@ -324,5 +331,9 @@ def _materialized(order: StepOrder, output: Output, stored: Written | None, code
         data_version=reference.data_version if reference is not None else output.data_version or "",
         code_version=code_version,
         metadata=metadata,
-        columns=output.columns or (stored.columns if stored is not None else ()),
+        columns=_columns(output, stored),
     )
+
+
+def _columns(output: Output, stored: Written | None) -> tuple[Column, ...]:
+    return output.columns or (stored.columns if stored is not None else ())

@@ -12,6 +12,7 @@ from hedgerow import storage
 from hedgerow.errors import ExecutionError
 from hedgerow.execution import BoundComputation
 from hedgerow.io import IO
+from hedgerow.manifest.model import Column
 from hedgerow.partitions.model import All, ByDim, Keys, Last, Window
 from hedgerow.partitions.model import Mapping as PartitionMapping
 from hedgerow.protocol.orders import Input, StepOrder
@@ -21,13 +22,16 @@ _SHOWN = 5
 
 
 _inputs = msgspec.json.Decoder(tuple[Input, ...])
+_former = msgspec.json.Decoder(dict[str, tuple[Column, ...]])
 
 
 def with_inputs(order: StepOrder) -> StepOrder:
-    """The order with its inputs, read from storage when they were too many to travel with it. StorageError HR-S006."""
-    if not order.inputs_at:
-        return order
-    return msgspec.structs.replace(order, inputs=_inputs.decode(files.read(order.inputs_at)), inputs_at="")
+    """The order with its inputs and former columns, read from storage when they were too many to travel with it. StorageError HR-S006."""
+    if order.inputs_at:
+        order = msgspec.structs.replace(order, inputs=_inputs.decode(files.read(order.inputs_at)), inputs_at="")
+    if order.former_at:
+        order = msgspec.structs.replace(order, former=_former.decode(files.read(order.former_at)), former_at="")
+    return order
 
 
 def load_inputs(

@@ -19,15 +19,17 @@ from hedgerow.errors import DefinitionError, RequestError
 from hedgerow.execution import Attempt, BoundComputation, evaluate, execute
 from hedgerow.key_changes import KeyChanges
 from hedgerow.manifest.lowering import Sources
-from hedgerow.manifest.model import Dependency
+from hedgerow.manifest.model import Column, Dependency
 from hedgerow.partitions import Partitions, contains, key_problem, upstream_keys
 from hedgerow.partitions.binding import names_of
 from hedgerow.protocol.orders import Input
 from hedgerow.protocol.references import Reference
+from hedgerow.quality.schemas import Schemas
 from hedgerow.result import CheckResult, Skip
 from hedgerow.returned import Output
 from hedgerow.runner.inputs import is_several
 from hedgerow.selection import Population, choose
+from hedgerow.storage import frames
 from hedgerow.suggestion import did_you_mean
 from hedgerow.testing.combining import combine
 from hedgerow.testing.outcome import CheckOutcome, InProcessResult, MaterializedOutput, StepFailure, blocking_failure
@@ -47,6 +49,7 @@ def materialize(
     run_tags: Mapping[str, str] | None = None,
     raise_on_error: bool = True,
     now: datetime | None = None,
+    former: InProcessResult | None = None,
 ) -> InProcessResult:
     """Compute assets here and now and keep their values in memory: for tests, notebooks and trying things out.
 
@@ -61,7 +64,8 @@ def materialize(
     `resources` replace those of `definitions`: instances, or a mapping from type or parameter name to instance. `config` maps an
     asset key to its configuration. The first exception of a step is raised as it is, with a note that names the step; a failed
     blocking check raises `ExecutionError` HR-X221. With `raise_on_error=False` both are recorded in the result instead. Steps run
-    one after another: pools and limits are accepted and hold nothing back.
+    one after another: pools and limits are accepted and hold nothing back. `former` is what an earlier call returned:
+    `hr.expect.same_schema` compares with the columns of its outputs.
 
     >>> import hedgerow as hr
     >>> @hr.asset
@@ -81,6 +85,7 @@ def materialize(
         raise DefinitionError(bound.problems)
     chosen = _chosen(items, bound)
     run = _Run(bound, chosen, partition, dict(inputs or {}), now or clock.now(), dict(run_tags or {}), raise_on_error)
+    run.former = {output.asset: output.columns for output in former.outputs if output.columns} if former else {}
     run.take_config(config or {})
     return run.everything()
 
@@ -163,6 +168,7 @@ class _Run:
         self.run_tags = run_tags
         self.raise_on_error = raise_on_error
         self.config: dict[str, Any] = {}
+        self.former: dict[str, tuple[Column, ...]] = {}
         self.values: dict[tuple[str, str | None], MaterializedOutput] = {}
         self.checks: list[CheckOutcome] = []
         self.failures: list[StepFailure] = []
@@ -307,12 +313,16 @@ class _Run:
     def _accept(self, output: Output, attempt: Attempt) -> bool:
         """Run the output's checks, then let downstream see it unless a blocking one failed, which is what it returns."""
         blocked = []
+        columns = _columns(output)
         for (asset, _), bound in sorted(self.bound.checks.items()):
             if asset != output.asset:
                 continue
             error = ""
             try:
-                verdict = evaluate(bound, attempt, output.value)
+                value = output.value
+                if bound.check.former_columns:
+                    value = Schemas(asset, attempt.partition, columns, self.former.get(asset), self.run_tags)
+                verdict = evaluate(bound, attempt, value)
             except Exception as raised:
                 verdict, error = CheckResult(False), f"{type(raised).__name__}: {raised}"
             outcome = CheckOutcome(
@@ -331,7 +341,7 @@ class _Run:
                 blocked.append(outcome)
         if not blocked:
             self.values[output.asset, attempt.partition] = MaterializedOutput(
-                output.asset, attempt.partition, output.value, output.metadata, output.data_version, output.columns
+                output.asset, attempt.partition, output.value, output.metadata, output.data_version, columns
             )
             return True
         failure = blocking_failure(blocked)
@@ -340,6 +350,12 @@ class _Run:
         self.failures.append(StepFailure((output.asset,), attempt.partition, failure))
         self.left_out[output.asset, attempt.partition] = "a blocking check failed"
         return False
+
+
+def _columns(output: Output) -> tuple[Column, ...]:
+    """The columns that would be recorded."""
+    kind = frames.kind_of(type(output.value))
+    return output.columns or (frames.columns_of(kind, output.value) if kind is not None else ())
 
 
 _FOR_EVER = datetime.max.replace(tzinfo=UTC)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from hedgerow.manifest.model import Column
 from hedgerow.protocol import names
-from hedgerow.protocol.orders import MAX_INLINE_REFERENCES, Input, OrderMessage, StepOrder
-from hedgerow.protocol.references import Reference
+from hedgerow.protocol.orders import MAX_INLINE_FORMER_BYTES, MAX_INLINE_REFERENCES, Input, OrderMessage, StepOrder
 from hedgerow_scheduler.admission.cycle import Grant
-from hedgerow_scheduler.lifecycle.model import Attempt
+from hedgerow_scheduler.lifecycle.model import Attempt, Materialization
+from hedgerow_scheduler.lifecycle.states import MaterializationState
+from hedgerow_scheduler.planning.former_columns import bare
 
 _encoder = msgspec.json.Encoder()
+_ACCEPTED = frozenset({MaterializationState.CURRENT, MaterializationState.SUPERSEDED})
 _NO_CONFIG = msgspec.Raw(b"null")
 
 
@@ -27,10 +30,23 @@ class Publication(msgspec.Struct, frozen=True):
     files: tuple[tuple[str, bytes], ...] = ()
 
 
-def order_of(attempt: Attempt, grant: Grant, inputs: tuple[Input, ...], deployment: str, storage: str) -> StepOrder:
-    """The order for one attempt of a granted step."""
+def order_of(
+    attempt: Attempt,
+    grant: Grant,
+    inputs: tuple[Input, ...],
+    deployment: str,
+    storage: str,
+    former: Mapping[str, tuple[Column, ...]],
+) -> StepOrder:
+    """The order for one attempt of a granted step. `former` holds columns of assets that are compared, its own and maybe others; none of
+    one of which nothing was accepted.
+    """
     step, computation = attempt.step, grant.computation
     given, judged = step.run.config, attempt.judged
+    if judged is not None and judged.asset in former and judged.state in _ACCEPTED:
+        former = {
+            judged.asset: bare(judged.columns)
+        }  # its columns are no news: what came after it says nothing about it
     config = next((given[key] for key in computation.assets if key in given), None) if given else None
     return StepOrder(
         deployment=deployment,
@@ -53,17 +69,19 @@ def order_of(attempt: Attempt, grant: Grant, inputs: tuple[Input, ...], deployme
         isolation=computation.isolation,
         on_lost_contact=computation.on_lost_contact,
         run_tags=step.run.tags,
-        judged=() if judged is None else (Input(judged.asset, _only(judged.reference), (), step.team),),
+        judged=() if judged is None else (_judged(judged, step.team, former),),
         own_steps=judged is not None and bool(step.upstream),
+        former={asset: found for asset in step.assets if (found := former.get(asset))} if former else {},
     )
 
 
-def _only(reference: Reference | None) -> tuple[Reference, ...]:
-    return () if reference is None else (reference,)
+def _judged(output: Materialization, team: str, former: Mapping[str, tuple[Column, ...]]) -> Input:
+    references = () if output.reference is None else (output.reference,)
+    return Input(output.asset, references, (), team, bare(output.columns) if output.asset in former else ())
 
 
 def publication(orders: Sequence[StepOrder], storage: str) -> Publication:
-    """The message that carries orders of one team, queue and manifest. Long lists of inputs go into files of the storage."""
+    """The message that carries orders of one team, queue and manifest. Long lists of inputs and of columns go into files of the storage."""
     first = orders[0]
     files = []
     carried = []
@@ -72,6 +90,10 @@ def publication(orders: Sequence[StepOrder], storage: str) -> Publication:
             url = f"{storage.rstrip('/')}/_orders/{order.team}/{order.attempt_id}.json"
             files.append((url, _encoder.encode(order.inputs)))
             order = msgspec.structs.replace(order, inputs=(), inputs_at=url)
+        if order.former and len(columns := _encoder.encode(order.former)) > MAX_INLINE_FORMER_BYTES:
+            url = f"{storage.rstrip('/')}/_orders/{order.team}/{order.attempt_id}.former.json"
+            files.append((url, columns))
+            order = msgspec.structs.replace(order, former={}, former_at=url)
         carried.append(order)
     message = _encoder.encode(OrderMessage(tuple(carried)))
     body = _encoder.encode([[message.decode()], {}, _EMBED])

@@ -19,6 +19,7 @@ from hedgerow_scheduler.metadata import (
     backfills,
     catalogs,
     commands,
+    former_columns,
     freshness,
     inputs,
     judging,
@@ -40,6 +41,7 @@ from hedgerow_scheduler.metadata.store import DedupeKey, State
 from hedgerow_scheduler.metadata.writes import Writes
 from hedgerow_scheduler.partitions.key_sets import KeySets
 from hedgerow_scheduler.planning.catalog import Catalog
+from hedgerow_scheduler.planning.former_columns import Former
 from hedgerow_scheduler.planning.rules import Override
 from hedgerow_scheduler.planning.staleness import Pair, Status
 from hedgerow_scheduler.planning.unchanged import Earlier
@@ -133,6 +135,11 @@ class PostgresTransaction:
         """What current materializations were made from."""
         self._writes.flush(self._connection)
         return read_versions.read_earlier(self._connection, pairs)
+
+    def former(self, assets: Collection[str]) -> Mapping[str, Former]:
+        """The columns of what was accepted last."""
+        self._writes.flush(self._connection)
+        return former_columns.read_former(self._connection, assets)
 
     def statuses(self, catalog: Catalog, pairs: Iterable[Pair], now: datetime) -> Mapping[Pair, Status]:
         """What pairs are."""

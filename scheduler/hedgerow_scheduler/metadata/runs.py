@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from hedgerow.clock import uuid7
 from hedgerow.errors import Problem, RequestError
+from hedgerow.manifest.model import Column
 from hedgerow.protocol.references import Reference
 from hedgerow_scheduler.lifecycle.model import Attempt, Materialization, Run, Step
 from hedgerow_scheduler.lifecycle.states import AttemptState, MaterializationState, RunState, StepState
@@ -177,9 +178,10 @@ def attempt_of(step: Step, row: Any, start_timeout: timedelta) -> Attempt:
 
 
 def output_of(row: Any) -> Materialization:
-    """An attempt's output as its row tells, without columns."""
+    """An attempt's output as its row tells."""
     reference = msgspec.convert(row.reference, Reference) if row.reference else None
     return Materialization(
         row.attempt_id, row.asset, row.partition, row.run_id, row.step_number, row.dispatch_seq,
-        MaterializationState(row.state), reference, row.data_version, row.code_version, row.metadata, (),
+        MaterializationState(row.state), reference, row.data_version, row.code_version, row.metadata,
+        msgspec.convert(row.columns, tuple[Column, ...]),
     )  # fmt: skip

@@ -26,6 +26,7 @@ from hedgerow_scheduler.metadata.inputs import Stored
 from hedgerow_scheduler.metadata.runs import RequestedRun
 from hedgerow_scheduler.partitions.key_sets import KeySets
 from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest
+from hedgerow_scheduler.planning.former_columns import Former
 from hedgerow_scheduler.planning.rules import Override
 from hedgerow_scheduler.planning.staleness import Pair, Status
 from hedgerow_scheduler.planning.unchanged import Earlier
@@ -114,6 +115,9 @@ class Transaction(Protocol):
 
     def earlier(self, pairs: Sequence[Pair]) -> Mapping[Pair, Earlier]:
         """What the current materializations of (asset, partition) pairs were made from, as `stored` reads."""
+
+    def former(self, assets: Collection[str]) -> Mapping[str, Former]:
+        """The columns of what was accepted last of assets, as `stored` reads."""
 
     def statuses(self, catalog: Catalog, pairs: Iterable[Pair], now: datetime) -> Mapping[Pair, Status]:
         """What (asset, partition) pairs are, missing, stale or fresh, as of the beginning of the transaction."""

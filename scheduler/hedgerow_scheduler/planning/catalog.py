@@ -58,6 +58,11 @@ class PublishedManifest(msgspec.Struct, frozen=True, dict=True):
         return frozenset(check.asset for check in self.manifest.checks if check.own_step and check.blocking)
 
     @cached_property
+    def compared(self) -> frozenset[str]:
+        """The assets of which a check asks for the former columns."""
+        return frozenset(check.asset for check in self.manifest.checks if check.former_columns)
+
+    @cached_property
     def queues(self) -> Mapping[str, Queue]:
         """Its queues by name."""
         return {queue.name: queue for queue in self.manifest.queues}

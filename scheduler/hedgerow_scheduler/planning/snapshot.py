@@ -35,6 +35,7 @@ from hedgerow_scheduler.limits.limit import Holding, LimitId, Need, Values
 from hedgerow_scheduler.limits.lines import Line, QueueName
 from hedgerow_scheduler.partitions.key_sets import KeySets
 from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest
+from hedgerow_scheduler.planning.former_columns import FormerColumns
 from hedgerow_scheduler.planning.neighbours import downstream_of, inherited, with_neighbours
 from hedgerow_scheduler.planning.rules import PlatformLimits, Rules, queue_limit_name
 
@@ -77,6 +78,7 @@ class Snapshot:
         self.accepted: dict[str, PublishedManifest] = {}  # by hash, in the order in which they came into force
         self.broken: set[tuple[str, str]] = set()  # (team, location) whose latest code is not in force
         self.dispatch_seq = 0
+        self.former_columns = FormerColumns()
         self.service_times: defaultdict[QueueName, ServiceTime] = defaultdict(ServiceTime)
         self.step_times: defaultdict[tuple[QueueName, str], StepTime] = defaultdict(StepTime)
         self.changes = Changes()
@@ -358,6 +360,10 @@ class Snapshot:
     def settle(self, output: Materialization, state: MaterializationState, team: str) -> None:
         """Decides what an output is worth."""
         output.state = state
+        if state is MaterializationState.CURRENT:
+            self.former_columns.accepted(output)
+        elif state is MaterializationState.REJECTED:
+            self.former_columns.rejected(output)
         self.changes.outputs[output.attempt_id, output.asset] = output
         self.measure("asset_materializations", (team, state.value))
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 
 import msgspec
 
 from hedgerow.errors import Problem, RequestError
+from hedgerow.manifest.model import Column
 from hedgerow.protocol.orders import StepOrder
 from hedgerow_scheduler.admission.cycle import Grant
 from hedgerow_scheduler.dispatch.orders import Publication, order_of, publication
@@ -16,6 +17,7 @@ from hedgerow_scheduler.lifecycle.model import Attempt, Step
 from hedgerow_scheduler.lifecycle.states import AttemptState, StepState
 from hedgerow_scheduler.lifecycle.waits import Cause
 from hedgerow_scheduler.metadata.inputs import Stored
+from hedgerow_scheduler.planning.former_columns import Former
 from hedgerow_scheduler.planning.inputs import Wanted, choose_inputs, missing_input, wanted_inputs
 from hedgerow_scheduler.planning.snapshot import Snapshot
 from hedgerow_scheduler.planning.staleness import Pair
@@ -57,11 +59,13 @@ class Dispatcher:
         read: Callable[[list[Pair]], Stored],
         remember: Callable[[list[Pair]], Mapping[Pair, Earlier]] | None = None,
         judgeable: Callable[[list[Step]], Mapping[tuple[str, int], Judgeable]] | None = None,
+        compare: Callable[[Collection[str]], Mapping[str, Former]] | None = None,
     ) -> list[Publication]:
         """Notes an attempt for every granted step whose inputs are there, and returns the messages to publish once that is
         recorded. The others fail, wait for what a check holds back, or have succeeded already, as what they would make is unchanged.
-        `read` tells what is stored, and is asked at most once; so is, afterwards, `remember`: what that was made from, and `judgeable`: what
-        steps that judge are to judge; one that finds nothing is skipped.
+        `read` tells what is stored, and is asked at most once; so are, afterwards, `remember`: what that was made from, `judgeable`: what
+        steps that judge are to judge (one that finds nothing is skipped), and `compare`: the columns of what was accepted last of assets
+        whose checks ask for them.
         """
         bound = [found for grant in grants if (found := self._bind(snapshot, grant, now)) is not None]
         pairs = list(dict.fromkeys(pair for each in bound for pair in each.pairs()))
@@ -70,6 +74,7 @@ class Dispatcher:
         earlier = remember(sparing) if sparing and remember is not None else {}
         judging = [grant.step for grant in grants if is_judging(grant.step.computation)]
         outputs = judgeable(judging) if judging and judgeable is not None else {}
+        former = _former(snapshot, bound, compare) if compare is not None else {}
         messages: dict[int, list[StepOrder]] = {}
         for each in bound:
             grant = each.grant
@@ -98,7 +103,7 @@ class Dispatcher:
                 if judged is not None:
                     attempt.judged = judged.output
                     attempt.failed_checks = {(judged.output.asset, check) for check in judged.failed_checks}
-                order = order_of(attempt, grant, choice.inputs, self._deployment, self._storage)
+                order = order_of(attempt, grant, choice.inputs, self._deployment, self._storage, former)
                 messages.setdefault(attempt.batch, []).append(order)
         return [publication(orders, self._storage) for orders in messages.values()]
 
@@ -149,6 +154,18 @@ def _made_from(bound: _Bound, stored: Stored) -> tuple[dict[str, Versions], dict
         else:
             after[edge.asset] = edge.partitions
     return inputs, after
+
+
+def _former(
+    snapshot: Snapshot, bound: list[_Bound], read: Callable[[Collection[str]], Mapping[str, Former]]
+) -> dict[str, tuple[Column, ...]]:
+    """The former columns of what these steps make, where a check asks for them."""
+    manifests = (snapshot.accepted.get(hash_) for hash_ in {each.grant.manifest_hash for each in bound})
+    compared = frozenset[str]().union(*(published.compared for published in manifests if published is not None))
+    if not compared:
+        return {}
+    made = {asset: None for each in bound for asset in each.grant.step.assets if asset in compared}
+    return snapshot.former_columns.of(made, read) if made else {}
 
 
 def _spared(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from time import perf_counter
 
@@ -29,6 +29,7 @@ from hedgerow_scheduler.observe.metrics import SchedulerMetrics
 from hedgerow_scheduler.observe.pictures import Pictures
 from hedgerow_scheduler.planning import limiting
 from hedgerow_scheduler.planning.catalog import Catalog
+from hedgerow_scheduler.planning.former_columns import Former
 from hedgerow_scheduler.planning.key_changes import cancel_removed
 from hedgerow_scheduler.planning.rules import PlatformLimits
 from hedgerow_scheduler.recovery.claims import claim_answered, claim_unanswered
@@ -183,8 +184,12 @@ class Loop:
                 record()
                 return transaction.judgeable(steps)
 
+            def former(assets: Collection[str]) -> Mapping[str, Former]:
+                record()
+                return transaction.former(assets)
+
             publications = self._dispatcher.dispatch(
-                self.snapshot, grants, self.now, current, transaction.earlier, judgeable
+                self.snapshot, grants, self.now, current, transaction.earlier, judgeable, former
             )
             if self._dispatcher.spared:  # what comes after the steps that need not run is ready now
                 self._more, self._dispatcher.spared = True, 0

@@ -6,7 +6,8 @@ import json
 
 import msgspec
 
-from hedgerow.protocol.orders import MAX_INLINE_REFERENCES, Input, OrderMessage, StepOrder
+from hedgerow.manifest.model import Column
+from hedgerow.protocol.orders import MAX_INLINE_FORMER_BYTES, MAX_INLINE_REFERENCES, Input, OrderMessage, StepOrder
 from hedgerow.protocol.references import Reference
 from hedgerow.runner.inputs import with_inputs
 from hedgerow.storage import files
@@ -44,3 +45,14 @@ def test_a_long_list_of_inputs_goes_through_storage(tmp_path: object) -> None:
     assert len(message.body) < 2_000
     files.store(url, content)
     assert with_inputs(carried(message.body)) == order(MAX_INLINE_REFERENCES + 1)
+
+
+def test_many_former_columns_go_through_storage(tmp_path: object) -> None:
+    few, many = ({"totals": (Column("n" * size, "int"),)} for size in (100, MAX_INLINE_FORMER_BYTES))
+    narrow, wide = (msgspec.structs.replace(order(3), former=former) for former in (few, many))
+    assert carried(publication([narrow], str(tmp_path)).body) == narrow
+    message = publication([wide], str(tmp_path))
+    ((url, content),) = message.files
+    assert carried(message.body).former == {}
+    files.store(url, content)
+    assert with_inputs(carried(message.body)) == wide
