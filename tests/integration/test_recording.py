@@ -221,6 +221,8 @@ def test_the_catalog_ownership_and_accepted_manifests_come_back(world: Recorded)
     there = world.read_again()
     alike(world.snapshot, there)
     assert list(there.accepted) == [published(SALES).hash, published(second).hash]
+    in_force = there.accepted[published(second).hash]
+    assert in_force is there.catalog.published["sales", "sales"]  # and not kept twice
     assert there.owners["a"] == ("sales", "sales")
     assert "mine" not in there.owners
     assert there.broken == {("ml", "ml")}

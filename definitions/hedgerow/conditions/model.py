@@ -36,7 +36,7 @@ from hedgerow.cron import Cron, cron
 from hedgerow.errors import DefinitionError, Problem
 
 
-class Operand(msgspec.Struct, frozen=True, omit_defaults=True):
+class Operand(msgspec.Struct, frozen=True, omit_defaults=True, cache_hash=True):
     """What every condition can do: be joined by `&`, `|` and `~`, and be changed by the methods below."""
 
     def __and__(self, other: Condition) -> And:

@@ -23,7 +23,7 @@ from hedgerow_scheduler.automation.facts import EMPTY, Facts
 from hedgerow_scheduler.automation.key_watch import KeyWatch
 from hedgerow_scheduler.automation.knowledge import Knowledge
 from hedgerow_scheduler.automation.memory import Memory, decode, encode
-from hedgerow_scheduler.automation.program import Asking, Finding
+from hedgerow_scheduler.automation.program import Asking
 from hedgerow_scheduler.automation.turns import Evaluated, Outcome, Turn
 from hedgerow_scheduler.automation.window_watch import Moved, WindowWatch
 from hedgerow_scheduler.partitions.spaces import Space
@@ -54,12 +54,10 @@ class Engine(Knowledge):
         self._stored = dict(stored or {})  # what was stored before, by asset
         self.broken: dict[str, str] = {}
         self._held_back: dict[str, BitMap] = {}
-        self._given_up: dict[
-            str, BitMap
-        ] = {}  # what was requested too often in vain, to be asked again when a step has ended
+        self._given_up: dict[str, BitMap] = {}  # requested too often in vain: asked again when a step has ended
         self._in_vain: Counter[str] = Counter()  # requests in a row of what is requested already, by asset
         self._asked_again: dict[str, BitMap] = {}
-        self._last: dict[str, tuple[Finding, ...]] = {}
+        self._last: dict[str, int] = {}  # a hash of what each found: that itself would be most of what is kept
         self._timers: list[tuple[datetime, int, str | Space, BitMap | Cron | datetime]] = []
         self._tie = count()
         self._windows = WindowWatch()
@@ -372,8 +370,8 @@ class Engine(Knowledge):
         if fresh:
             self._request(turn, automated, fresh)
         findings = tuple(asking.findings)
-        if fresh or self._last.get(key) != findings:
-            self._last[key] = findings
+        if fresh or self._last.get(key) != hash(findings):
+            self._last[key] = hash(findings)
             turn.outcome.evaluated.append(Evaluated(key, turn.now, findings, fresh))
 
     def _request(self, turn: Turn, automated: Automated, fresh: BitMap) -> None:

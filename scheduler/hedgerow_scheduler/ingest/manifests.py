@@ -22,6 +22,7 @@ from hedgerow_scheduler.ingest.misfits import UNREADABLE, MisfitError
 from hedgerow_scheduler.lifecycle.changes import LocationChange, NewManifest
 from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest, refusals
 from hedgerow_scheduler.planning.limiting import use_catalog
+from hedgerow_scheduler.planning.sharing import share_conditions
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
 MAX_TOLD = 100  # of what is wrong with a manifest
@@ -121,6 +122,7 @@ class Manifests:
                 snapshot.changes.manifests.append(NewManifest(manifest_hash, manifest, data, False))
             self._refuse(manifest_hash, manifest, problems, now)
             return
+        share_conditions(published.manifest)
         snapshot.changes.manifests.append(NewManifest(manifest_hash, manifest, data, True))
         self._refused.discard(manifest_hash)
         snapshot.owners |= dict.fromkeys((asset.key for asset in manifest.assets), (manifest.team, manifest.location))

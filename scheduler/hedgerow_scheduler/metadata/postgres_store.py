@@ -63,12 +63,13 @@ class PostgresTransaction:
         live = runs.read_live(connection)
         by_id = {run.id: run for run in live}
         sets = KeySets(key_sets.read_keys(connection))
+        catalog = catalogs.read_catalog(connection, sets)
         return State(
-            catalog=catalogs.read_catalog(connection, sets),
+            catalog=catalog,
             overrides=limits.read_overrides(connection),
             levels={id: (row.tokens, row.at) for id, row in limits.read_buckets(connection).items()},
             owners=catalogs.read_owners(connection),
-            accepted=catalogs.read_accepted(connection, sets),
+            accepted=catalogs.read_accepted(connection, sets, catalog),
             dispatch_seq=inputs.read_dispatch_seq(connection),
             sequences=_read_sequences(connection),
             workers=_read_workers(connection),
