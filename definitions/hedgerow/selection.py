@@ -18,6 +18,10 @@ from hedgerow.suggestion import did_you_mean
 
 _ITEM = re.compile(r"(?P<not>!?)(?:(?P<up>\d{0,6})(?P<plus>\+))?(?P<term>[^+!]+?)(?:(?P<down>\+)(?P<levels>\d{0,6}))?")
 _ALL_LEVELS = 1 << 30
+MAX_LOOKS = 2_000_000
+"""At how many assets one selection may look: about a second's work, and it is the scheduler's loop that resolves most of them."""
+LEAST_LOOKS = 50  # that an item counts as, whatever it finds
+MAX_JOBS_WITHIN = 50  # jobs that name each other, in a row
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,33 @@ _ATTRIBUTES: dict[str, Callable[[Population, str], Iterable[str]]] = {
 }
 
 
-def choose(population: Population, selection: Sequence[str], within: tuple[str, ...] = ()) -> set[str]:
-    """The keys of the population that a selection names. `within` are the jobs in whose selections it stands.
+def choose(population: Population, selection: Sequence[str]) -> set[str]:
+    """The keys of the population that a selection names.
 
-    RequestError HR-Q001 when an item matches nothing, HR-Q003 when one can't be read.
+    RequestError HR-Q001 when an item matches nothing, HR-Q003 when one can't be read, HR-Q017 when it takes too long.
     """
+    return _choose(population, selection, (), _Looks())
+
+
+class _Looks:
+    """At how many assets a selection has looked so far, over all its items and the jobs that they name."""
+
+    def __init__(self) -> None:
+        self._left = MAX_LOOKS
+
+    def take(self, number: int, item: str) -> None:
+        """An item looks at so many."""
+        self._left -= number + LEAST_LOOKS
+        if self._left < 0:
+            raise RequestError.of(
+                "HR-Q017",
+                f"The selection takes too long to resolve: it came to '{item[:80]}'.",
+                "Give fewer items, '+' and globs, and let jobs not name other jobs over and over.",
+            )
+
+
+def _choose(population: Population, selection: Sequence[str], within: tuple[str, ...], looks: _Looks) -> set[str]:
+    """`within` are the jobs in whose selections it stands."""
     chosen: set[str] = set()
     taken_away: set[str] = set()
     for item in (part for text in selection for part in re.split(r"[,\s]+", text) if part):
@@ -66,21 +92,22 @@ def choose(population: Population, selection: Sequence[str], within: tuple[str, 
                 f"The selection item '{item[:80]}' can't be read.",
                 "Write a key, a glob, or attribute:value, with + before or after it.",
             )
-        keys = _matching(population, match["term"], item, within)
+        keys = _matching(population, match["term"], item, within, looks)
         found = set(keys)
         if match["plus"]:
             found |= _closure(keys, population.upstream, int(match["up"] or _ALL_LEVELS))
         if match["down"]:
             found |= _closure(keys, population.downstream, int(match["levels"] or _ALL_LEVELS))
+        looks.take(len(found), item)
         (taken_away if match["not"] else chosen).update(found)
     return {key for key in chosen - taken_away if key in population.assets}
 
 
-def _matching(population: Population, term: str, item: str, within: tuple[str, ...]) -> set[str]:
+def _matching(population: Population, term: str, item: str, within: tuple[str, ...], looks: _Looks) -> set[str]:
     attribute, colon, value = term.partition(":")
     assets = population.assets
     if colon and attribute == "job":
-        return _of_job(population, value, within)
+        return _of_job(population, value, within, looks)
     known: Iterable[str] = assets
     if colon and attribute not in _ATTRIBUTES:
         raise RequestError.of(
@@ -89,9 +116,12 @@ def _matching(population: Population, term: str, item: str, within: tuple[str, .
             f"Use one of: {', '.join([*_ATTRIBUTES, 'job'])}.",
         )
     if colon:
+        looks.take(len(assets), item)
         keys = {key for key in assets if value in population.values(attribute, key)}
-        known = sorted({f"{attribute}:{each}" for key in assets for each in population.values(attribute, key)})
+        if not keys:
+            known = sorted({f"{attribute}:{each}" for key in assets for each in population.values(attribute, key)})
     elif any(sign in term for sign in "*?["):
+        looks.take(len(assets), item)
         keys = {key for key in assets if fnmatchcase(key, term)}
     else:
         keys = {term} & assets.keys()
@@ -104,7 +134,7 @@ def _matching(population: Population, term: str, item: str, within: tuple[str, .
     return keys
 
 
-def _of_job(population: Population, name: str, within: tuple[str, ...]) -> set[str]:
+def _of_job(population: Population, name: str, within: tuple[str, ...], looks: _Looks) -> set[str]:
     job = population.jobs.get(name)
     if job is None:
         raise RequestError.of(
@@ -118,7 +148,13 @@ def _of_job(population: Population, name: str, within: tuple[str, ...]) -> set[s
             f"The jobs {' -> '.join([*within, name])} name each other in a circle.",
             "Let one of them name its assets instead.",
         )
-    return choose(population, [job.selection], (*within, name))
+    if len(within) == MAX_JOBS_WITHIN:
+        raise RequestError.of(
+            "HR-Q003",
+            f"Over {MAX_JOBS_WITHIN} jobs name each other in a row, the last one '{name}'.",
+            "Let one of them name its assets instead.",
+        )
+    return _choose(population, [job.selection], (*within, name), looks)
 
 
 def _closure(keys: Iterable[str], neighbours: Callable[[str], Iterable[str]], levels: int) -> set[str]:

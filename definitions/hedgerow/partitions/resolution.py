@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice, product, takewhile
+from math import prod
 
 from hedgerow.errors import Problem, RequestError
 from hedgerow.identifiers import DIMENSION_SEPARATOR
@@ -36,6 +37,7 @@ from hedgerow.partitions.ticks import Span
 from hedgerow.suggestion import did_you_mean
 
 ANY_OTHER = "*"
+MAX_READ = 200_000  # partitions of one upstream by one step
 
 
 def default_mapping(downstream: Partitions | None, upstream: Partitions | None) -> Mapping:
@@ -96,7 +98,7 @@ def upstream_keys(
 
     `all` and `last` count what is complete at `now`; the others name partitions between the upstream's start and end,
     complete or not, because reading less than was asked for would go unnoticed. The result may be empty. RequestError
-    HR-Q104 when the mapping does not fit (see `validate_mapping`).
+    HR-Q104 when the mapping does not fit (see `validate_mapping`), or leads to over MAX_READ.
     """
     if upstream is None:
         return (None,)
@@ -119,6 +121,14 @@ def upstream_keys(
         columns.append(
             _dim_keys(
                 _for_dim(mapping, downstream, upstream, dim), other, dim, parts.get(other.dim) if other else None, now
+            )
+        )
+    if (number := prod(map(len, columns))) > MAX_READ:
+        raise RequestError(
+            Problem(
+                "HR-Q104",
+                f"A step would read {number:,} partitions of one upstream; it may read {MAX_READ:,}.",
+                "Read fewer by mapping.window or mapping.last, or let an asset in between gather them.",
             )
         )
     return tuple(DIMENSION_SEPARATOR.join(combination) for combination in product(*columns))

@@ -17,7 +17,17 @@ from hedgerow.freshness import Freshness, freshness_defect
 from hedgerow.identifiers import is_name, is_partition_key
 from hedgerow.manifest.bounds import LONGEST_EVALUATION, LONGEST_EVERY, MAX_AT_ONCE, MAX_QUEUES, SHORTEST_EVERY
 from hedgerow.manifest.keys import is_per
-from hedgerow.manifest.model import Computation, Manifest, Pool, Queue, Schedule, Sensor
+from hedgerow.manifest.model import (
+    Computation,
+    CustomCondition,
+    Job,
+    Manifest,
+    Pool,
+    Queue,
+    Reaction,
+    Schedule,
+    Sensor,
+)
 from hedgerow.partitions.algebra import bounds, count
 from hedgerow.partitions.key_sets import MAX_KEY_BYTES, is_dynamic_key
 from hedgerow.partitions.model import (
@@ -40,7 +50,6 @@ MAX_COUNT = 100_000  # of orders at work, in what a heartbeat says
 MAX_DEPTH = 300  # of nested lists and maps: PostgreSQL and the encoder both refuse very deep ones
 MAX_JOINED_KEY = 1_000  # bytes of a partition's key over all dimensions: it is part of an index
 MAX_PARTITIONS = 1_000_000  # of an asset
-MAX_DELAY_MS = 10 * 366 * 24 * 3_600_000
 PRIORITIES = range(-32_768, 32_768)
 
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"')
@@ -148,15 +157,13 @@ def manifest_defect(manifest: Manifest, now: datetime) -> str | None:
     for job in manifest.jobs:
         if job.max_concurrent is not None and not 1 <= job.max_concurrent <= MAX_AT_ONCE:
             return f"max_concurrent of job {job.name[:80]!r} is out of bounds"
-    if len({schedule.name for schedule in manifest.schedules}) != len(manifest.schedules):
-        return "two schedules have the same name"
+    if (what := _named_twice(manifest)) is not None:
+        return f"two {what} have the same name"
     for schedule in manifest.schedules:
         if not _can_tick(schedule):
             return f"the times of schedule {schedule.name[:80]!r} are none"
         if depth(msgspec.json.encode(schedule.config)) > MAX_DEPTH:
             return f"the config of schedule {schedule.name[:80]!r} is nested too deeply"
-    if len({sensor.name for sensor in manifest.sensors}) != len(manifest.sensors):
-        return "two sensors have the same name"
     for sensor in manifest.sensors:
         if not _can_be_evaluated(sensor):
             return f"the times of sensor {sensor.name[:80]!r} are out of bounds"
@@ -180,16 +187,23 @@ def manifest_defect(manifest: Manifest, now: datetime) -> str | None:
                 )
         if computation.priority not in PRIORITIES:
             return f"the priority of '{computation.name}' is out of bounds"
-        if (
-            not 0 <= computation.retry.delay_ms <= MAX_DELAY_MS
-            or not 0 <= computation.retry.max_delay_ms <= MAX_DELAY_MS
-        ):
-            return f"the delay between retries of '{computation.name}' is out of bounds"
         for dep in computation.deps:
             upstream = by_key.get(dep.key)
             if upstream is not None and validate_mapping(dep.mapping, computation.partitions, upstream.partitions):
                 return f"'{computation.name}' can't read the partitions of '{dep.key}' by its mapping"
     return None
+
+
+def _named_twice(manifest: Manifest) -> str | None:
+    """Of what two have the same name; None when of nothing. A job may be declared by several locations, but by none twice."""
+    declared: dict[str, tuple[Pool | Queue | Job | Schedule | Sensor | Reaction | CustomCondition, ...]] = {
+        "pools": manifest.pools, "queues": manifest.queues, "jobs": manifest.jobs, "schedules": manifest.schedules,
+        "sensors": manifest.sensors, "reactions": manifest.reactions, "conditions": manifest.conditions,
+    }  # fmt: skip
+    checks = {(check.asset, check.name) for check in manifest.checks}
+    if len(checks) != len(manifest.checks):
+        return "checks of an asset"
+    return next((what for what, some in declared.items() if len({one.name for one in some}) != len(some)), None)
 
 
 def _condition_defect(condition: Condition) -> str | None:

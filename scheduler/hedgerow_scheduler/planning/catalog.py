@@ -12,7 +12,19 @@ import msgspec
 
 from hedgerow.errors import Problem
 from hedgerow.identifiers import is_asset_key, is_name
-from hedgerow.manifest.model import Asset, Check, Computation, Dependency, Job, Manifest, Pool, Queue, Schedule, Sensor
+from hedgerow.manifest.model import (
+    Asset,
+    Check,
+    Computation,
+    Dependency,
+    Job,
+    Manifest,
+    Pool,
+    Queue,
+    Reaction,
+    Schedule,
+    Sensor,
+)
 from hedgerow.partitions.model import ByDim, Window
 from hedgerow_scheduler.lifecycle.judging import judging_name
 
@@ -270,7 +282,7 @@ def refusals(
 
 
 def _taken_launchers(catalog: Catalog, candidate: Manifest) -> Iterable[Problem]:
-    """Schedules and sensors that another location of the team declares: `team/name` is what people call them, and what pauses hold."""
+    """Schedules, sensors and reactions that another location of the team declares: `team/name` is what people call them, and what pauses hold."""
     others = {
         (type(one), one.name): location
         for (team, location), published in catalog.published.items()
@@ -288,16 +300,16 @@ def _taken_launchers(catalog: Catalog, candidate: Manifest) -> Iterable[Problem]
             )
 
 
-def _launchers(manifest: Manifest) -> tuple[Schedule | Sensor, ...]:
-    return (*manifest.schedules, *manifest.sensors)
+def _launchers(manifest: Manifest) -> tuple[Schedule | Sensor | Reaction, ...]:
+    return (*manifest.schedules, *manifest.sensors, *manifest.reactions)
 
 
 def _bad_names(manifest: Manifest) -> Iterable[Problem]:
     """Names that a well-behaved worker never sends: they become parts of paths, keys and queues, so none may pass unseen."""
     names = [manifest.location, *(queue.name for queue in manifest.queues), *(pool.name for pool in manifest.pools)]
     names += [computation.queue for computation in manifest.computations] + [job.name for job in manifest.jobs]
-    names += [check.name for check in manifest.checks] + [schedule.name for schedule in manifest.schedules]
-    names += [sensor.name for sensor in manifest.sensors]
+    names += [check.name for check in manifest.checks] + [one.name for one in manifest.conditions]
+    names += [one.name for one in _launchers(manifest)]
     keys = [asset.key for asset in manifest.assets] + [computation.name for computation in manifest.computations]
     keys += [key for computation in manifest.computations for key in computation.assets]
     bad = [name for name in names if not is_name(name)] + [key for key in keys if not is_asset_key(key)]

@@ -24,7 +24,7 @@ from hedgerow_scheduler.planning.request import RunRequest, check_cap, check_che
 from hedgerow_scheduler.planning.selection import resolve
 
 MAX_STEPS = 200_000
-MAX_EDGES = 2_000_000
+MAX_EDGES = 2_000_000  # between steps and what they read, whether the run makes that or not
 
 
 def plan_steps(catalog: Catalog, request: RunRequest, now: datetime) -> tuple[PlannedStep, ...]:
@@ -78,7 +78,7 @@ def _steps(
             for name in names:
                 numbers[name, key] = len(numbers)
     planned: list[PlannedStep] = []
-    total_edges = 0
+    looked = 0
     for computation in computations:
         team, location = catalog.home(computation.name)
         edges = _Edges(catalog, computation, judged, numbers, now)
@@ -89,11 +89,11 @@ def _steps(
                     computation.name, assets[computation.name], key, edges.of(key),
                 )
             )  # fmt: skip
-            total_edges += len(planned[-1].upstream)
             for asset in judged[computation.name]:
                 judge = judging_step(catalog, computation, asset, key, len(planned))
                 planned.append(structs.replace(judge, upstream=(numbers[computation.name, key],)))
-            if total_edges > MAX_EDGES:
+            looked += edges.looked_at
+            if looked > MAX_EDGES:
                 raise RequestError.of(
                     "HR-Q006",
                     f"The request comes to over {MAX_EDGES:,} dependencies between its {total:,} steps.",
@@ -125,6 +125,8 @@ class _Edges:
         now: datetime,
     ) -> None:
         self._computation, self._numbers, self._now = computation, numbers, now
+        self.looked_at = 0
+        """How many upstream partitions the last step was found to read, those that no step of the run makes among them."""
         self._above = []
         for dep in computation.deps:
             asset = catalog.assets.get(dep.key)
@@ -139,8 +141,11 @@ class _Edges:
     def of(self, key: str | None) -> tuple[int, ...]:
         """The numbers of the steps that the step of partition `key` waits for, sorted."""
         found: set[int] = set()
+        self.looked_at = 0
         for dep, above, name in self._above:
-            for partition in upstream_keys(dep.mapping, self._computation.partitions, above.partitions, key, self._now):
+            keys = upstream_keys(dep.mapping, self._computation.partitions, above.partitions, key, self._now)
+            self.looked_at += len(keys)
+            for partition in keys:
                 number = self._numbers.get((name, partition))
                 if number is not None:
                     found.add(number)

@@ -226,7 +226,6 @@ MAKES_X = model.Computation("x", ("x",))
         ((PLAIN,), (MAKES_X, model.Computation("y", ("y",))), "do not fit"),
         ((PLAIN,), (model.Computation("x", ("x",), partitions=DAILY),), "do not fit"),
         ((PLAIN,), (model.Computation("x", ("x",), priority=1 << 20),), "priority"),
-        ((PLAIN,), (model.Computation("x", ("x",), retry=model.Retry(1, delay_ms=1 << 60)),), "delay"),
         ((PLAIN,), (model.Computation("x", ("x",), pools=(model.PoolUse("p", -8),)),), "a use of a pool"),
         ((PLAIN,), (model.Computation("x", ("x",), pools=(model.PoolUse("P"),)),), "a use of a pool"),
         ((PLAIN,), (model.Computation("x", ("x",), pools=(model.PoolUse("p"), model.PoolUse("p", 2))),), "twice"),
@@ -234,7 +233,6 @@ MAKES_X = model.Computation("x", ("x",))
         ((PLAIN,), (model.Computation("x", ("x",), limits=(model.KeyLimit("l", "t", 1),)),), "a limit"),
         ((PLAIN,), (model.Computation("x", ("x",), limits=(model.KeyLimit("y:tags.t", "tags.t", 1),)),), "a limit"),
         ((PLAIN,), (model.Computation("x", ("x",), limits=(model.KeyLimit("l", "tags.t", 1),) * 2),), "twice"),
-        ((PLAIN,), (model.Computation("x", ("x",), retry=model.Retry(1, delay_ms=-1)),), "delay"),
         ((model.Asset("e", partitions=TimePartitions("day", "soon")),), (), "partitions of 'e'"),
         ((model.Asset("e", partitions=TimePartitions("day", "2024-01-01", tz="Mars/Olympus")),), (), "Mars"),
         (
