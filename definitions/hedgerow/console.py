@@ -42,7 +42,7 @@ COMMANDS: dict[str, Command] = {
     "partition": Command("Dynamic partitions: list sets and keys, add, remove.", "scheduler"),
     "sensor": Command("Sensors: list, look at evaluations, evaluate, pause, resume.", "scheduler"),
     "reaction": Command("Reactions: list, look at what they were told.", "scheduler"),
-    "pause": Command("Hold back whatever is launched by itself.", "scheduler"),
+    "pause": Command("Hold back whatever is launched by itself; list what is held back.", "scheduler"),
     "resume": Command("Let go on what is paused.", "scheduler"),
     "limits": Command("List limits, and set them otherwise while work flows.", "scheduler"),
     "queue": Command("List queues, pause one, let it go on.", "scheduler"),

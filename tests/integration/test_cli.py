@@ -245,7 +245,7 @@ def location(tmp_path: Path) -> Path:
 def test_check_prints_what_a_location_declares(location: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert check.main([str(location), "--no-platform"]) == 0
     said = capsys.readouterr()
-    assert "team shop, 1 assets" in said.out
+    assert "team shop, 1 asset," in said.out
     assert "other/b" in said.err
 
 

@@ -57,7 +57,7 @@ def test_a_step_adds_keys_and_what_is_made_of_them_follows(root: Path, capsys: p
     assert shell(materialize.main, "signups")[0] == 0
     eventually(made_of("invoices", 2), what="the invoices of the keys that the step added are made")
 
-    assert shell(partitions.main, "add", "shop/customers", "initech", "acme")[1].startswith("Added 1 key. 1 were there")
+    assert shell(partitions.main, "add", "shop/customers", "initech", "acme")[1].startswith("Added 1 key. 1 was there")
     eventually(made_of("invoices", 3), what="the invoice of a key that was added by hand is made")
     status, out, _ = shell(materialize.main, "usage", "--partition", "2024-01-02|globex/eu", "--json")
     assert (status, json.loads(out)["state"]) == (0, "succeeded")

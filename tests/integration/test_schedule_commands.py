@@ -191,8 +191,12 @@ def test_what_is_paused_is_shown_audited_and_goes_on_when_it_is_resumed(
 
 
 def test_a_pause_may_end_by_itself_and_the_last_word_counts(desk: Desk) -> None:
+    assert desk("pause", "list").out == "Nothing is paused.\n"
     assert "until 20" in desk("pause", "team", "sales", "--reason", "a", "--for", "2h").out
     desk("pause", "team", "sales", "--reason", "b")
+    assert "team sales" in desk("pause", "list").out
+    assert [one["reason"] for one in desk.data("pause", "list")["items"]] == ["b"]
+    assert "Give it for everyone to read" in desk("pause", "platform").err
     (held,) = httpx.get(f"{desk.url}/api/v1/pauses").json()
     assert (held["reason"], held["until"]) == ("b", None)
 

@@ -117,5 +117,5 @@ def test_unchanged_steps_end_at_once_and_say_so_while_what_comes_after_them_goes
     spared = f"SELECT count(*), max(attempt) FROM steps WHERE run_id = '{again}' AND error->>'code' = 'HR-Q026'"
     assert platform.rows(spared) == [(10, 0)]
     assert platform.rows(f"SELECT count(*) FROM attempts WHERE run_id = '{again}'") == [(1,)]
-    assert "11 of 11 steps succeeded, 1 materializations, 10 unchanged." in command("run", "show", again)[1]
+    assert "11 of 11 steps succeeded, 1 materialization, 10 unchanged." in command("run", "show", again)[1]
     assert "Unchanged since" in command("run", "show", f"{again}/0")[1]

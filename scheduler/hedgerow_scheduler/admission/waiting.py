@@ -64,7 +64,9 @@ def explain_asset(facts: AssetFacts) -> tuple[Cause, ...]:
         )
     else:
         step = f"{facts.last_run_id}/{facts.last_number}"
-        error = f": {facts.last_error.message}" if facts.last_error and facts.last_state != "cancelled" else ""
+        error = (
+            f": {facts.last_error.message.rstrip('.')}" if facts.last_error and facts.last_state != "cancelled" else ""
+        )
         remedy = f"See `hedgerow explain {step}`." if facts.last_state not in ("succeeded", "skipped") else ""
         causes.append(
             Cause("last_run", f"No live step makes {what}. Its last was {step}: {facts.last_state}{error}.", remedy)

@@ -28,7 +28,9 @@ from hedgerow_scheduler.api.bodies import (
 from hedgerow_scheduler.api.freshness import freshness_of, summaries
 from hedgerow_scheduler.api.services import Services
 from hedgerow_scheduler.api.staleness import not_fresh, staleness_of
+from hedgerow_scheduler.automation.pauses import Pauses
 from hedgerow_scheduler.lifecycle.states import MaterializationState
+from hedgerow_scheduler.metadata import pauses
 from hedgerow_scheduler.metadata.backfills import read_materialized
 from hedgerow_scheduler.metadata.read_assets import count_current, last_checks, list_materializations
 from hedgerow_scheduler.partitions.spaces import space_of
@@ -131,6 +133,7 @@ def show_asset(
         verdicts = last_checks(connection, key)
         staleness = staleness_of(connection, catalog, asset, partition, now)
         freshness = freshness_of(connection, catalog, asset, count, now)
+        held = Pauses(pauses.read_pauses(connection)).over_asset(asset.team, key, now)
     partitions = asset.definition.partitions
     return AssetDetail(
         key=key,
@@ -147,6 +150,7 @@ def show_asset(
         check_results=verdicts,
         staleness=staleness,
         freshness=freshness,
+        pause=held,
     )
 
 

@@ -13,6 +13,7 @@ from hedgerow_scheduler.admission.causes import Cause
 from hedgerow_scheduler.admission.wait_times import Wait
 from hedgerow_scheduler.api.freshness_bodies import FreshnessDetail, FreshnessSummary
 from hedgerow_scheduler.api.logs import AttemptLog
+from hedgerow_scheduler.automation.pauses import Pause
 from hedgerow_scheduler.metadata.read_runs import CheckResult, Materialization, Run, Step
 from hedgerow_scheduler.metadata.read_teams import Location, Worker
 from hedgerow_scheduler.planning.request import RunRequest
@@ -235,7 +236,8 @@ class AssetPage(msgspec.Struct, frozen=True):
 
 class AssetDetail(msgspec.Struct, frozen=True):
     """All about one asset. `partitions` is how many it has now, None without partitions; `last` its latest materialization.
-    `staleness` is None when it is external, or when too much is upstream of it to be compared by the way, `freshness` without a policy.
+    `staleness` is None when it is external, or when too much is upstream of it to be compared by the way, `freshness` without a policy;
+    `pause` is what holds its condition back.
     """
 
     key: str
@@ -252,6 +254,7 @@ class AssetDetail(msgspec.Struct, frozen=True):
     check_results: tuple[CheckResult, ...]
     staleness: Staleness | None
     freshness: FreshnessDetail | None
+    pause: Pause | None
 
 
 class GraphNode(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from hedgerow_scheduler.cli.client import connect, segment
 from hedgerow_scheduler.cli.command import OK, Parser, add_json, execute, whole_number
 from hedgerow_scheduler.cli.freshness import freshness_facts, list_late, stands_text
 from hedgerow_scheduler.cli.graph import dot_lines, mermaid_lines, tree_lines
-from hedgerow_scheduler.cli.output import Output, ago, clean, short, state_text, value_text
+from hedgerow_scheduler.cli.output import Output, ago, clean, paused_text, short, state_text, value_text
 from hedgerow_scheduler.cli.partition_status import ALL, show_partitions
 from hedgerow_scheduler.cli.steps import check_text
 
@@ -211,6 +211,8 @@ def _facts(asset: dict[str, Any], what: dict[str, Any], computation: dict[str, A
         ("has data", _coverage(asset) if computation is not None else ""),
         ("status", _status(asset["staleness"]) if asset["staleness"] else ""),
         *freshness_facts(asset["freshness"]),
+        ("automation", f"by a condition, see `hedgerow explain {asset['key']}`" if what.get("automation") else ""),
+        ("paused", paused_text(asset["pause"]) if asset["pause"] and what.get("automation") else ""),
         ("made from", ", ".join(asset["upstream"])),
         ("used by", ", ".join(asset["downstream"])),
         ("type", what.get("value_type", "")),

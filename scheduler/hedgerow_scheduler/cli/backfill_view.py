@@ -133,7 +133,8 @@ def show_detail(output: Output, found: Mapping[str, Any]) -> None:
         shown = sum(each["partitions"] for each in track["failed"][:SHOWN])
         if more := track["counts"].get("failed", 0) - shown:
             output.line(f"and {more:,} more of {clean(output_name(track['assets']))}", "dim")
-    if failure := found["failure"]:
+    # A retry makes good what failed before it.
+    if (failure := found["failure"]) and (one["counts"]["failed"] or one["problem"]):
         step = f"{short(failure['run_id'])}/{failure['number']}"
         example = Text(f"for example step {step}, {clean(output_name(failure['assets'], failure['partition']))}: ")
         if failure["error"]:

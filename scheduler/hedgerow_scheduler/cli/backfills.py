@@ -228,7 +228,8 @@ def list_backfills(options: argparse.Namespace, output: Output) -> int:
         output.json({"items": found})
         return OK
     if not found:
-        output.line("There is no backfill. Start one: hedgerow backfill start KEY --range FIRST..LAST")
+        none = "No backfill goes on." if options.live else "There is no backfill."
+        output.line(f"{none} Start one: hedgerow backfill start KEY --range FIRST..LAST")
         return OK
     now = clock.now()
     rows = (

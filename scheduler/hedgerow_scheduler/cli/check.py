@@ -20,7 +20,7 @@ from hedgerow_scheduler.cli.check_limits import Pools, limit_problems, platform_
 from hedgerow_scheduler.cli.check_upstream import catalog_beside, upstream_problems
 from hedgerow_scheduler.cli.client import connect
 from hedgerow_scheduler.cli.command import BAD_INPUT, OK, Parser, add_json, execute
-from hedgerow_scheduler.cli.output import Output, clean
+from hedgerow_scheduler.cli.output import Output, clean, counted
 from hedgerow_scheduler.embedded.locations import same_location
 from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest, refusals
 
@@ -251,15 +251,16 @@ def _show(output: Output, one: Checked) -> None:
     assert manifest is not None  # without problems there is one
     external = sum(asset.computation is None for asset in manifest.assets)
     made = len(manifest.assets) - external
-    told = [f"{made} assets"] + [
-        f"{count} {what}"
+    told = [counted(made, "asset")] + [
+        counted(count, what)
         for count, what in (
-            (external, "external"),
-            (len(manifest.checks), "checks"),
-            (len(manifest.jobs), "jobs"),
-            (len(manifest.schedules), "schedules"),
-            (len(manifest.sensors), "sensors"),
-            (len(manifest.reactions), "reactions"),
+            (external, "external asset"),
+            (len(manifest.checks), "check"),
+            (len(manifest.jobs), "job"),
+            (len(manifest.schedules), "schedule"),
+            (len(manifest.sensors), "sensor"),
+            (len(manifest.reactions), "reaction"),
+            (len(manifest.conditions), "condition"),
         )
         if count
     ]

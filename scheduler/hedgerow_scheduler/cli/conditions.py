@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.text import Text
 
-from hedgerow_scheduler.cli.output import Output, clean
+from hedgerow_scheduler.cli.output import Output, clean, paused_text
+
+ALL_OF = "all of"
+SINCE = "since ("
 
 
 def show_condition(report: Mapping[str, Any], output: Output) -> None:
@@ -16,10 +19,7 @@ def show_condition(report: Mapping[str, Any], output: Output) -> None:
         output.line("  It is materialized when someone asks: it has no condition (automation=).", "dim")
         return
     if report["pause"] is not None:
-        pause = report["pause"]
-        output.line(
-            f"  Held back: {pause['kind']} {clean(pause['name'])} is paused by {clean(pause['author'])}: {clean(pause['reason'])}"
-        )
+        output.line(f"  Held back: {paused_text(report['pause'])}", "yellow")
     latest, requested = report["latest"], report["requested"]
     if latest is None:
         output.line("  Its condition has not been evaluated yet.")
@@ -35,10 +35,33 @@ def show_condition(report: Mapping[str, Any], output: Output) -> None:
         which = f" ({names}{f' and {more:,} more' if names and more > 0 else ''})" if names else ""
         run = f" as run {requested['run_id']}" if requested["run_id"] else ""
         output.line(f"  Last requested{which} at {requested['at'][:19].replace('T', ' ')} UTC{run}.")
+    if waits := waits_for(latest["operands"]):
+        output.line(f"  It waits for: {'; '.join(waits)}.")
     if latest["operands"]:
         output.line(f"  Its condition, as found at {latest['at'][:19].replace('T', ' ')} UTC:")
     for operand in latest["operands"]:
         output.line(operand_line(operand))
+
+
+def waits_for(operands: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Of a condition all of whose operands must hold, those that hold for nothing, in words.
+
+    >>> def told(depth, label, true): return {"depth": depth, "label": label, "of": "", "asked": 1, "true": true}
+    >>> waits_for([told(0, "all of", 0), told(1, "missing", 1), told(1, "since (a, until b)", 0), told(2, "updated", 0)])
+    ['updated']
+    >>> waits_for([told(0, "all of", 1), told(1, "missing", 1)]), waits_for([told(0, "missing", 0)])
+    ([], [])
+    """
+    if not operands or operands[0]["label"] != ALL_OF or operands[0]["true"]:
+        return []
+    found = []
+    for place, one in enumerate(operands):
+        if one["depth"] == 1 and not one["true"]:
+            # What `since` waits for is its first operand, unless that has held and the second came after it.
+            below = operands[place + 1] if place + 1 < len(operands) else one
+            since = one["label"].startswith(SINCE) and below["depth"] > 1 and not below["true"]
+            found.append(clean((below if since else one)["label"]))
+    return found
 
 
 def operand_line(operand: Mapping[str, Any]) -> Text:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, TextIO
@@ -22,6 +23,7 @@ from hedgerow_scheduler.lifecycle.judging import is_judging
 UNBOUNDED = 10_000  # columns of text
 WIDEST_BITS = 128
 SHORT_ID = 13  # down to the millisecond of a version 7 UUID
+ID_LENGTHS = (SHORT_ID, 18, 23)  # to the end of its second, third and fourth group
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[@-Z\\-_])")
 # Control characters but newline and tab, and those that turn the direction of text.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -174,6 +176,41 @@ def short(run_id: str) -> str:
     '017f22e2-79b0'
     """
     return run_id[:SHORT_ID]
+
+
+def short_ids(ids: Iterable[str]) -> dict[str, str]:
+    """Each id's beginning, longer where several of them begin alike, as those of runs that were launched in one millisecond do.
+
+    >>> list(short_ids(["017f22e2-79b0-7cc3-98c4-dc0c0c07398f", "017f22e2-79b1-7cc3-98c4-dc0c0c07398f"]).values())
+    ['017f22e2-79b0', '017f22e2-79b1']
+    >>> list(short_ids(["017f22e2-79b0-7cc3-98c4-dc0c0c07398f", "017f22e2-79b0-7d01-98c4-dc0c0c07398f"]).values())
+    ['017f22e2-79b0-7cc3', '017f22e2-79b0-7d01']
+    """
+    found = dict.fromkeys(ids, "")
+    for length in ID_LENGTHS:
+        counts = Counter(one[:length] for one in found)
+        found = {one: known or (one[:length] if counts[one[:length]] == 1 else "") for one, known in found.items()}
+    return {one: known or one for one, known in found.items()}
+
+
+def paused_text(held: Mapping[str, Any]) -> str:
+    """What is paused, by whom, until when and why.
+
+    >>> paused_text({"kind": "team", "name": "sales", "author": "ada", "reason": "a move", "until": "2026-01-01T06:00:00Z"})
+    'team sales is paused by ada until 2026-01-01 06:00 UTC: a move'
+    """
+    until = f" until {held['until'][:16].replace('T', ' ')} UTC" if held.get("until") else ""
+    what = clean(f"{held['kind']} {held['name']}".strip())
+    return f"{what} is paused by {clean(held['author'])}{until}: {clean(held['reason'])}"
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things that are called `what` with an s.
+
+    >>> counted(1, "asset"), counted(1200, "asset")
+    ('1 asset', '1,200 assets')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def output_name(assets: Sequence[str], partition: str = "") -> str:

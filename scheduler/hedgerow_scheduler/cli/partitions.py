@@ -122,7 +122,7 @@ def change(options: argparse.Namespace, output: Output) -> int:
         changed = outcome["added"] if options.word == "add" else outcome["removed"]
         word = "Added" if options.word == "add" else "Removed"
         rest = len(set(keys)) - changed
-        had = "were there already" if options.word == "add" else "were not there"
+        had = f"{'was' if rest == 1 else 'were'} {'there already' if options.word == 'add' else 'not there'}"
         steps = f" {outcome['cancelled']:,} waiting steps were cancelled." if outcome["cancelled"] else ""
         keys_text = f"{changed:,} key{'' if changed == 1 else 's'}"
         output.line(f"{word} {keys_text}.{f' {rest:,} {had}.' if rest else ''}{steps}")

@@ -16,7 +16,17 @@ from rich.text import Text
 from hedgerow import clock
 from hedgerow.errors import Problem
 from hedgerow_scheduler.cli.following import Look
-from hedgerow_scheduler.cli.output import Output, between, clean, grid, problem_text, short, state_text, step_name
+from hedgerow_scheduler.cli.output import (
+    Output,
+    between,
+    clean,
+    counted,
+    grid,
+    problem_text,
+    short,
+    state_text,
+    step_name,
+)
 
 DONE = ("succeeded", "failed", "poisoned", "cancelled", "skipped", "upstream_failed")
 MAX_ROWS = 20
@@ -161,12 +171,12 @@ def show_summary(output: Output, run: dict[str, Any], hints: bool = True) -> Non
     spent = between(run["started_at"] or run["created_at"], run["ended_at"], clock.now())
     made, verdicts = run["materializations"], run["checks"]
     text.append(
-        f"{' in' if run['ended_at'] else ', for'} {spent}: {run['counts'].get('succeeded', 0):,} of {run['steps']:,} steps succeeded, {made:,} materializations"
+        f"{' in' if run['ended_at'] else ', for'} {spent}: {run['counts'].get('succeeded', 0):,} of {run['steps']:,} steps succeeded, {counted(made, 'materialization')}"
     )
     if run["unchanged"]:
         text.append(f", {run['unchanged']:,} unchanged")
     if verdicts["passed"] or verdicts["failed"]:
-        text.append(f", {verdicts['passed']:,} checks passed")
+        text.append(f", {counted(verdicts['passed'], 'check')} passed")
         text.append(f", {verdicts['failed']:,} failed", "bold red" if verdicts["failed"] else "")
     output.line(text.append("."))
     if run["error"]:

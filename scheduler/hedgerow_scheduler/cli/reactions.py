@@ -13,10 +13,11 @@ from hedgerow import clock
 from hedgerow.errors import Problem, RequestError
 from hedgerow_scheduler.cli.client import Client, connect, segment
 from hedgerow_scheduler.cli.command import OK, Parser, add_json, execute, whole_number
-from hedgerow_scheduler.cli.output import Output, ago, clean, problem_text
+from hedgerow_scheduler.cli.output import Output, ago, clean, paused_text, problem_text
 
 LOOKS = {"delivered": "green", "waiting": "yellow", "given_up": "bold red", "dropped": "dim"}
 LOG_LINES = 20
+WITH_SEVERITY = frozenset({"asset_late", "asset_on_time", "check_failed"})
 
 
 def parser() -> Parser:
@@ -86,11 +87,7 @@ def show(options: argparse.Namespace, output: Output) -> int:
     if one["problem"]:
         output.line(problem_text(msgspec.convert(one["problem"], Problem)))
     if one["pause"]:
-        held = one["pause"]
-        output.line(
-            f"  {clean(held['kind'])} {clean(held['name'])} is paused by {clean(held['author'])}: {clean(held['reason'])}",
-            "yellow",
-        )
+        output.line(f"  {paused_text(one['pause'])}", "yellow")
     if suppressed := one["tally"]["suppressed"]:
         output.line(f"  {suppressed:,} more happened and were only counted, because too much waited already", "yellow")
     if not found["deliveries"]:
@@ -139,8 +136,9 @@ def _row(delivery: dict[str, Any]) -> tuple[object, ...]:
     assets = event.get("assets", [])
     about = ", ".join(assets[:2]) + (f" and {len(assets) - 2} more" if len(assets) > 2 else "")
     partition = event.get("partition", "")
+    severity = f" ({event.get('severity', 'error')})" if event["kind"] in WITH_SEVERITY else ""
     return (
-        ago(delivery["created_at"], clock.now()), event["kind"], f"{about}{f' {partition}' if partition else ''}",
+        ago(delivery["created_at"], clock.now()), f"{event['kind']}{severity}", f"{about}{f' {partition}' if partition else ''}",
         Text(state.replace("_", " "), LOOKS.get(state, "")), delivery["attempts"] + (state == "delivered"),
     )  # fmt: skip
 

@@ -18,6 +18,7 @@ from hedgerow_scheduler.cli.output import (
     between,
     clean,
     short,
+    short_ids,
     state_text,
     step_name,
 )
@@ -119,10 +120,10 @@ def list_runs(options: argparse.Namespace, output: Output) -> int:
     if output.as_json:
         output.json({"items": found})
         return OK
-    now = clock.now()
+    now, names = clock.now(), short_ids(run["id"] for run in found)
     rows = (
         (
-            short(run["id"]),
+            names[run["id"]],
             state_text(run["state"]),
             clean(" ".join(run["request"]["selection"]))[:60],
             _partitions(run["request"]),

@@ -15,7 +15,7 @@ from hedgerow import clock
 from hedgerow.errors import Problem, RequestError
 from hedgerow_scheduler.cli.client import Client, connect, segment
 from hedgerow_scheduler.cli.command import OK, Parser, add_json, execute, whole_number
-from hedgerow_scheduler.cli.output import Output, ago, clean, problem_text
+from hedgerow_scheduler.cli.output import Output, ago, clean, paused_text, problem_text
 from hedgerow_scheduler.cli.pauses import add_circumstances, add_resuming, pause, resume
 
 LOOKS = {"launched": "green", "skipped": "yellow", "failed": "bold red"}
@@ -109,9 +109,7 @@ def show(options: argparse.Namespace, output: Output) -> int:
     )
     output.line(f"  of missed ticks: {declared.get('catch_up', 'last')}")
     if one["pause"]:
-        held = one["pause"]
-        what = clean(f"{held['kind']} {held['name']}".strip())
-        output.line(f"  {what} is paused by {clean(held['author'])}: {clean(held['reason'])}", "yellow")
+        output.line(f"  {paused_text(one['pause'])}", "yellow")
     if one["next_tick"]:
         output.line(f"  next tick: {_local(one['next_tick'], one)}")
     if not found["ticks"]:

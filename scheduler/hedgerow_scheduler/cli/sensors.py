@@ -24,7 +24,7 @@ from hedgerow_scheduler.cli.command import (
     execute,
     whole_number,
 )
-from hedgerow_scheduler.cli.output import Output, ago, clean, problem_text, short
+from hedgerow_scheduler.cli.output import Output, ago, clean, paused_text, problem_text, short_ids
 from hedgerow_scheduler.cli.pauses import add_circumstances, add_resuming, pause, resume
 
 LOOKS = {"launched": "green", "skipped": "dim", "failed": "bold red", "timed_out": "bold red", "lost": "yellow"}
@@ -122,9 +122,7 @@ def show(options: argparse.Namespace, output: Output) -> int:
     every, timeout = _duration(declared.get("every_ms", 30_000)), _duration(declared.get("timeout_ms", 60_000))
     output.line(f"  evaluated every {every}, at most {timeout} long; {target}")
     if one["pause"]:
-        held = one["pause"]
-        what = clean(f"{held['kind']} {held['name']}".strip())
-        output.line(f"  {what} is paused by {clean(held['author'])}: {clean(held['reason'])}", "yellow")
+        output.line(f"  {paused_text(one['pause'])}", "yellow")
     if not one["served"]:
         output.line(f"  no live worker serves location {clean(one['location'])}: it can't be evaluated", "yellow")
     if one["failures"]:
@@ -230,7 +228,7 @@ def _last(evaluation: dict[str, Any] | None) -> Text:
 
 
 def _row(evaluation: dict[str, Any]) -> tuple[object, ...]:
-    told = evaluation["reason"] or ", ".join(map(short, evaluation["run_ids"][:5]))
+    told = evaluation["reason"] or ", ".join(short_ids(evaluation["run_ids"][:5]).values())
     if evaluation["error"]:
         told = f"{evaluation['error']['code']} {evaluation['error']['message']}"
     if evaluation["launched"] > 5:
