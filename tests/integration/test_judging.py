@@ -92,6 +92,8 @@ def test_what_fails_its_checks_is_held_back_until_it_passes_them_or_is_made_agai
         assert [one["check_name"] for one in case.step(both, 1)["checks"]] == ["sound"]
         assert [one["state"] for one in case.step(both, 0)["materializations"]] == ["rejected"]
 
+        explained = platform.call("GET", "/explain", params={"asset": "orders"})
+        assert [cause["kind"] for cause in explained["causes"]] == ["last_run", "no_data", "held_back"]
         waiting = platform.launch("total")
         case.waits(waiting)
         case.file("sound", True)

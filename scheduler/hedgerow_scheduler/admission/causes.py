@@ -47,6 +47,7 @@ CauseKind: TypeAlias = Literal[
     "external",  # of an asset: it is never made here
     "last_run",  # of an asset: the step that made it last
     "has_data",  # of an asset
+    "held_back",  # its newest output was rejected by a check, or has not passed it yet
     "no_data",  # of an asset
 ]
 

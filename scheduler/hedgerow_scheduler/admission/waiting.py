@@ -80,6 +80,11 @@ def explain_asset(facts: AssetFacts) -> tuple[Cause, ...]:
         )
     else:
         causes.append(Cause("has_data", f"{what} has a current materialization."))
+    if facts.held_back:
+        why = "was rejected by a blocking check" if facts.held_back == "rejected" else "has not passed its checks yet"
+        of = f" --partition '{facts.partition}'" if facts.partition else ""
+        again = f"Check it again: `hedgerow materialize {facts.asset}{of} --checks-only`."
+        causes.append(Cause("held_back", f"The newest output of {what} {why}: nobody reads it.", again))
     causes += _unresolved(facts.unresolved)
     if facts.upstream_missing:
         causes.append(

@@ -153,7 +153,8 @@ class StepFacts(msgspec.Struct, frozen=True, kw_only=True):
 class AssetFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of an asset (of one partition, or as a whole when `partition` is None) that no live step makes.
 
-    `current` counts its partitions that have a current materialization, 1 at most without partitions.
+    `current` counts its partitions that have a current materialization, 1 at most without partitions. `held_back` is what became of the
+    newest output of a single one where checks hold it back: "unchecked" or "rejected", else "".
     """
 
     asset: str
@@ -166,5 +167,6 @@ class AssetFacts(msgspec.Struct, frozen=True, kw_only=True):
     last_number: int | None
     last_state: str | None
     last_error: Problem | None
+    held_back: str
     upstream_missing: tuple[str, ...]
     unresolved: tuple[str, ...]

@@ -28,7 +28,7 @@ from hedgerow_scheduler.lifecycle import model
 from hedgerow_scheduler.lifecycle.states import RunState, StepState
 from hedgerow_scheduler.limits.limit import LimitId
 from hedgerow_scheduler.metadata.inputs import read_stored
-from hedgerow_scheduler.metadata.read_assets import count_current, has_current, last_step
+from hedgerow_scheduler.metadata.read_assets import count_current, has_current, last_step, list_materializations
 from hedgerow_scheduler.metadata.read_health import get_leader
 from hedgerow_scheduler.metadata.read_holders import (
     Out,
@@ -333,6 +333,16 @@ def read_asset_facts(
         last_number=last.number if last else None,
         last_state=last.state if last else None,
         last_error=last.error if last else None,
+        held_back=_held_back(connection, asset, partition),
         upstream_missing=tuple(upstream for upstream in stored if not has_current(connection, upstream, None)),
         unresolved=catalog.unresolved(asset.computation) if asset.computation else (),
     )
+
+
+def _held_back(connection: Connection, asset: CatalogAsset, partition: str | None) -> str:
+    """What became of the newest output of a partition where checks hold it back."""
+    if asset.definition.partitions is not None and partition is None:
+        return ""
+    states = ("unchecked", "current", "rejected")
+    newest = list_materializations(connection, asset.key, partition=partition or "", states=states, limit=1)
+    return newest[0].state if newest and newest[0].state != "current" else ""

@@ -230,7 +230,7 @@ def asset_facts(**more: Any) -> AssetFacts:
     values: dict[str, Any] = {
         "asset": "sales/orders", "partition": None, "team": "sales", "external": False, "partitioned": False,
         "current": 0, "last_run_id": None, "last_number": None, "last_state": None, "last_error": None,
-        "upstream_missing": (), "unresolved": (),
+        "upstream_missing": (), "unresolved": (), "held_back": "",
     }  # fmt: skip
     return AssetFacts(**values | more)
 
@@ -241,6 +241,15 @@ def test_an_idle_asset_says_its_last_run_what_it_has_and_what_is_missing() -> No
     done = explain_asset(asset_facts(last_run_id="run-a", last_number=0, last_state="succeeded", current=1))
     assert [cause.kind for cause in done] == ["last_run", "has_data"]
     assert [cause.kind for cause in explain_asset(asset_facts(external=True))] == ["external"]
+
+
+def test_an_asset_whose_newest_output_is_held_back_says_so_and_how_to_check_it_again() -> None:
+    held = explain_asset(asset_facts(partitioned=True, partition="2026-01-05", held_back="rejected", current=1))
+    assert [cause.kind for cause in held] == ["never_run", "has_data", "held_back"]
+    assert "rejected by a blocking check" in held[-1].text
+    assert "--partition '2026-01-05' --checks-only" in held[-1].remedy
+    unchecked = explain_asset(asset_facts(held_back="unchecked"))
+    assert "has not passed its checks yet" in unchecked[-1].text
 
 
 def test_a_step_starts_when_the_last_of_its_causes_lets_it_go() -> None:
