@@ -31,6 +31,8 @@ STORM = "2013-02-08"
 FOLLOWING = ("flights/analytics/carrier_delays", "flights/analytics/weather_at_departure", "flights/ml/features")
 FLIGHTS = "flights/raw/flights"
 PATIENCE_S = 60.0
+QUIET_S = 2.0  # in which whatever is going to follow has begun
+TORN = 0.3  # of the day's flights
 OK, FAILED, INTERRUPTED = 0, 1, 130
 
 
@@ -79,6 +81,7 @@ def _demonstrate(platform: Platform, console: Console) -> int:
         show_checks(platform.urls["database"], run["id"], console)
         show_model(api, console)
         followed = _refresh(api, console)
+        held_back = _tear(api, console)
         total = api.get("/assets", params={"limit": 1000}).raise_for_status().json()
         result = {
             "run": run["id"],
@@ -87,6 +90,7 @@ def _demonstrate(platform: Platform, console: Console) -> int:
             "failed": run["steps"] - succeeded,
             "materializations": sum(asset["current"] for asset in total["items"]),
             "followed": followed,
+            "held_back": held_back,
             "flights_rows": sum(one["metadata"]["rows"] for one in _current(api, FLIGHTS)),
             "seconds": round(seconds, 1),
         }
@@ -94,7 +98,7 @@ def _demonstrate(platform: Platform, console: Console) -> int:
     platform.stop()
     print(json.dumps(result), flush=True)
     well = ended.returncode == 0 and run["state"] == "succeeded" and result["failed"] == 0
-    return OK if well and followed == list(FOLLOWING) else FAILED
+    return OK if well and followed == list(FOLLOWING) and held_back else FAILED
 
 
 def _refresh(api: httpx.Client, console: Console) -> list[str]:
@@ -126,6 +130,39 @@ def _refresh(api: httpx.Client, console: Console) -> list[str]:
                 console.print(f"  {asset} followed")
             return made
         time.sleep(0.2)
+
+
+def _tear(api: httpx.Client, console: Console) -> bool:
+    """Makes the day once more, torn; whether its blocking check kept that from everyone: the former output is current, and nothing
+    followed.
+    """
+    config = {FLIGHTS: {"kept": TORN}}
+    console.print(
+        f"[bold]hedgerow materialize {FLIGHTS} --partition {STORM} --config '{json.dumps(config)}'[/] (a day that came in torn)"
+    )
+    known = [run["id"] for run in _launched_by_conditions(api)]
+    before = _current_of(api, STORM)
+    body = {"selection": [FLIGHTS], "partitions": [STORM], "config": config, "tags": {"demo": "torn"}}
+    run = api.post("/runs", json=body).raise_for_status().json()["id"]
+    deadline = time.monotonic() + PATIENCE_S
+    while (state := api.get(f"/runs/{run}").raise_for_status().json()["state"]) in ("requested", "running"):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    time.sleep(QUIET_S)
+    failed = api.get(f"/runs/{run}/steps/0").raise_for_status().json()
+    console.print(f"  {(failed['error'] or {}).get('message', state)}")
+    followed = [run["id"] for run in _launched_by_conditions(api)] != known
+    held_back = state == "failed" and not followed and _current_of(api, STORM) == before
+    console.print("  nobody reads it, and nothing followed" if held_back else "[red]it was not held back[/]")
+    return held_back
+
+
+def _current_of(api: httpx.Client, day: str) -> list[str]:
+    """The attempt that made what is current of a day of flights."""
+    query = {"asset": FLIGHTS, "partition": day, "state": "current"}
+    found = api.get("/materializations", params=query).raise_for_status().json()["items"]
+    return [one["attempt_id"] for one in found]
 
 
 def _launched_by_conditions(api: httpx.Client) -> list[dict[str, Any]]:

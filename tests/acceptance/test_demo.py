@@ -21,5 +21,6 @@ def test_the_demo_runs_a_year_of_flights_and_ends_with_one_line_of_json(time: st
     result = json.loads(done.stdout.splitlines()[-1])
     assert result["flights_rows"] == 336_776
     assert result["failed"] == 0
+    assert result["held_back"]
     assert result["steps"] == result["succeeded"] == result["materializations"] == 4 * 365 + 92 + 6
     assert not (DEMO.parent / ".hedgerow" / "runtime.json").exists()
