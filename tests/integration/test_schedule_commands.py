@@ -232,3 +232,9 @@ def test_the_api_refuses_other_kinds_and_ends_without_a_zone(desk: Desk) -> None
     assert [answer.json()["problems"][0]["code"] for answer in (kind, zone, both)] == ["HR-Q341", "HR-Q301", "HR-Q334"]
     assert httpx.get(f"{desk.url}/api/v1/schedules/sales/none").status_code == 404
     assert httpx.get(f"{desk.url}/api/v1/schedules/sales/nightly?count=101").status_code == 400
+
+
+def test_an_asset_tells_which_schedules_launch_it(desk: Desk) -> None:
+    for path in ("assets", "conditions"):
+        told = httpx.get(f"{desk.url}/api/v1/{path}/sales/orders").json()["launched_by"]
+        assert told == ["schedule sales/nightly"]

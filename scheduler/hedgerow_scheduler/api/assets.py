@@ -26,6 +26,7 @@ from hedgerow_scheduler.api.bodies import (
     MaterializationPage,
 )
 from hedgerow_scheduler.api.freshness import freshness_of, summaries
+from hedgerow_scheduler.api.launchers import launchers_of
 from hedgerow_scheduler.api.services import Services
 from hedgerow_scheduler.api.staleness import not_fresh, staleness_of
 from hedgerow_scheduler.automation.pauses import Pauses
@@ -151,6 +152,7 @@ def show_asset(
         staleness=staleness,
         freshness=freshness,
         pause=held,
+        launched_by=launchers_of(catalog, key),
     )
 
 

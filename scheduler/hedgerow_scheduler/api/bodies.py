@@ -237,7 +237,7 @@ class AssetPage(msgspec.Struct, frozen=True):
 class AssetDetail(msgspec.Struct, frozen=True):
     """All about one asset. `partitions` is how many it has now, None without partitions; `last` its latest materialization.
     `staleness` is None when it is external, or when too much is upstream of it to be compared by the way, `freshness` without a policy;
-    `pause` is what holds its condition back.
+    `pause` is what holds its condition back, `launched_by` are schedules and sensors that select it.
     """
 
     key: str
@@ -255,6 +255,7 @@ class AssetDetail(msgspec.Struct, frozen=True):
     staleness: Staleness | None
     freshness: FreshnessDetail | None
     pause: Pause | None
+    launched_by: tuple[str, ...]
 
 
 class GraphNode(msgspec.Struct, frozen=True):

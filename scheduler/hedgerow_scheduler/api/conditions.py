@@ -11,6 +11,7 @@ from litestar.params import FromPath
 
 from hedgerow import clock
 from hedgerow_scheduler.api.assets import find_asset
+from hedgerow_scheduler.api.launchers import launchers_of
 from hedgerow_scheduler.api.services import Services
 from hedgerow_scheduler.automation.pauses import Pause, Pauses
 from hedgerow_scheduler.automation.program import Program
@@ -34,7 +35,8 @@ class Evaluation(msgspec.Struct, frozen=True):
 
 class ConditionReport(msgspec.Struct, frozen=True):
     """Why an asset is, or is not, materialized by itself. `latest` is the last evaluation that found something else than the one before
-    it, `requested` the last that requested anything; `pause` is what holds it back.
+    it, `requested` the last that requested anything; `pause` is what holds it back. `launched_by` are schedules and sensors that
+    select it.
     """
 
     key: str
@@ -42,23 +44,26 @@ class ConditionReport(msgspec.Struct, frozen=True):
     latest: Evaluation | None
     requested: Evaluation | None
     pause: Pause | None
+    launched_by: tuple[str, ...]
 
 
 @get("/conditions/{key:path}", tags=["assets"], sync_to_thread=True)
 def show_condition(services: NamedDependency[Services], key: FromPath[str]) -> ConditionReport:
     """What the condition of an asset was found to be."""
     with services.reading() as connection:
-        asset = find_asset(services.catalog(connection), key.lstrip("/"))
+        catalog = services.catalog(connection)
+        asset = find_asset(catalog, key.lstrip("/"))
         found = read_evaluations(connection, asset.key)
         held = Pauses(pauses.read_pauses(connection)).over_asset(asset.team, asset.key, clock.now())
+    launched_by = launchers_of(catalog, asset.key)
     condition = asset.definition.automation
     if condition is None:
-        return ConditionReport(asset.key, False, None, None, held)
+        return ConditionReport(asset.key, False, None, None, held, launched_by)
     program = Program(condition)
     latest, requested = (
         evaluation(program, found[kind]) if kind in found else None for kind in ("latest", "requested")
     )
-    return ConditionReport(asset.key, True, latest, requested, held)
+    return ConditionReport(asset.key, True, latest, requested, held, launched_by)
 
 
 def evaluation(program: Program, entry: EvaluationEntry) -> Evaluation:

@@ -15,9 +15,13 @@ SINCE = "since ("
 
 def show_condition(report: Mapping[str, Any], output: Output) -> None:
     """Prints why an asset was, or was not, requested."""
+    launchers = ", ".join(map(clean, report["launched_by"]))
     if not report["has_condition"]:
-        output.line("  It is materialized when someone asks: it has no condition (automation=).", "dim")
+        by = f", and by {launchers}" if launchers else ""
+        output.line(f"  It is materialized when someone asks{by}: it has no condition (automation=).", "dim")
         return
+    if launchers:
+        output.line(f"  Besides its condition, it is launched by {launchers}.")
     if report["pause"] is not None:
         output.line(f"  Held back: {paused_text(report['pause'])}", "yellow")
     latest, requested = report["latest"], report["requested"]
@@ -51,6 +55,8 @@ def waits_for(operands: Sequence[Mapping[str, Any]]) -> list[str]:
     ['updated']
     >>> waits_for([told(0, "all of", 1), told(1, "missing", 1)]), waits_for([told(0, "missing", 0)])
     ([], [])
+    >>> waits_for([told(0, "all of", 0), told(1, "missing", 1)])
+    ['a partition for which all of it holds at once']
     """
     if not operands or operands[0]["label"] != ALL_OF or operands[0]["true"]:
         return []
@@ -61,7 +67,7 @@ def waits_for(operands: Sequence[Mapping[str, Any]]) -> list[str]:
             below = operands[place + 1] if place + 1 < len(operands) else one
             since = one["label"].startswith(SINCE) and below["depth"] > 1 and not below["true"]
             found.append(clean((below if since else one)["label"]))
-    return found
+    return found or ["a partition for which all of it holds at once"]
 
 
 def operand_line(operand: Mapping[str, Any]) -> Text:

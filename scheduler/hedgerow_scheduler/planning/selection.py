@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from hedgerow.errors import RequestError
 from hedgerow.selection import Population, choose
@@ -30,11 +30,26 @@ def select_keys(catalog: Catalog, selection: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(_choose(catalog, selection) if selection else catalog.assets))
 
 
+def selections_with(catalog: Catalog, selections: Iterable[str], key: str) -> set[str]:
+    """Those of the selections that name an asset; one that can't be resolved names nothing."""
+    population, found = _population(catalog), set()
+    for each in selections:
+        try:
+            if key in choose(population, (each,)):
+                found.add(each)
+        except RequestError:
+            continue
+    return found
+
+
 def _choose(catalog: Catalog, selection: Sequence[str]) -> set[str]:
+    return choose(_population(catalog), selection)
+
+
+def _population(catalog: Catalog) -> Population:
     assets = {key: asset.definition for key, asset in catalog.assets.items()}
 
     def upstream(key: str) -> tuple[str, ...]:
         return catalog.upstream(key) if key in catalog.assets else ()
 
-    population = Population(assets, lambda key: catalog.assets[key].team, upstream, catalog.downstream, catalog.jobs)
-    return choose(population, selection)
+    return Population(assets, lambda key: catalog.assets[key].team, upstream, catalog.downstream, catalog.jobs)
