@@ -128,6 +128,8 @@ def recorded_twice(history: History) -> Iterator[Violation]:
             if made_by is None or made_by.state != "succeeded":
                 state = made_by.state if made_by else "unknown"
                 yield Violation("recorded_twice", f"an output is {output.state}, its attempt is {state}", where)
+        elif output.state == "unchecked":
+            yield Violation("lost", "an output is unchecked still, and everything has ended", where)
         elif output.state == "candidate" and (made_by is None or made_by.ended_at is not None):
             yield Violation("recorded_twice", "an output is a candidate still, its attempt has ended", where)
     for (run, _, asset), count in by_step.items():

@@ -24,7 +24,7 @@ def read_history(
     with psycopg.connect(url) as connection:
         runs = connection.execute("SELECT id::text, state FROM runs").fetchall()
         steps = connection.execute(
-            "SELECT run_id::text, number, assets[1], partition, upstream, state, attempt_id::text, failures, losses FROM steps"
+            "SELECT run_id::text, number, computation, partition, upstream, state, attempt_id::text, failures, losses FROM steps"
         ).fetchall()
         attempts = connection.execute(
             f"SELECT id::text, run_id::text, step_number, number, state, {times}, batch, worker, coalesce(error ->> 'message', '') FROM attempts"

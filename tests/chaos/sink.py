@@ -26,9 +26,9 @@ def _file(ctx):
     return SINK
 
 
-def _write(said, ctx, **more):
+def _write(said, ctx, suffix="", **more):
     line = {{
-        "said": said, "run": ctx.run_id, "asset": ctx.asset_key, "partition": ctx.partition_key, "attempt": ctx.attempt,
+        "said": said, "run": ctx.run_id, "asset": ctx.asset_key + suffix, "partition": ctx.partition_key, "attempt": ctx.attempt,
         "pid": os.getpid(), "worker": os.getppid(), "mono": time.monotonic(), "wall": time.time(), **more,
     }}
     file = os.open(_file(ctx), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -38,23 +38,28 @@ def _write(said, ctx, **more):
         os.close(file)
 
 
-def work(ctx, seconds, read=(), fail=False):
-    _write("begin", ctx, read=[[key, value["run"], value["attempt"]] for key, value in read])
+def judge(ctx, seconds, read):
+    work(ctx, seconds, read, suffix=":checks")
+    return True
+
+
+def work(ctx, seconds, read=(), fail=False, suffix=""):
+    _write("begin", ctx, suffix, read=[[key, value["run"], value["attempt"]] for key, value in read])
     try:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             time.sleep(min({at_work_s}, left))
             if left > {at_work_s}:
-                _write("at work", ctx)
+                _write("at work", ctx, suffix)
         if fail:
             raise RuntimeError("it was told to fail")
     except Exception:
-        _write("raised", ctx)
+        _write("raised", ctx, suffix)
         raise
     except BaseException:
-        _write("stopped", ctx)
+        _write("stopped", ctx, suffix)
         raise
-    _write("end", ctx)
+    _write("end", ctx, suffix)
     return {{"run": ctx.run_id, "attempt": ctx.attempt}}
 """
 

@@ -37,7 +37,7 @@ HEAD = """
     from pathlib import Path
 
     import hedgerow as hr
-    from sink import LANE_KEYS, SINK, work
+    from sink import LANE_KEYS, SINK, judge, work
 
     LANES = hr.static(*LANE_KEYS)
 
@@ -57,6 +57,10 @@ NORTH = """
     @hr.asset(partitions=LANES, group="main")
     def north_quick(ctx: hr.Context, north_seed: dict) -> dict:
         return work(ctx, random.uniform(0.01, 0.05), [("north_seed", north_seed)])
+
+    @hr.check("north_quick", blocking=True, own_step=True)
+    def whole(ctx: hr.Context, north_quick: dict) -> bool:
+        return judge(ctx, random.uniform(0.01, 0.3), [("north_quick", north_quick)])
 
     @hr.asset(partitions=LANES, group="main", pools=["metered"])
     def north_metered(ctx: hr.Context, north_seed: dict) -> dict:
@@ -132,6 +136,7 @@ MAIN = frozenset(
         *("south_quick", "south_narrow", "south_rated", "south_metered", "south_alone", "south_total"),
     }
 )
+JUDGING = frozenset({"north_quick:checks"})  # what has a step of its own without being an asset
 DOOMED = frozenset({"south_doomed", "south_after"})
 PATIENT = frozenset({"north_patient", "south_patient"})
 ASSETS = MAIN | DOOMED | PATIENT
@@ -159,10 +164,10 @@ def write(root: Path, sink_file: Path) -> dict[str, Path]:
 
 
 def draw(number: int, random: Random) -> tuple[tuple[str, ...], str, frozenset[str]]:
-    """The next run: its selection, its partition, and the assets that it is to make."""
+    """The next run: its selection, its partition, and the assets that it is to make or judge."""
     lane = random.choice(KEYS)
     selection: tuple[str, ...] = ("group:main",)
-    assets = MAIN
+    assets = MAIN | JUDGING
     if number % DOOMED_EVERY == DOOMED_EVERY - 1:
         selection, assets = (*selection, "group:doomed"), assets | DOOMED
     if number % PATIENT_EVERY == 0:
