@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any
 from hedgerow_scheduler.dispatch.writer import Acknowledge, Publish, Task
 from hedgerow_scheduler.lifecycle.states import ENDED
 from simulation.clock import START
-from simulation.town import KEYS, RATES, SLOTS, UPSTREAM, USES
+from simulation.judging_invariants import JudgingInvariants
+from simulation.town import KEYS, Town
+from simulation.violation import Violation
 from simulation.worker import Execution
+
+__all__ = ["Checks", "Violation"]
 
 if TYPE_CHECKING:
     from simulation.database import Database, Table
@@ -19,20 +23,17 @@ _GOOD = ("succeeded", "skipped")
 _SPARED = "HR-Q026"
 
 
-class Violation(AssertionError):
-    """Something that must never be is so."""
-
-
 class Checks:
     """Watches one world. `excuses` are the times at which the broker lost what it had acknowledged."""
 
-    def __init__(self, database: Database, log: list[Execution]) -> None:
-        self.db, self.log = database, log
+    def __init__(self, database: Database, log: list[Execution], town: Town) -> None:
+        self.db, self.log, self.town = database, log, town
         self.excuses: list[float] = []
         self.transitions: Counter[tuple[str, str, str]] = Counter()
         self.excused: Counter[str] = Counter()
         self.chunks: set[tuple[str, str, int]] = set()  # (team, worker, number) of parts of manifests
         self._admitted: dict[Any, list[float]] = defaultdict(list)
+        self._judging = JudgingInvariants(database, log, town)
         database.on_commit = self.committed
 
     # -- after each commit -----------------------------------------------------------------------------------------------
@@ -58,14 +59,15 @@ class Checks:
         if fresh:
             self._limits()
             self._rates(fresh)
+        self._judging.committed(touched)
         for key, row in self.db.pointers.items():
             output = self.db.outputs[row["attempt_id"], *key]
-            if output["state"] != "current":
+            if output["state"] != "current" and not self._judging.was_rejected(output):
                 raise Violation(f"the pointer of {key} is at an output that is {output['state']}")
 
     def _made_from(self, step: dict[str, Any], attempt: dict[str, Any]) -> None:
         """An attempt says that it is made from what is current now."""
-        upstream = UPSTREAM.get(step["computation"])
+        upstream = self.town.upstream.get(step["computation"])
         keys = [step["partition"]] if step["partition"] else KEYS.keys
         pointers = {key: self.db.pointers[upstream, key] for key in keys if (upstream, key) in self.db.pointers}
         current = {
@@ -88,7 +90,7 @@ class Checks:
             computation = self.db.steps[row["run_id"], row["step_number"]]["computation"]
             used["queue", f"{row['team']}/{row['queue']}"] += 1
             used["team", row["team"]] += 1
-            used.update(USES.get(computation, {}))
+            used.update(self.town.uses.get(computation, {}))
         made = Counter(
             (asset, step["partition"])
             for row in self.db.attempts.values()
@@ -98,16 +100,16 @@ class Checks:
         )
         if made and max(made.values()) > 1:
             raise Violation(f"{made.most_common(1)[0]} attempts at once make the same output")
-        for limit, most in SLOTS.items():
+        for limit, most in self.town.slots.items():
             if used[limit] > most:
                 raise Violation(f"{limit} lets {most} out, and {used[limit]} are")
 
     def _rates(self, fresh: list[dict[str, Any]]) -> None:
         for row in fresh:
             limit = ("queue", f"{row['team']}/{row['queue']}")
-            if limit in RATES:
+            if limit in self.town.rates:
                 self._admitted[limit].append(row["dispatched_at"].timestamp())
-        for limit, (rate, burst) in RATES.items():
+        for limit, (rate, burst) in self.town.rates.items():
             times = self._admitted[limit]
             for first in range(len(times)):
                 allowed = burst + rate * (times[-1] - times[first])
@@ -176,6 +178,7 @@ class Checks:
         for row in self.db.attempts.values():
             if row["state"] in _OUT:
                 raise Violation(f"attempt {row['id']} stays {row['state']} though its step ended")
+        self._judging.final()
         self._recorded_once()
         self._ran_once(now)
         self._refused_never_ran(now)

@@ -37,7 +37,7 @@ class Database:
         self.pointers, self.sequences, self.cursors, self.buckets = Table(), Table(), Table(), Table()
         self.workers, self.manifests, self.locations, self.owners = Table(), Table(), Table(), Table()
         self.commands, self.quarantine, self.events = Table(), Table(), Table()
-        self.schedules, self.schedule_ticks = Table(), Table()
+        self.schedules, self.schedule_ticks, self.verdicts = Table(), Table(), Table()
         self.pauses: tuple[Pause, ...] = ()
         self._rang = False
         self.overrides: dict[tuple[str, str, str], Override] = {}
@@ -76,6 +76,10 @@ class Database:
             pair: self.outputs[pointer["attempt_id"], *pair]["data_version"] or f"#{pointer['dispatch_seq']}"
             for pair, pointer in pointers.items()
         }
+
+    def outputs_of(self, pair: tuple[str, str]) -> list[dict[str, Any]]:
+        """Every output of an (asset, partition) pair."""
+        return [row for (_, *of), row in self.outputs.items() if tuple(of) == pair]
 
     def pause(self) -> None:
         """Nothing is to be launched by itself any more."""

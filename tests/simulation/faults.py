@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from simulation.broker import Snapshot
-from simulation.town import CODE
 from simulation.worker import Crashed, SimWorker
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ class Faults:
                 worker.thaw()
         for scheduler in world.schedulers:
             scheduler.link.heal()
-        for team in CODE:
+        for team in world.town.code:
             world.add_worker(team)
 
     def look(self) -> None:
@@ -118,7 +117,7 @@ class Faults:
         """A worker is between two effects."""
         if self._worker_crash and self.rng.random() < 0.2:
             self._worker_crash = False
-            self._after((0.5, 5.0, 30.0), lambda: self.world.add_worker(self.rng.choice(list(CODE))))
+            self._after((0.5, 5.0, 30.0), lambda: self.world.add_worker(self.rng.choice(list(self.world.town.code))))
             raise Crashed
 
     # -- workers -----------------------------------------------------------------------------------------------------------
@@ -188,12 +187,12 @@ class Faults:
         self._after((0.5, 5.0, 30.0), lambda: self.world.add_worker(worker.team))
 
     def _fill_disk(self) -> None:
-        disk = self.world.disks[self.rng.choice(list(CODE))]
+        disk = self.world.disks[self.rng.choice(list(self.world.town.code))]
         disk.full = True
         self._after(DURATIONS, lambda: setattr(disk, "full", False))
 
     def _break_disk(self) -> None:
-        disk = self.world.disks[self.rng.choice(list(CODE))]
+        disk = self.world.disks[self.rng.choice(list(self.world.town.code))]
         disk.broken = True
         self._after(DURATIONS, lambda: setattr(disk, "broken", False))
 

@@ -9,16 +9,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FunctionType, ModuleType
 
+from simulation.lively import LIVELY
+from simulation.town import PLAIN, Town
+
 
 @dataclass(frozen=True)
 class Mutant:
-    """`old`, which stands once in the module's source, becomes `new`. `rare`: it takes a world in which several things meet."""
+    """`old`, which stands once in the module's source, becomes `new`. It is looked for in worlds of `town`. `rare`: it takes a world in which
+    several things meet.
+    """
 
     name: str
     module: str
     old: str
     new: str
     rare: bool = False
+    town: Town = PLAIN
 
     @contextmanager
     def alive(self) -> Iterator[None]:
@@ -55,6 +61,7 @@ def _pairs(module: ModuleType, changed: ModuleType) -> list[tuple[FunctionType, 
     return [(one, two) for one, two in found if isinstance(one, FunctionType) and isinstance(two, FunctionType)]
 
 
+_OUTCOMES = "hedgerow_scheduler.ingest.outcomes"
 _FOLD, _LEASES, _CLAIMS = (
     "hedgerow_scheduler.ingest.fold",
     "hedgerow_scheduler.recovery.leases",
@@ -104,5 +111,11 @@ MUTANTS = (
     Mutant("what dead workers left is not taken over", _OUTBOX, "in self._journals.orphans(known):", "in ():"),
     Mutant("attempts are recorded before what they come after", _RECORDING, "    _outputs(writes, list(changes.outputs.values()), now)\n    _attempts(writes, changes)", "    _attempts(writes, changes)\n    _outputs(writes, list(changes.outputs.values()), now)"),
     Mutant("other data counts as unchanged", "hedgerow_scheduler.planning.unchanged", "and one.inputs == inputs", ""),
+    Mutant("what is judged later is current at once", _OUTCOMES, "elif self._is_judged_later(attempt, asset):", "elif False:", town=LIVELY),
+    Mutant("a judging attempt passes whatever it finds", _OUTCOMES, "MaterializationState.REJECTED if attempt.rejected else", "", town=LIVELY),
+    Mutant("what was judged is not settled", _OUTCOMES, "if judged is not None:", "if False:", town=LIVELY),
+    Mutant("what is judged is not recorded", "hedgerow_scheduler.metadata.rows", "attempt.judged.attempt_id if attempt.judged is not None else None", "None", town=LIVELY),
+    Mutant("any other output is judged", _DISPATCHING, "outputs.get((grant.step.run.id, grant.step.number)) if is_judge", "next(iter(outputs.values()), None) if is_judge", town=LIVELY),
+    Mutant("readers do not wait for judging", "hedgerow_scheduler.planning.steps", "judging_name(dep.key) if blocks else asset.computation.name", "asset.computation.name", town=LIVELY),
     Mutant("levels of buckets are not recorded", _RECORDING, "writes.rows(sql.UPSERT_BUCKETS, changes.buckets)", "pass"),
 )  # fmt: skip

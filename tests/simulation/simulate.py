@@ -22,6 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from simulation.checks import Violation
+from simulation.lively import town_of
 from simulation.mutants import MUTANTS, Mutant
 from simulation.world import World, live
 
@@ -81,7 +82,7 @@ def main(argv: list[str]) -> int:
 
 def tell(seed: int) -> int:
     """Lives one world through and prints what happened in it."""
-    world = World(seed)
+    world = World(seed, town_of(seed))
     try:
         world.run()
     except Exception:
@@ -90,7 +91,7 @@ def tell(seed: int) -> int:
     else:
         failed = False
     print(
-        f"seed {seed}: {world.cycles} cycles, {world.steps} steps, {world.clock.seconds:.1f} s, faults {dict(world.faults.counts)}"
+        f"seed {seed} ({world.town.name}): {world.cycles} cycles, {world.steps} steps, {world.clock.seconds:.1f} s, faults {dict(world.faults.counts)}"
     )
     for at, what in world.faults.told:
         print(f"{at:8.2f} {what}")
@@ -126,7 +127,7 @@ def _catch(task: tuple[Mutant, int]) -> tuple[int | None, str]:
     with mutant.alive():
         for seed in range(seeds):
             try:
-                live(seed)
+                live(seed, mutant.town)
             except Violation as error:
                 if isinstance(error.__cause__, NameError):
                     raise  # the source was changed while this ran

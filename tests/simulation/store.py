@@ -29,6 +29,7 @@ from hedgerow_scheduler.planning.request import RunRequest
 from hedgerow_scheduler.planning.rules import Override
 from hedgerow_scheduler.planning.staleness import Made, Pair, Status, closure, judge
 from hedgerow_scheduler.planning.unchanged import Earlier
+from simulation import judged
 from simulation.database import Database, Log
 from simulation.writes import SimWrites
 
@@ -171,23 +172,17 @@ class SimTransaction:
             pointer = self._db.pointers.get(pair)
             if pointer is not None:
                 row = self._db.outputs[pointer["attempt_id"], *pair]
-                if row["reference"] is not None:
+                if row["reference"] is not None and row["state"] != "rejected":
                     current[pair] = row["reference"]
-            newest = max(
-                (
-                    row["dispatch_seq"]
-                    for (_, *of), row in self._db.outputs.items()
-                    if tuple(of) == pair and row["state"] in ("candidate", "rejected")
-                ),
-                default=0,
-            )
-            if newest > (pointer["dispatch_seq"] if pointer else 0):
-                held_back.add(pair)
+            least = pointer["dispatch_seq"] if pointer else 0
+            for row in self._db.outputs_of(pair):
+                if row["state"] in ("candidate", "unchecked", "rejected") and row["dispatch_seq"] >= least:
+                    held_back.add(pair)
         return Stored(current, frozenset(held_back), self._db.versions(pairs))
 
     def judgeable(self, steps: Sequence[Step]) -> Mapping[tuple[str, int], Judgeable]:
-        """Nothing here has checks as a step of their own."""
-        return {}
+        """What steps that judge are to judge."""
+        return judged.judgeable(self._db, steps)
 
     def write(self, changes: Changes, now: datetime, *, at_once: bool = False) -> None:
         """Applies changes."""
@@ -211,9 +206,8 @@ class SimTransaction:
                 found[row["id"]] = runs.attempt_of(step, SimpleNamespace(**row), start_timeout)
         for (attempt_id, asset, _), row in self._db.outputs.items():
             if attempt_id in found:
-                reference = msgspec.to_builtins(row["reference"])
-                output = runs.output_of(SimpleNamespace(**{**row, "reference": reference}))
-                found[attempt_id].outputs[asset] = output
+                found[attempt_id].outputs[asset] = judged.output_of(row)
+        judged.with_verdicts(self._db, found.values())
         return list(found.values())
 
     def _accepted(self) -> list[PublishedManifest]:

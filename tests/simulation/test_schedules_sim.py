@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from random import Random
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -14,13 +14,13 @@ from hedgerow.cron import Cron, ticks
 from hedgerow.manifest.model import Schedule
 from simulation.checks import Violation
 from simulation.mutants import Mutant
-from simulation.town import CODE, SALES, SETTINGS
-from simulation.worker import Code, SimWorker
-from simulation.world import SLOTS, World
+from simulation.town import PLAIN, SALES
+from simulation.worker import Code
+from simulation.world import World
 
 SCHEDULES = tuple(Schedule(policy, "report", "* * * * *", catch_up=policy) for policy in ("all", "last", "skip"))  # type: ignore[arg-type]
 SCHEDULED = msgspec.structs.replace(SALES, schedules=SCHEDULES)
-CODES = {**CODE, "sales": (SCHEDULED, Code.of(SCHEDULED), CODE["sales"][2])}
+TOWN = replace(PLAIN, code={**PLAIN.code, "sales": (SCHEDULED, Code.of(SCHEDULED), PLAIN.code["sales"][2])})
 STRETCH = 4.0  # of the time that passes in a world, so that more ticks fall into it
 WORLDS = 30
 SERVICE, RECORDING = "hedgerow_scheduler.service.schedules", "hedgerow_scheduler.metadata.recording"
@@ -38,16 +38,8 @@ MUTANTS = (
 class ScheduledWorld(World):
     """A world in which a team's code has schedules; when all is healed they are paused, so that it comes to rest."""
 
-    def add_worker(self, team: str) -> SimWorker:
-        """A worker process of a team starts."""
-        _, code, queues = CODES[team]
-        at_worker = self.faults.at_worker if hasattr(self, "faults") else lambda _: None
-        worker = SimWorker(
-            SETTINGS.name, team, team, queues, SLOTS, code, self.broker, self.clock, Random(self.rng.random()),
-            self.disks[team], self._fate, self.log, boundary=at_worker,
-        )  # fmt: skip
-        self.workers.append(worker)
-        return worker
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed, TOWN)
 
     def _cycle(self, seconds: float) -> None:
         super()._cycle(seconds * STRETCH if not self.database.pauses else seconds)

@@ -45,7 +45,7 @@ def test_a_defect_put_in_on_purpose_is_noticed(mutant: Mutant) -> None:
     with mutant.alive():
         for seed in range(SEEDS_OF_A_MUTANT):
             try:
-                live(seed)
+                live(seed, mutant.town)
             except Violation:
                 return
     pytest.fail(f"{SEEDS_OF_A_MUTANT} worlds did not notice that {mutant.name}")

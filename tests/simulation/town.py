@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 from support.scheduling import asset, manifest
 
 from hedgerow.manifest import model
 from hedgerow.manifest.model import Dependency, Pool, PoolUse, Queue, Retry
 from hedgerow.partitions.model import StaticPartitions
 from hedgerow.settings.platform import Dispatch, PlatformSettings, TeamPolicy, Timings
+from hedgerow_scheduler.planning.request import RunRequest
 from simulation.runner import CODE_VERSION
 from simulation.worker import Code
 
@@ -37,11 +41,6 @@ ML = manifest(
     asset("model", "features", priority=1, pools=(PoolUse("gpu"),), **STOP),
     pools=(Pool("gpu", 1),),
 )
-CODE: dict[str, tuple[model.Manifest, Code, tuple[str, ...]]] = {
-    "sales": (SALES, Code.of(SALES), ("default", "mail")),
-    "ml": (ML, Code.of(ML), ("default",)),
-}
-SELECTIONS = (("clean", "mails"), ("*",), ("features", "model"), ("mails",), ("raw", "report"), ("clean", "features"))
 SETTINGS = PlatformSettings(
     root=None,
     name="sim",
@@ -52,12 +51,50 @@ SETTINGS = PlatformSettings(
     timings=Timings(),
     dispatch=Dispatch(max_batch=4),
 )
-# By hand, apart from the code that works it out: slots at once, and (rate, burst).
-SLOTS = {("queue", "sales/default"): 5, ("pool", "dw"): 3, ("pool", "ml/gpu"): 1, ("team", "sales"): 6}
-RATES = {("queue", "sales/mail"): (0.2, 2.0)}
-UPSTREAM = {"clean": "raw", "mails": "clean", "report": "clean", "features": "clean", "model": "features"}
-USES = {
-    "clean": {("pool", "dw"): 2},
-    "features": {("pool", "dw"): 1},
-    "model": {("pool", "ml/gpu"): 1},
-}
+Limit = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Town:
+    """What lives in a world: by team its manifest, its code and the queues that its workers serve; and what people ask for.
+
+    The rest says once more, by hand and apart from the code that works it out, what must come of that: the `slots` of limits and their
+    `rates` with a burst, which asset each is made from (`upstream`) and loads (`loads`), what it uses of pools, and which blocking checks
+    of an asset are a step of their own (`judged`).
+    """
+
+    name: str
+    code: Mapping[str, tuple[model.Manifest, Code, tuple[str, ...]]]
+    requests: tuple[RunRequest, ...]
+    slots: Mapping[Limit, int]
+    rates: Mapping[Limit, tuple[float, float]]
+    upstream: Mapping[str, str]
+    uses: Mapping[str, Mapping[Limit, int]]
+    loads: Mapping[str, str]
+    judged: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+PLAIN = Town(
+    "plain",
+    {"sales": (SALES, Code.of(SALES), ("default", "mail")), "ml": (ML, Code.of(ML), ("default",))},
+    tuple(
+        RunRequest(selection, all_partitions=True)
+        for selection in (
+            ("clean", "mails"),
+            ("*",),
+            ("features", "model"),
+            ("mails",),
+            ("raw", "report"),
+            ("clean", "features"),
+        )
+    ),
+    slots={("queue", "sales/default"): 5, ("pool", "dw"): 3, ("pool", "ml/gpu"): 1, ("team", "sales"): 6},
+    rates={("queue", "sales/mail"): (0.2, 2.0)},
+    upstream={"clean": "raw", "mails": "clean", "report": "clean", "features": "clean", "model": "features"},
+    uses={
+        "clean": {("pool", "dw"): 2},
+        "features": {("pool", "dw"): 1},
+        "model": {("pool", "ml/gpu"): 1},
+    },
+    loads={"report": "clean"},
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import permutations
 from random import Random
 from typing import Literal, TypeAlias
@@ -54,13 +54,24 @@ class Code:
     hash: str
     text: str
     code_versions: Mapping[str, str]
+    checks: Mapping[str, tuple[model.Check, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, manifest: model.Manifest) -> Code:
         """The code of a manifest."""
         text = model.encode(manifest)
         versions = {each.name: each.code_version for each in manifest.computations}
-        return cls(model.manifest_hash(text), text.decode(), versions)
+        checks: dict[str, tuple[model.Check, ...]] = {}
+        for check in manifest.checks:
+            checks[check.asset] = (*checks.get(check.asset, ()), check)
+        return cls(model.manifest_hash(text), text.decode(), versions, checks)
+
+    def checks_of(self, order: StepOrder) -> list[model.Check]:
+        """The checks that the runner of an order runs."""
+        own = [check for asset in order.assets for check in self.checks.get(asset, ())]
+        return [
+            check for check in own if (check.own_step or not order.own_steps if order.judged else not check.own_step)
+        ]
 
 
 @dataclass(frozen=True, slots=True)

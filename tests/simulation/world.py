@@ -7,6 +7,7 @@ from functools import partial
 from itertools import count
 from random import Random
 
+import msgspec
 from support.scheduling import uuid
 
 from hedgerow.protocol.orders import StepOrder
@@ -17,8 +18,9 @@ from simulation.clock import VirtualClock, virtual_time
 from simulation.database import Database, OutageError
 from simulation.disk import SimDisk
 from simulation.faults import Faults
+from simulation.lively import town_of
 from simulation.scheduler import FrozenError, SimScheduler, Unmeasured
-from simulation.town import CODE, SELECTIONS, SETTINGS
+from simulation.town import PLAIN, SETTINGS, Town
 from simulation.worker import Crashed, Execution, Fate, SimWorker
 
 CYCLES = 200
@@ -27,6 +29,8 @@ MIN_STEPS = 20
 MIN_FAULTS = 3
 LAST_STRIDE_S = 4.0
 SLOTS = 3
+CHECKS_FAIL = 0.15
+MENDED_EVERY = 40  # cycles
 
 _metrics: list[Unmeasured] = []
 
@@ -34,14 +38,15 @@ _metrics: list[Unmeasured] = []
 class World:
     """`run` lives it through; a Violation says what went wrong."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, town: Town = PLAIN) -> None:
+        self.town = town
         self.seed, self.rng, self.clock = seed, Random(seed), VirtualClock()
         self.log: list[Execution] = []
         self.broker = SimBroker(self.clock, Random(seed + 1))
         self.database = Database(self.clock.now, self._database_boundary)
-        self.database.teams = list(CODE)
-        self.checks = Checks(self.database, self.log)
-        self.disks = {team: SimDisk(Random(seed + 2), partial(self.checks.given_up, team)) for team in CODE}
+        self.database.teams = list(town.code)
+        self.checks = Checks(self.database, self.log, town)
+        self.disks = {team: SimDisk(Random(seed + 2), partial(self.checks.given_up, team)) for team in town.code}
         self.workers: list[SimWorker] = []
         self._ids = count(1)
         self.schedulers = [self._scheduler(name) for name in ("one", "two")]
@@ -49,6 +54,7 @@ class World:
         self.frozen: dict[str, float] = {}
         self.database_down_until = 0.0
         self.armed: dict[str, str] = {}  # what happens at the next boundary of this name
+        self.is_healed = False
         self.faults = Faults(self)
         for scheduler in self.schedulers:
             scheduler.copies, scheduler.chunks = self.faults.copies, self.checks.chunks
@@ -60,7 +66,7 @@ class World:
     def run(self) -> None:
         """Lives through trouble, is healed, and comes to rest."""
         with virtual_time(self.clock, Random(self.seed + 3)):
-            for team in CODE:
+            for team in self.town.code:
                 self.add_worker(team)
                 self.add_worker(team)
             while self.cycles < CYCLES or self.steps < MIN_STEPS or self.faults.count < MIN_FAULTS:
@@ -68,7 +74,10 @@ class World:
                 self.faults.happen()
                 self._cycle(self.rng.choice((0.02, 0.1, 0.3, 0.5, 1.0)))
             self.faults.heal()
+            self.is_healed = True
             while self.cycles < MOST_CYCLES and not self._is_at_rest():
+                if self.cycles % MENDED_EVERY == 0 and self._is_stuck():
+                    self._ask(RunRequest(tuple(self.town.judged), all_partitions=True))
                 self._cycle(self.rng.choice((0.5, 2.0, 4.0)))
             self.checks.final(self.clock.seconds)
             while self.cycles < MOST_CYCLES and not self._is_delivered():
@@ -134,18 +143,20 @@ class World:
 
     def _ask_for_runs(self) -> None:
         if self.cycles % 40 == 20:
-            selection = self.rng.choice(SELECTIONS)
-            request = RunRequest(selection, all_partitions=True, max_concurrent=self.rng.choice((None, None, 2)))
-            self.database.request(uuid(next(self._runs)), request, {})
+            asked = self.rng.choice(self.town.requests)
+            self._ask(msgspec.structs.replace(asked, max_concurrent=self.rng.choice((None, None, 2))))
         if self.cycles > 60 and self.rng.random() < 0.01:
             running = [row["id"] for row in self.database.runs.values() if row["state"] == "running"]
             if running:
                 self.database.command("cancel_run", run_id=self.rng.choice(running))
         self.steps = len(self.database.steps)
 
+    def _ask(self, request: RunRequest) -> None:
+        self.database.request(uuid(next(self._runs)), request, {})
+
     def add_worker(self, team: str) -> SimWorker:
         """A worker process of a team starts."""
-        _, code, queues = CODE[team]
+        _, code, queues = self.town.code[team]
         worker = SimWorker(
             SETTINGS.name, team, team, queues, SLOTS, code, self.broker, self.clock, Random(self.rng.random()),
             self.disks[team], self._fate, self.log, boundary=self.faults.at_worker if hasattr(self, "faults") else lambda _: None,
@@ -156,10 +167,20 @@ class World:
     def _fate(self, order: StepOrder) -> Fate:
         seconds = self.rng.choice((0.05, 0.2, 1.0, 3.0, 12.0, 45.0))
         outcome = self.rng.choices(("succeeded", "user_error", "runner_lost", "skipped"), (90, 5, 3, 2))[0]
-        return Fate(seconds, outcome)  # type: ignore[arg-type]
+        if order.judged and outcome == "skipped":
+            outcome = "succeeded"  # only what makes something may decline to
+        checks = self.town.code[order.team][1].checks_of(order)
+        failing = frozenset(check.name for check in checks if not self.is_healed and self.rng.random() < CHECKS_FAIL)
+        return Fate(seconds, outcome, failing)  # type: ignore[arg-type]
 
     def _is_at_rest(self) -> bool:
         return all(row["state"] not in ("requested", "running") for row in self.database.runs.values())
+
+    def _is_stuck(self) -> bool:
+        """Whether nothing goes on: a check may hold back what others are to load, until it is made again."""
+        return bool(self.town.judged) and not any(
+            row["state"] in ("dispatched", "running", "retry_wait") for row in self.database.steps.values()
+        )
 
     def _is_delivered(self) -> bool:
         """Whether no worker has anything to tell, and what dead ones left was adopted and is gone."""
@@ -185,9 +206,9 @@ class World:
         )
 
 
-def live(seed: int) -> dict[str, Counter[object]]:
-    """Lives through a world; what was met in it. A Violation names what is wrong."""
-    world = World(seed)
+def live(seed: int, town: Town | None = None) -> dict[str, Counter[object]]:
+    """Lives through a world, in the town of its seed or in another; what was met in it. A Violation names what is wrong."""
+    world = World(seed, town or town_of(seed))
     world.run()
     return {
         "faults": Counter(world.faults.counts),

@@ -150,7 +150,15 @@ class SimWrites(Writes):
     def _upsert_output(self, row: dict[str, Any], now: datetime) -> int:
         key = (row["attempt_id"], row["asset"], row["partition"])
         known = self._db.outputs.get(key)
-        self._log.put(self._db.outputs, key, {**known, "state": row["state"]} if known else row)
+        fresh = {**row, "created_at": now}
+        self._log.put(self._db.outputs, key, {**known, "state": row["state"]} if known else fresh)
+        return 1
+
+    def _upsert_check(self, row: dict[str, Any], now: datetime) -> int:
+        key = (row["attempt_id"], row["asset"], row["check_name"])
+        known = self._db.verdicts.get(key)
+        changed = {name: row[name] for name in ("passed", "error", "metadata")}
+        self._log.put(self._db.verdicts, key, {**known, **changed} if known else {**row, "created_at": now})
         return 1
 
     def _move_pointer(self, row: dict[str, Any]) -> int:
@@ -163,7 +171,7 @@ class SimWrites(Writes):
             late = row if former["attempt_id"] != row["attempt_id"] else None
         if late is not None:
             output = (late["attempt_id"], *key)
-            if output in self._db.outputs:
+            if output in self._db.outputs and self._db.outputs[output]["state"] != "rejected":
                 self._log.put(self._db.outputs, output, {**self._db.outputs[output], "state": "superseded"})
         return 1
 
@@ -231,7 +239,7 @@ _APPLY: dict[str, Callable[..., int]] = {
     sql.UPDATE_ATTEMPTS: SimWrites._update_attempt,
     sql.UPSERT_OUTPUTS: SimWrites._upsert_output,
     sql.MOVE_POINTERS: SimWrites._move_pointer,
-    sql.UPSERT_CHECKS: SimWrites._nothing,
+    sql.UPSERT_CHECKS: SimWrites._upsert_check,
     sql.INSERT_EVENTS: SimWrites._insert_events,
     sql.UPSERT_SEQUENCES: SimWrites._upsert_sequence,
     sql.UPSERT_CURSORS: SimWrites._upsert_cursor,

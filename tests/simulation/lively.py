@@ -1,0 +1,60 @@
+"""A town in which checks are steps of their own, and which seed is lived through in which town."""
+
+from __future__ import annotations
+
+from support.scheduling import asset, manifest
+
+from hedgerow.manifest.model import Check, Dependency, Pool, PoolUse, Queue
+from hedgerow_scheduler.planning.request import RunRequest
+from simulation.town import KEYS, PLAIN, RETRY, SPARED, STOP, Town
+from simulation.worker import Code
+
+SALES = manifest(
+    "sales",
+    asset("raw", partitions=KEYS, retry=RETRY),
+    asset("clean", "raw", partitions=KEYS, pools=(PoolUse("dw", 2),), retry=RETRY),
+    asset("mails", "clean", partitions=KEYS, queue="mail", **STOP),
+    asset("report", Dependency("clean", parameter="clean")),
+    checks=(
+        Check("plausible", "clean"),
+        Check("sound", "clean", blocking=True, own_step=True),
+        Check("whole", "clean", blocking=True),
+    ),
+    queues=(Queue("default", concurrency=5), Queue("mail", rate_per_s=0.2, burst=2.0)),
+)
+ML = manifest(
+    "ml",
+    asset("features", "clean", partitions=KEYS, pools=(PoolUse("dw"),), retry=RETRY, **SPARED),
+    asset("model", "features", priority=1, pools=(PoolUse("gpu"),), **STOP),
+    checks=(Check("good", "model", own_step=True, blocking=True),),
+    pools=(Pool("gpu", 1),),
+)
+LIVELY = Town(
+    "lively",
+    {"sales": (SALES, Code.of(SALES), ("default", "mail")), "ml": (ML, Code.of(ML), ("default",))},
+    (
+        RunRequest(("clean", "mails"), all_partitions=True),
+        RunRequest(("clean", "report"), all_partitions=True),
+        RunRequest(("clean",), all_partitions=True, checks_only=True),
+        RunRequest(("*",), all_partitions=True),
+        RunRequest(("features", "model"), all_partitions=True),
+        RunRequest(("model",), all_partitions=True, checks_only=True),
+    ),
+    slots={("queue", "sales/default"): 5, ("pool", "dw"): 3, ("pool", "ml/gpu"): 1, ("team", "sales"): 6},
+    rates={("queue", "sales/mail"): (0.2, 2.0)},
+    upstream={"clean": "raw", "mails": "clean", "report": "clean", "features": "clean", "model": "features"},
+    uses={
+        "clean": {("pool", "dw"): 2},
+        "clean:checks": {("pool", "dw"): 2},
+        "features": {("pool", "dw"): 1},
+        "model": {("pool", "ml/gpu"): 1},
+        "model:checks": {("pool", "ml/gpu"): 1},
+    },
+    loads={"report": "clean"},
+    judged={"clean": frozenset({"sound"}), "model": frozenset({"good"})},
+)
+
+
+def town_of(seed: int) -> Town:
+    """In which town the world of a seed is."""
+    return LIVELY if seed % 2 else PLAIN
