@@ -29,6 +29,7 @@ FIELDS = ("minute", "hour", "day of the month", "month", "day of the week")
 # No zone has ever moved its clocks by more than a day (Samoa, 2011): further away from a change there is nothing to decide.
 NEAR = timedelta(hours=26)
 MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
 
 
 class Cron(msgspec.Struct, frozen=True, tag="cron", omit_defaults=True):
@@ -66,7 +67,8 @@ def next_tick(of: Cron, after: datetime) -> datetime:
     wall = next(CronSim(of.expression, _wall(after, zone)))
     if _is_calm(after, zone) and _is_calm(_instant(wall, zone), zone):
         return _instant(wall, zone)
-    start, end = _wall(after, zone) - NEAR, wall + NEAR
+    around = _spread((after, _instant(wall, zone)), zone)
+    start, end = _wall(after, zone) - around, wall + around
     while not (found := [tick for tick in _instants(of, zone, start, end) if tick > after]):
         end = next(CronSim(of.expression, end)) + MINUTE  # what it asked for was in an hour that is skipped
     return min(found)
@@ -79,7 +81,8 @@ def last_tick(of: Cron, until: datetime) -> datetime:
     wall = next(CronSim(of.expression, minute + MINUTE, reverse=True))
     if _is_calm(until, zone) and _is_calm(_instant(wall, zone), zone):
         return _instant(wall, zone)
-    start, end = wall - NEAR, _wall(until, zone) + NEAR
+    around = _spread((until, _instant(wall, zone)), zone)
+    start, end = wall - around, _wall(until, zone) + around
     while not (found := [tick for tick in _instants(of, zone, start, end) if tick <= until]):
         start = next(CronSim(of.expression, start, reverse=True)) - MINUTE
     return max(found)
@@ -98,6 +101,15 @@ def _is_calm(instant: datetime, zone: ZoneInfo) -> bool:
     """Whether the clocks are not moved anywhere near."""
     before, after = (instant - NEAR).astimezone(zone), (instant + NEAR).astimezone(zone)
     return before.utcoffset() == after.utcoffset()
+
+
+def _spread(near: tuple[datetime, ...], zone: ZoneInfo) -> timedelta:
+    """By how much what the clocks show may be off around these instants: no tick that comes first there is further away on the clocks. Looking no
+    further matters: an expression that matches each minute has thousands of ticks within `NEAR`.
+    """
+    hours = range(-int(NEAR / HOUR), int(NEAR / HOUR) + 1)
+    offsets = [(each + hour * HOUR).astimezone(zone).utcoffset() or timedelta(0) for each in near for hour in hours]
+    return max(offsets) - min(offsets) + MINUTE
 
 
 def _instants(of: Cron, zone: ZoneInfo, start: datetime, end: datetime) -> set[datetime]:

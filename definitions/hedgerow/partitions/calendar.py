@@ -10,15 +10,19 @@ Instants are UTC in here: sums and comparisons of datetimes that share a ZoneInf
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from itertools import islice, takewhile
 from zoneinfo import ZoneInfo
 
 from hedgerow.partitions.instants import DAY, HOUR, YEARS, first_instant, jump, readings
 from hedgerow.partitions.model import Cadence, is_cron
 from hedgerow.partitions.ticks import Span, ticks_of
 
+# Of each window, in hours.
+_HOURS = {"hour": 1, "day": 24, "week": 7 * 24, "month": 31 * 24}
 _PATTERNS = {
     "hour": re.compile(r"(\d{4}-\d{2}-\d{2})T\d{2}b?", re.ASCII),
     "day": re.compile(r"(\d{4}-\d{2}-\d{2})", re.ASCII),
@@ -86,6 +90,22 @@ def spans_before(cadence: Cadence, tz: str, span: Span) -> Iterator[Span]:
     while True:
         span = span_at(cadence, tz, span.start - timedelta(microseconds=1))
         yield span
+
+
+def last_before(cadence: Cadence, tz: str, span: Span, count: int) -> list[Span]:
+    """The last `count` windows before `span`, the earliest first; fewer where the calendar begins with the year 1."""
+    if count <= 0:
+        return []
+    if is_cron(cadence):
+        return list(islice(spans_before(cadence, tz, span), count))[::-1]
+    # A few more days than they can take, also where clocks have been moved: walking along them is ten times cheaper than back.
+    back = timedelta(days=count * _HOURS[cadence] // 24 + 40)
+    day = day_of(span.key)
+    begin = _floor(cadence, day - back) if day - date.min > back + timedelta(days=40) else None
+    if begin is None:
+        return list(islice(spans_before(cadence, tz, span), count))[::-1]
+    walked = takewhile(lambda each: each.start < span.start, spans_from(cadence, tz, begin))
+    return list(deque(walked, count))
 
 
 def day_of(key: str) -> date:

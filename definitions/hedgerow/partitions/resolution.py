@@ -14,7 +14,8 @@ from math import prod
 from hedgerow.errors import Problem, RequestError
 from hedgerow.identifiers import DIMENSION_SEPARATOR
 from hedgerow.partitions.algebra import bounds, dynamic_keys, keys, last_complete, span_in, static_keys
-from hedgerow.partitions.calendar import day_of, span_at, spans_after, spans_before, spans_from
+from hedgerow.partitions.calendar import day_of, last_before, span_at, spans_after, spans_from
+from hedgerow.partitions.instants import YEARS
 from hedgerow.partitions.key_sets import is_dynamic_key
 from hedgerow.partitions.model import (
     All,
@@ -197,13 +198,18 @@ def _overlapping(
     found = [each for each in takewhile(lambda each: each.start < span.end, following) if each.start >= first.start]
     if isinstance(mapping, Window):
         found = list(_around(mapping, upstream, found))
-    return tuple(each.key for each in found if span_in(upstream, each.key) is not None)
+    start, end = bounds(upstream)
+    return tuple(
+        each.key
+        for each in found
+        if start <= each.start and (end is None or each.start < end) and int(each.key[:4]) in YEARS
+    )
 
 
 def _around(mapping: Window, upstream: TimePartitions, found: list[Span]) -> Iterator[Span]:
     """The windows from `mapping.start` before the first of `found` to `mapping.end` after the last."""
     cadence, tz = upstream.cadence, upstream.tz
-    before = list(islice(spans_before(cadence, tz, found[0]), max(0, -mapping.start)))[::-1]
+    before = last_before(cadence, tz, found[0], max(0, -mapping.start))
     after = list(islice(spans_after(cadence, tz, found[-1]), max(0, mapping.end)))
     run = [*before, *found, *after]
     begin = max(0, mapping.start)
@@ -220,8 +226,8 @@ def _last(upstream: Dimension, count: int, now: datetime) -> tuple[str, ...]:
     if latest is None:
         return ()
     start, _ = bounds(upstream)
-    earlier = takewhile(lambda span: span.start >= start, spans_before(upstream.cadence, upstream.tz, latest))
-    return tuple(span.key for span in [latest, *islice(earlier, count - 1)][::-1])
+    earlier = last_before(upstream.cadence, upstream.tz, latest, count - 1)
+    return (*(span.key for span in earlier if span.start >= start), latest.key)
 
 
 def _listed(mapping: Keys, key: str | None) -> tuple[str, ...]:

@@ -24,7 +24,8 @@ from hedgerow_scheduler.planning.request import RunRequest, check_cap, check_che
 from hedgerow_scheduler.planning.selection import resolve
 
 MAX_STEPS = 200_000
-MAX_EDGES = 2_000_000  # between steps and what they read, whether the run makes that or not
+MAX_EDGES = 2_000_000
+MAX_LOOKS = 2_000_000  # at what the steps read, whether the run makes that or not
 
 
 def plan_steps(catalog: Catalog, request: RunRequest, now: datetime) -> tuple[PlannedStep, ...]:
@@ -78,7 +79,7 @@ def _steps(
             for name in names:
                 numbers[name, key] = len(numbers)
     planned: list[PlannedStep] = []
-    looked = 0
+    total_edges = looked = 0
     for computation in computations:
         team, location = catalog.home(computation.name)
         edges = _Edges(catalog, computation, judged, numbers, now)
@@ -89,14 +90,20 @@ def _steps(
                     computation.name, assets[computation.name], key, edges.of(key),
                 )
             )  # fmt: skip
+            total_edges += len(planned[-1].upstream)
+            looked += edges.looked_at
             for asset in judged[computation.name]:
                 judge = judging_step(catalog, computation, asset, key, len(planned))
                 planned.append(structs.replace(judge, upstream=(numbers[computation.name, key],)))
-            looked += edges.looked_at
-            if looked > MAX_EDGES:
+            if total_edges > MAX_EDGES or looked > MAX_LOOKS:
+                too_many = (
+                    f"{MAX_EDGES:,} dependencies between"
+                    if total_edges > MAX_EDGES
+                    else f"{MAX_LOOKS:,} partitions read by"
+                )
                 raise RequestError.of(
                     "HR-Q006",
-                    f"The request comes to over {MAX_EDGES:,} dependencies between its {total:,} steps.",
+                    f"The request comes to over {too_many} its {total:,} steps.",
                     "Split it into several runs, or read fewer partitions of each upstream at once.",
                 )
     return tuple(planned)

@@ -75,8 +75,8 @@ class Schedules:
             self._put(self._standing[place])
 
     def _take_up(self, now: datetime) -> None:
-        """Other code has come into force."""
-        self._catalog = self._snapshot.catalog
+        """Other code has come into force. What stays as it was stays on the agenda: near a change of clocks, looking for a tick takes long."""
+        is_first, self._catalog = self._catalog is None, self._snapshot.catalog
         self._declared = {
             Place(team, location, schedule.name): schedule
             for (team, location), published in self._catalog.published.items()
@@ -86,11 +86,14 @@ class Schedules:
         for fresh in reconcile(self._standing, self._declared, now, self._enabled):
             self._standing[fresh.place] = fresh
             changes.schedules.append(fresh)
+            self._agenda.drop(fresh.place)
+            if not is_first:
+                self._put(fresh)
         for place in self._standing.keys() - self._declared.keys():
             del self._standing[place]
             changes.gone_schedules.append(place)
-        self._agenda = Agenda()
-        for standing in self._standing.values():
+            self._agenda.drop(place)
+        for standing in self._standing.values() if is_first else ():
             self._put(standing)
 
     def _put(self, standing: Standing) -> None:
