@@ -18,7 +18,7 @@ from hedgerow.partitions.model import Partitions
 from hedgerow_scheduler.automation.answers import Said
 from hedgerow_scheduler.automation.engine import Engine
 from hedgerow_scheduler.automation.facts import Facts
-from hedgerow_scheduler.automation.grouping import requests_by_key
+from hedgerow_scheduler.automation.grouping import named
 from hedgerow_scheduler.automation.turns import Evaluated
 from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest
 
@@ -145,7 +145,7 @@ class Stage:
             assert outcome is not None
             self.asked += outcome.asked
             self.evaluated |= {each.key: each for each in outcome.evaluated}
-            requests = requests_by_key(self.engine, outcome)
+            requests = named(self.engine, outcome.requests)
             self._number += 1
             run_id = f"run {self._number}"
             self.runs[run_id] = frozenset(requests)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
-from hedgerow_scheduler.automation.turns import Known, Outcome
+from pyroaring import BitMap
+
+from hedgerow_scheduler.automation.turns import Known
 from hedgerow_scheduler.planning.catalog import Catalog
 
 Requests = Mapping[str, tuple[str | None, ...]]
+T = TypeVar("T")
 
 
-def runs_of(catalog: Catalog, requests: Requests) -> Sequence[Requests]:
+def runs_of(catalog: Catalog, requests: Mapping[str, T]) -> Sequence[Mapping[str, T]]:
     """The requests (partitions by asset) in groups that share neither an asset nor a dependency nor a step, in order of their first asset."""
     leader = {key: key for key in requests}
 
@@ -32,12 +36,12 @@ def runs_of(catalog: Catalog, requests: Requests) -> Sequence[Requests]:
         computation = catalog.assets[key].computation
         if computation is not None:
             join(key, by_computation.setdefault(computation.name, key))
-    groups: dict[str, dict[str, tuple[str | None, ...]]] = {}
+    groups: dict[str, dict[str, T]] = {}
     for key in sorted(requests):
         groups.setdefault(find(key), {})[key] = requests[key]
     return list(groups.values())
 
 
-def requests_by_key(known: Known, outcome: Outcome) -> Mapping[str, tuple[str | None, ...]]:
-    """What a turn requests, as partition keys by asset."""
-    return {key: tuple(known.facts[key].space.key(each) for each in which) for key, which in outcome.requests.items()}
+def named(known: Known, requests: Mapping[str, BitMap]) -> Requests:
+    """Requests by their numbers, as the keys of the partitions."""
+    return {key: tuple(known.facts[key].space.key(each) for each in which) for key, which in requests.items()}

@@ -9,30 +9,24 @@ from datetime import datetime
 from time import perf_counter
 from typing import Protocol
 
-import msgspec
 from pyroaring import BitMap
 
 from hedgerow.conditions.model import Failed
-from hedgerow.errors import HedgerowError
 from hedgerow_scheduler.automation.engine import Engine
 from hedgerow_scheduler.automation.facts import EMPTY
-from hedgerow_scheduler.automation.grouping import Requests, requests_by_key, runs_of
 from hedgerow_scheduler.automation.pauses import Pauses
 from hedgerow_scheduler.automation.program import Program
-from hedgerow_scheduler.automation.turns import Evaluated, Outcome
-from hedgerow_scheduler.lifecycle.changes import EvaluationRecord, NewRun
+from hedgerow_scheduler.automation.turns import Outcome
+from hedgerow_scheduler.lifecycle.changes import EvaluationRecord
 from hedgerow_scheduler.lifecycle.judging import is_judging
-from hedgerow_scheduler.lifecycle.model import Run
 from hedgerow_scheduler.lifecycle.news import News
-from hedgerow_scheduler.lifecycle.states import ENDED, HELD, RunState
+from hedgerow_scheduler.lifecycle.states import ENDED, HELD
 from hedgerow_scheduler.metadata.automation import StoredFacts
 from hedgerow_scheduler.partitions.spaces import Space
 from hedgerow_scheduler.planning.catalog import Catalog
-from hedgerow_scheduler.planning.request import RunRequest
 from hedgerow_scheduler.planning.snapshot import Snapshot
-from hedgerow_scheduler.planning.steps import plan_exactly
+from hedgerow_scheduler.service.condition_launches import ConditionLaunches
 from hedgerow_scheduler.service.custom_conditions import CustomConditions, Heard, Question
-from hedgerow_scheduler.service.requests import step_of
 
 AUTHOR = "automation"
 TURN_S = 0.05  # after which a turn leaves the loop to others
@@ -62,7 +56,7 @@ class Automating:
         new_id: Callable[[], str],
         coming: Callable[[str], BitMap],
     ) -> None:
-        self._snapshot, self._enabled, self._new_id = snapshot, enabled, new_id
+        self._snapshot, self._enabled = snapshot, enabled
         self._catalog = Catalog()
         self._made_by: dict[str, frozenset[str]] = {}
         self._news: deque[News] = deque()
@@ -79,6 +73,7 @@ class Automating:
         self._turn_s = 0.0  # how long the turn that is under way has held the loop
         self._engine = Engine(self._makes, memories, self._may_request, coming)
         self._customs = CustomConditions(snapshot, self._space_of)
+        self._launches = ConditionLaunches(snapshot, self._engine, new_id, self._waits_for)
         self._troubles: dict[Question, str] = {}
 
     def let_go(self, key: str, which: BitMap) -> None:
@@ -97,7 +92,7 @@ class Automating:
 
     def is_due(self, now: datetime) -> bool:
         """Whether a turn has something to do."""
-        return self.is_behind() or (self._enabled and self._engine.is_due(now))
+        return self.is_behind() or (self._enabled and (self._launches.is_under_way() or self._engine.is_due(now)))
 
     def is_behind(self) -> bool:
         """Whether other code has come into force that is not taken up yet."""
@@ -118,6 +113,10 @@ class Automating:
         if not self._enabled:
             return False
         self._now, until = now, perf_counter() + TURN_S
+        if self._launches.is_under_way():  # as the code that was in force then has it
+            self._go_on_launching(now, until)
+            if self._launches.is_under_way():
+                return True
         if self._taking_up is None and self._snapshot.catalog is not self._catalog:
             self._catalog = self._snapshot.catalog
             self._taking_up = self._engine.taking_up(self._catalog, now)
@@ -135,17 +134,21 @@ class Automating:
             if not self._engine.is_due(now):
                 break
             began = perf_counter()
-            outcome = self._engine.turn(now, lambda: perf_counter() > until)
-            if outcome is not None:
-                self._launch(outcome, now)
-                self._made_by.clear()
+            if (outcome := self._engine.turn(now, lambda: perf_counter() > until)) is not None:
+                self._launches.begin(self._catalog, outcome)
+                self._go_on_launching(now, until)
             self._turn_s += perf_counter() - began
-            if outcome is not None:
-                self._measure_turn(outcome)
-            if perf_counter() > until:
+            if perf_counter() > until or self._launches.is_under_way():
                 break
-        self._snapshot.changes.memories |= self._engine.store()
+        if not self._launches.is_under_way():
+            self._snapshot.changes.memories |= self._engine.store()
         return bool(self._news) or self.is_due(now)
+
+    def _go_on_launching(self, now: datetime, until: float) -> None:
+        """Makes runs of what the last turn requests, as many as there is time for."""
+        if (outcome := self._launches.go_on(now, until)) is not None:
+            self._made_by.clear()
+            self._measure_turn(outcome)
 
     def _space_of(self, key: str) -> Space | None:
         facts = self._engine.facts.get(key)
@@ -271,40 +274,6 @@ class Automating:
             case "checked":
                 engine.check(key, partition, news.name, bool(news.well))
 
-    # -- what is requested -------------------------------------------------------------------------------------------
-
-    def _launch(self, outcome: Outcome, now: datetime) -> None:
-        runs: dict[str, str] = {}
-        problems: dict[str, str] = {}
-        requests = requests_by_key(self._engine, outcome)
-        for group in runs_of(self._catalog, requests):
-            try:
-                runs |= dict.fromkeys(group, self._launch_run(group, now))
-                for key, partitions in group.items():
-                    self._snapshot.measure("conditions_requested", (self._team(key),), len(partitions))
-            except Exception as error:  # too large, or a defect: it must not keep the loop from everyone else's work
-                expected = isinstance(error, HedgerowError)
-                log.warning("no run of %s: %s", ", ".join(sorted(group)[:SHOWN]), error, exc_info=not expected)
-                says = error.problems[0].message if isinstance(error, HedgerowError) else repr(error)
-                problems |= dict.fromkeys(group, f"What it requests can't be planned: {says}")
-        for each in outcome.evaluated:
-            problem = problems.get(each.key, each.problem)
-            found = msgspec.structs.replace(each, problem=problem or self._waits_for(each.key))
-            self._record(found, requests.get(each.key, ()), runs.get(each.key))
-            if problem:
-                self._snapshot.measure("conditions_broken", (self._team(each.key),))
-
-    def _launch_run(self, group: Requests, now: datetime) -> str:
-        """Makes a run of these; its id."""
-        keys = {key for partitions in group.values() for key in partitions if key is not None}
-        request = RunRequest(tuple(sorted(group)), tuple(sorted(keys)))
-        planned = plan_exactly(self._catalog, group, now)
-        run = Run(self._new_id(), RunState.REQUESTED, now, request.config, {"automation": "condition"}, AUTHOR)
-        run.steps = [step_of(run, plan) for plan in planned]
-        self._snapshot.changes.new_runs.append(NewRun(run, request))
-        self._snapshot.start_run(run, now)
-        return run.id
-
     def _team(self, key: str) -> str:
         return self._engine.declared.automated[key].team
 
@@ -314,12 +283,3 @@ class Automating:
             self._snapshot.measure("conditions_evaluated", (team,), asked)
         self._snapshot.measure("condition_turn", (), self._turn_s)
         self._turn_s = 0.0
-
-    def _record(self, each: Evaluated, requested: tuple[str | None, ...], run_id: str | None) -> None:
-        automated = self._engine.declared.automated[each.key]
-        names = tuple(key or "" for key in requested[:SHOWN])
-        changes = self._snapshot.changes.evaluations
-        for kind in ("latest", "requested") if requested else ("latest",):
-            changes[each.key, kind] = EvaluationRecord(
-                each.key, kind, each.at, automated.program.digest, each.findings, names, len(requested), each.problem, run_id
-            )  # fmt: skip
