@@ -55,12 +55,15 @@ def explain_unplanned(leader_stale_s: float | None) -> tuple[Cause, ...]:
 def explain_asset(facts: AssetFacts) -> tuple[Cause, ...]:
     """What is known of an asset that no live step makes: its last run, whether it has data, what is missing."""
     what = f"{facts.asset}[{facts.partition}]" if facts.partition else facts.asset
+    which = f" --partition '{facts.partition}'" if facts.partition else ""
     if facts.external:
         return (Cause("external", f"{what} is external: Hedgerow observes it and never materializes it."),)
     causes = []
     if facts.last_run_id is None:
         causes.append(
-            Cause("never_run", f"No run has made {what} yet.", f"Start one: `hedgerow materialize {facts.asset}`.")
+            Cause(
+                "never_run", f"No run has made {what} yet.", f"Start one: `hedgerow materialize {facts.asset}{which}`."
+            )
         )
     else:
         step = f"{facts.last_run_id}/{facts.last_number}"
@@ -91,7 +94,7 @@ def explain_asset(facts: AssetFacts) -> tuple[Cause, ...]:
             Cause(
                 "upstream",
                 f"Upstream without any data: {', '.join(facts.upstream_missing)}.",
-                f"Materialize it too: `hedgerow materialize +{facts.asset}`.",
+                f"Materialize it too: `hedgerow materialize +{facts.asset}{which}`.",
             )
         )
     return tuple(causes)

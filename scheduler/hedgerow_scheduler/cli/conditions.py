@@ -24,6 +24,9 @@ def show_condition(report: Mapping[str, Any], output: Output) -> None:
         output.line(f"  Besides its condition, it is launched by {launchers}.")
     if report["pause"] is not None:
         output.line(f"  Held back: {paused_text(report['pause'])}", "yellow")
+    if report["outside"]:
+        output.line(f"  {clean(report['outside'])}: it is not requested by itself.")
+        output.line('    Make it by hand, or look at more: hr.eager(window="7d"), window="all".', "dim")
     latest, requested = report["latest"], report["requested"]
     if latest is None:
         output.line("  Its condition has not been evaluated yet.")

@@ -46,7 +46,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
     asked = {"step": options.target} if is_run else {"asset": options.target, "partition": options.partition}
     api = connect()
     answer = api.get("/explain", **asked)
-    condition = None if is_run else api.get(f"/conditions/{options.target}")
+    condition = None if is_run else api.get(f"/conditions/{options.target}", partition=options.partition)
     if output.as_json:
         output.json(answer if condition is None else {**answer, "condition": condition})
         return OK
