@@ -266,6 +266,8 @@ def _show(output: Output, one: Checked) -> None:
     ]
     environment = f"Python {manifest.environment.python}" if manifest.environment.python else "its interpreter"
     output.line(f"{clean(one.path)}: team {manifest.team}, {', '.join(told)}, loaded with {environment}: ok", "green")
+    if not manifest.assets:
+        return
     with_policy = any(asset.freshness for asset in manifest.assets)
     rows = (
         (
