@@ -11,21 +11,26 @@ from hedgerow_scheduler.lifecycle.model import Attempt, Step
 from hedgerow_scheduler.metadata import tables as t
 from hedgerow_scheduler.metadata.runs import output_of
 
-# What a step of the same run made (`maker`), even if something newer is current by now; otherwise what was made last, unless its attempt came
-# to nothing. After a step that made nothing, only what no check has rejected: not all checks will judge it.
+# What the attempt of the step before it made (`maker`), even if something newer is current by now; otherwise what was made last, unless its
+# attempt came to nothing. After a step that made nothing, only what no check has rejected: not all checks will judge it.
 _JUDGEABLE = text("""
 SELECT u.place, m.* FROM unnest(
-    CAST(:places AS int[]), CAST(:assets AS text[]), CAST(:partitions AS text[]), CAST(:runs AS uuid[]), CAST(:makers AS int[])
-  ) AS u(place, asset, partition, run_id, maker)
+    CAST(:places AS int[]), CAST(:assets AS text[]), CAST(:partitions AS text[]), CAST(:makers AS uuid[]), CAST(:follows AS bool[])
+  ) AS u(place, asset, partition, maker, follows)
 CROSS JOIN LATERAL (
-  SELECT * FROM materializations h
-  WHERE h.asset = u.asset AND h.partition = u.partition AND (
-      h.state IN ('unchecked', 'current') OR h.state = 'rejected' AND u.maker IS NULL
-      OR h.state IN ('superseded', 'rejected') AND h.run_id = u.run_id AND h.step_number = u.maker
-    )
-  ORDER BY h.run_id = u.run_id AND h.step_number = u.maker DESC NULLS LAST, h.dispatch_seq DESC LIMIT 1
+  (
+    SELECT 0 AS choice, o.* FROM materializations o
+    WHERE o.attempt_id = u.maker AND o.asset = u.asset AND o.partition = u.partition AND o.state <> 'discarded'
+  ) UNION ALL (
+    SELECT 1 AS choice, h.* FROM materializations h
+    WHERE h.asset = u.asset AND h.partition = u.partition AND (
+        h.state IN ('unchecked', 'current') OR h.state = 'rejected' AND NOT u.follows
+      )
+    ORDER BY h.dispatch_seq DESC LIMIT 1
+  )
+  ORDER BY choice LIMIT 1
 ) AS m
-""")
+""").columns(attempt_id=t.materializations.c.attempt_id.type, run_id=t.materializations.c.run_id.type)
 
 
 def read_judgeable(connection: Connection, steps: Sequence[Step]) -> dict[tuple[str, int], Judgeable]:
@@ -34,11 +39,11 @@ def read_judgeable(connection: Connection, steps: Sequence[Step]) -> dict[tuple[
         "places": list(range(len(steps))),
         "assets": [step.assets[0] for step in steps],
         "partitions": [step.partition or "" for step in steps],
-        "runs": [step.run.id for step in steps],
-        "makers": [step.upstream[0] if step.upstream else None for step in steps],
+        "makers": [step.run.steps[step.upstream[0]].attempt_id if step.upstream else None for step in steps],
+        "follows": [bool(step.upstream) for step in steps],
     }
     rows = connection.execute(_JUDGEABLE, columns).all()
-    failed = read_failed_checks(connection, [str(row.attempt_id) for row in rows])
+    failed = read_failed_checks(connection, [row.attempt_id for row in rows])
     return {
         (steps[row.place].run.id, steps[row.place].number): Judgeable(
             found := output_of(row), frozenset(failed.get((found.attempt_id, found.asset), ()))
