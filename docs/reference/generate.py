@@ -24,6 +24,8 @@ from hedgerow_scheduler.api.reference import http_page
 from hedgerow_scheduler.cli.reference import cli_page
 from hedgerow_scheduler.lifecycle import backfills, states
 from hedgerow_scheduler.observe.metrics import SchedulerMetrics
+from hedgerow_scheduler.testing.simulation import Simulation
+from hedgerow_scheduler.testing.told import Launch
 from hedgerow_workers.metrics import Metrics as WorkerMetrics
 
 HERE = Path(__file__).parent
@@ -236,7 +238,20 @@ def python_page() -> str:
                 lines += _documented(f"hr.{name}.{function}", getattr(thing, function))
         else:
             lines += _documented(f"hr.{name}", thing)
-    return "\n".join(lines)
+    lines += ["## What hr.simulate returns", "", _with_fences(_own_words(Simulation)), ""]
+    for name, member in vars(Simulation).items():
+        if callable(member) and not name.startswith("_") and name not in ("made", "facts"):  # asked by its own parts
+            lines += [f"- `{_signature(name, member).replace('self, ', '').replace('self', '')}`: {_one_line(member)}"]
+    told = "Each of `launches` has `at`, `by`, `assets` and `state` (`running`, `succeeded`, `failed` or `cancelled`)."
+    return "\n".join([*lines, "", told, "", _with_fences(_own_words(Launch)), ""])
+
+
+def _own_words(thing: type) -> str:
+    return (inspect.getdoc(thing) or "").removeprefix("See the module. ")
+
+
+def _one_line(thing: Any) -> str:
+    return " ".join((inspect.getdoc(thing) or "").split())
 
 
 def _documented(name: str, thing: Any) -> list[str]:

@@ -34,7 +34,7 @@ def simulate(
 
     `definitions` is a module, a list of declared objects, the folder of a code location, a manifest, or a mapping from team to one of
     these. Steps end well as soon as they begin, unless `durations` (by asset key) says how long they take, and `fail` that they fail.
-    At first everything is materialized, unless `materialized` is False. See `hedgerow_scheduler.testing.simulation.Simulation`.
+    At first everything is materialized, unless `materialized` is False. The reference of `hr` ends with what can be done with it.
 
     >>> import hedgerow as hr
     >>> @hr.asset
@@ -45,8 +45,7 @@ def simulate(
     >>> [each.assets for each in sim.materialize("orders")]
     [{'orders': (None,)}, {'totals': (None,)}]
     """
-    by_team = definitions if isinstance(definitions, Mapping) else {TEAM: definitions}
-    manifests = [manifest_of(team, each) for team, each in by_team.items()]
+    manifests = manifests_of(definitions)
     try:
         module = import_module("hedgerow_scheduler.testing.simulation")
     except ModuleNotFoundError as error:
@@ -56,6 +55,12 @@ def simulate(
             "Install hedgerow[scheduler] beside the tests.",
         ) from error
     return module.Simulation(manifests, start, durations=durations, materialized=materialized)
+
+
+def manifests_of(definitions: Any) -> list[Manifest]:
+    """What `simulate` takes, as manifests; DefinitionError with all that is wrong."""
+    by_team = definitions if isinstance(definitions, Mapping) else {TEAM: definitions}
+    return [manifest_of(team, each) for team, each in by_team.items()]
 
 
 def manifest_of(team: str, definitions: Any) -> Manifest:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import count
+from typing import Any
 
 from pyroaring import BitMap
 
@@ -17,6 +18,7 @@ from hedgerow.durations import parse_duration
 from hedgerow.errors import RequestError
 from hedgerow.manifest.model import Manifest, encode, manifest_hash
 from hedgerow.suggestion import did_you_mean
+from hedgerow.testing.simulating import manifests_of
 from hedgerow_scheduler.automation.answers import Said
 from hedgerow_scheduler.automation.facts import EMPTY
 from hedgerow_scheduler.automation.freshness import Wanted
@@ -62,6 +64,7 @@ class Simulation:
         materialized: bool = True,
     ) -> None:
         self.now = instant(start)
+        self._zone = self.now.tzinfo  # in which everything is told
         self._durations = {key: parse_duration(each) for key, each in (durations or {}).items()}
         self.launches: list[Launch] = []
         self.missed: list[Missed] = []
@@ -96,9 +99,9 @@ class Simulation:
         if end < self.now:
             raise RequestError.of("HR-D022", f"{end} is before {self.now}.", "Time only goes on.")
         while (due := self._next_due()) is not None and due <= end:
-            self.now = max(self.now, due)
+            self.now = max(self.now, due).astimezone(self._zone)
             self._settle()
-        self.now = end
+        self.now = end.astimezone(self._zone)
         return self.launches[before:]
 
     def materialize(self, *selection: str, partition: str | None = None) -> Sequence[Launch]:
@@ -157,10 +160,12 @@ class Simulation:
         self._settle()
         return self.launches[before:]
 
-    def deploy(self, *manifests: Manifest) -> Sequence[Launch]:
-        """Other code of some teams comes into force; returns what is launched at once. RequestError with the reasons when it would be refused."""
+    def deploy(self, definitions: Any) -> Sequence[Launch]:
+        """Other code of some teams comes into force, given as `hr.simulate` takes it; returns what is launched at once. RequestError with
+        the reasons when it would be refused.
+        """
         before = len(self.launches)
-        for each in manifests:
+        for each in manifests_of(definitions):
             published = PublishedManifest(manifest_hash(encode(each)), self._snapshot.key_sets.bind(each))
             owners = {key: (asset.team, asset.location) for key, asset in self._catalog.assets.items()}
             if problems := refusals(self._catalog, each, owners):

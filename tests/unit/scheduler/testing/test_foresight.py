@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -36,10 +36,10 @@ def sales(automation: Any = None) -> Any:
 def test_what_follows_a_schedule_is_foreseen_in_every_team_over_a_change_of_clocks() -> None:
     found = foresee([raw(), sales(hr.eager())], START, 48)
     assert [(each.at.isoformat(), each.by, each.asset, each.partitions, each.count) for each in found.launches] == [
-        ("2026-03-29T01:00:00+00:00", "schedule raw/ingest", "raw/orders", ("2026-03-28",), 1),
-        ("2026-03-29T01:00:00+00:00", "condition", "sales/clean", ("2026-03-28",), 1),
-        ("2026-03-30T00:15:00+00:00", "schedule raw/ingest", "raw/orders", ("2026-03-29",), 1),
-        ("2026-03-30T00:15:00+00:00", "condition", "sales/clean", ("2026-03-29",), 1),
+        ("2026-03-29T02:00:00+01:00", "schedule raw/ingest", "raw/orders", ("2026-03-28",), 1),
+        ("2026-03-29T02:00:00+01:00", "condition", "sales/clean", ("2026-03-28",), 1),
+        ("2026-03-30T01:15:00+01:00", "schedule raw/ingest", "raw/orders", ("2026-03-29",), 1),
+        ("2026-03-30T01:15:00+01:00", "condition", "sales/clean", ("2026-03-29",), 1),
     ]
 
 
@@ -76,8 +76,14 @@ def test_code_that_changes_makes_stale_what_it_makes_and_all_that_is_made_from_i
 
 def test_another_schedule_and_another_condition_are_told_by_the_launches_that_they_move() -> None:
     moved = plan_deploy([raw(), sales(hr.eager())], raw(cron="0 4 * * *"), START, 24)
-    assert [(each.at.hour, each.asset) for each in moved.only_now] == [(1, "raw/orders"), (1, "sales/clean")]
-    assert [(each.at.hour, each.asset) for each in moved.only_then] == [(2, "raw/orders"), (2, "sales/clean")]
+    assert [(each.at.astimezone(UTC).hour, each.asset) for each in moved.only_now] == [
+        (1, "raw/orders"),
+        (1, "sales/clean"),
+    ]
+    assert [(each.at.astimezone(UTC).hour, each.asset) for each in moved.only_then] == [
+        (2, "raw/orders"),
+        (2, "sales/clean"),
+    ]
     new = plan_deploy([raw(), sales()], sales(hr.eager()), START, 24)
     assert [(each.by, each.asset) for each in new.only_then] == [("condition", "sales/clean")]
     assert new.only_now == ()

@@ -80,7 +80,7 @@ def test_schedules_tick_by_the_clocks_of_their_zone_also_when_these_are_moved() 
     sim = hr.simulate(definitions, start="2026-03-27T12:00+01:00")
     sim.advance("72h")
     assert [at.isoformat() for at, _ in sim.launched("up")] == [
-        "2026-03-28T01:30:00+00:00", "2026-03-29T01:00:00+00:00", "2026-03-30T00:30:00+00:00",
+        "2026-03-28T02:30:00+01:00", "2026-03-29T02:00:00+01:00", "2026-03-30T01:30:00+01:00",
     ]  # fmt: skip
     assert {each.by for each in sim.launches} == {"schedule team/nightly", "condition"}
 
@@ -180,12 +180,11 @@ def test_what_a_pause_holds_back_is_launched_when_it_ends() -> None:
 
 def test_other_code_comes_into_force_or_is_refused_with_the_reason() -> None:
     sim = hr.simulate({"raw": chain()[:1], "sales": chain()[1:]}, start=OSLO_MORNING)
-    from hedgerow.testing.simulating import manifest_of
 
-    sim.deploy(manifest_of("sales", []))
+    sim.deploy({"sales": []})
     assert names(sim.materialize("up")) == ["up"]
     with pytest.raises(RequestError, match="belongs to team 'raw'"):
-        sim.deploy(manifest_of("sales", chain()[:1]))
+        sim.deploy({"sales": chain()[:1]})
 
 
 def test_a_condition_that_never_comes_to_rest_is_told() -> None:
