@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from hedgerow_scheduler.dispatch.writer import Acknowledge, Publish, Task
 from hedgerow_scheduler.lifecycle.states import ENDED
 from simulation.clock import START
+from simulation.evaluating import Evaluation
 from simulation.judging_invariants import JudgingInvariants
+from simulation.sensing_invariants import SensingInvariants
 from simulation.town import KEYS, Town
 from simulation.violation import Violation
 from simulation.worker import Execution
@@ -26,14 +28,15 @@ _SPARED = "HR-Q026"
 class Checks:
     """Watches one world. `excuses` are the times at which the broker lost what it had acknowledged."""
 
-    def __init__(self, database: Database, log: list[Execution], town: Town) -> None:
+    def __init__(self, database: Database, log: list[Execution], town: Town, evaluations: list[Evaluation]) -> None:
         self.db, self.log, self.town = database, log, town
         self.excuses: list[float] = []
         self.transitions: Counter[tuple[str, str, str]] = Counter()
         self.excused: Counter[str] = Counter()
-        self.chunks: set[tuple[str, str, int]] = set()  # (team, worker, number) of parts of manifests
+        self.chunks: set[tuple[str, str, int]] = set()  # (team, worker, number) of events that are not kept
         self._admitted: dict[Any, list[float]] = defaultdict(list)
         self._judging = JudgingInvariants(database, log, town)
+        self._parts = (self._judging, SensingInvariants(database, evaluations, self.excuses))
         database.on_commit = self.committed
 
     # -- after each commit -----------------------------------------------------------------------------------------------
@@ -59,7 +62,8 @@ class Checks:
         if fresh:
             self._limits()
             self._rates(fresh)
-        self._judging.committed(touched)
+        for part in self._parts:
+            part.committed(touched)
         for key, row in self.db.pointers.items():
             output = self.db.outputs[row["attempt_id"], *key]
             if output["state"] != "current" and not self._judging.was_rejected(output):
@@ -178,7 +182,8 @@ class Checks:
         for row in self.db.attempts.values():
             if row["state"] in _OUT:
                 raise Violation(f"attempt {row['id']} stays {row['state']} though its step ended")
-        self._judging.final()
+        for part in self._parts:
+            part.final()
         self._recorded_once()
         self._ran_once(now)
         self._refused_never_ran(now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from support.scheduling import asset, manifest
 
-from hedgerow.manifest.model import Check, Dependency, Pool, PoolUse, Queue
+from hedgerow.manifest.model import Check, Dependency, Pool, PoolUse, Queue, Sensor
 from hedgerow_scheduler.planning.request import RunRequest
 from simulation.town import KEYS, PLAIN, RETRY, SPARED, STOP, Town
 from simulation.worker import Code
@@ -21,6 +21,7 @@ SALES = manifest(
         Check("whole", "clean", blocking=True),
     ),
     queues=(Queue("default", concurrency=5), Queue("mail", rate_per_s=0.2, burst=2.0)),
+    sensors=(Sensor("inbox", every_ms=7000, timeout_ms=5000), Sensor("ticker", every_ms=9000, timeout_ms=5000)),
 )
 ML = manifest(
     "ml",

@@ -61,6 +61,7 @@ def _pairs(module: ModuleType, changed: ModuleType) -> list[tuple[FunctionType, 
     return [(one, two) for one, two in found if isinstance(one, FunctionType) and isinstance(two, FunctionType)]
 
 
+_SENSORS = "hedgerow_scheduler.service.sensors"
 _OUTCOMES = "hedgerow_scheduler.ingest.outcomes"
 _FOLD, _LEASES, _CLAIMS = (
     "hedgerow_scheduler.ingest.fold",
@@ -117,5 +118,11 @@ MUTANTS = (
     Mutant("what is judged is not recorded", "hedgerow_scheduler.metadata.rows", "attempt.judged.attempt_id if attempt.judged is not None else None", "None", town=LIVELY),
     Mutant("any other output is judged", _DISPATCHING, "outputs.get((grant.step.run.id, grant.step.number)) if is_judge", "next(iter(outputs.values()), None) if is_judge", town=LIVELY),
     Mutant("readers do not wait for judging", "hedgerow_scheduler.planning.steps", "judging_name(dep.key) if blocks else asset.computation.name", "asset.computation.name", town=LIVELY),
+    Mutant("the cursor of a sensor is not recorded", _RECORDING, 'writes.rows(sensor_sql.MOVE_SENSORS, changes.sensor_moves, guarded=True, what="sensors")', "pass", town=LIVELY),
+    Mutant("dedupe keys are not recorded", _RECORDING, 'writes.rows(sensor_sql.INSERT_KEYS, changes.sensor_keys, guarded=True, what="dedupe keys", now=now)', "pass", town=LIVELY),
+    Mutant("dedupe keys are not looked up", _SENSORS, "for team, name, key in transaction.launched_keys(keys) if keys else ():", "for team, name, key in ():", town=LIVELY),
+    Mutant("a failed evaluation moves the cursor", _SENSORS, "known, cursor = self._standing[asked.title], answer.cursor if answer is not None else None", 'known, cursor = self._standing[asked.title], answer.cursor if answer is not None else "9"', town=LIVELY),
+    Mutant("a new leader forgets the cursor", _SENSORS, "self._standing = {one.place.title: one for one in standing}", "self._standing = {one.place.title: type(one)(*one.place, None, one.number, one.failures, one.last_at, one.next_at) for one in standing}", town=LIVELY),
+    Mutant("every worker evaluates", "hedgerow_workers.evaluations", "if self._claims.take([claim], now_ms, logging.DEBUG) == [None]:", "if False:", town=LIVELY),
     Mutant("levels of buckets are not recorded", _RECORDING, "writes.rows(sql.UPSERT_BUCKETS, changes.buckets)", "pass"),
 )  # fmt: skip

@@ -135,7 +135,7 @@ class SimScheduler:
         self.late: list[Task] = []  # what a frozen one had still to send
         self.terms = 0
         self.defects: list[BaseException] = []
-        self.chunks: set[tuple[str, str, int]] = set()  # parts of manifests, by (team, worker, number)
+        self.chunks: set[tuple[str, str, int]] = set()  # events that are not kept, by (team, worker, number)
         self.is_deaf: Callable[[], bool] = lambda: False  # its reader stands still
         self.copies: Callable[[], int] = lambda: 1  # how often the next message arrives
 
@@ -180,13 +180,18 @@ class SimScheduler:
         )
         self.loop._pictures = _Undrawn(self.metrics)
         self.terms += 1
-        take_chunk = self.loop.fold._bodies[ev.ManifestChunk]
+        bodies = self.loop.fold._bodies
+        for kind in (ev.ManifestChunk, ev.Evaluated):
+            bodies[kind] = self._noting(bodies[kind])
 
-        def note_chunk(team: str, envelope: Envelope, body: ev.ManifestChunk, now: datetime) -> None:
+    def _noting(self, take: Callable[[str, Envelope, Any, datetime], None]) -> Callable[..., None]:
+        """Notes the numbers of events that are not kept."""
+
+        def note(team: str, envelope: Envelope, body: Any, now: datetime) -> None:
             self.chunks.add((team, envelope.worker, envelope.seq))
-            take_chunk(team, envelope, body, now)
+            take(team, envelope, body, now)
 
-        self.loop.fold._bodies[ev.ManifestChunk] = note_chunk
+        return note
 
     def _lead(self, woken: bool) -> None:
         assert self.loop is not None

@@ -13,6 +13,7 @@ import msgspec
 from hedgerow_scheduler.automation.freshness import Wanted
 from hedgerow_scheduler.automation.pauses import Pause
 from hedgerow_scheduler.automation.schedules import Standing
+from hedgerow_scheduler.automation.sensors import SensorStanding
 from hedgerow_scheduler.lifecycle.changes import Changes
 from hedgerow_scheduler.lifecycle.judging import Judgeable
 from hedgerow_scheduler.lifecycle.model import Attempt, Run, Step, Worker
@@ -21,7 +22,7 @@ from hedgerow_scheduler.metadata.automation import StoredFacts
 from hedgerow_scheduler.metadata.backfills import Known
 from hedgerow_scheduler.metadata.commands import PendingCommand
 from hedgerow_scheduler.metadata.inputs import Stored
-from hedgerow_scheduler.metadata.store import State
+from hedgerow_scheduler.metadata.store import DedupeKey, State
 from hedgerow_scheduler.metadata.writes import StaleWriteError
 from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest
 from hedgerow_scheduler.planning.former_columns import Former
@@ -76,6 +77,7 @@ class SimTransaction:
             },
             cursors={key: (row["position"], row["epoch"]) for key, row in db.cursors.items()},
             schedules=[Standing(**_standing(row)) for row in db.schedules.values()],
+            sensors=[SensorStanding(**row) for row in db.sensors.values()],
         )
 
     def teams(self) -> list[str]:
@@ -158,6 +160,10 @@ class SimTransaction:
             code_version = db.outputs[attempt["id"], *pair]["code_version"]
             made[pair] = Made(version, code_version, attempt["dispatch_seq"], attempt["inputs"])
         return judge(nodes, made, {})
+
+    def launched_keys(self, keys: Collection[DedupeKey]) -> Mapping[DedupeKey, str]:
+        """The runs of some dedupe keys."""
+        return {key: self._db.sensor_keys[key]["run_id"] for key in keys if key in self._db.sensor_keys}
 
     def remove_expired(self, gone: Sequence[Override]) -> None:
         """Removes overrides."""

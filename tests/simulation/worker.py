@@ -29,6 +29,7 @@ from hedgerow_workers.task import orders_of
 from simulation.broker import SimBroker
 from simulation.clock import VirtualClock
 from simulation.disk import SimDisk
+from simulation.evaluating import Evaluation, Said, SimEvaluations
 from simulation.runner import Execution, Fate, Outcome, Slot
 
 __all__ = ["Code", "Crashed", "Execution", "Fate", "Outcome", "SimWorker", "Timings"]
@@ -91,6 +92,8 @@ class SimWorker:
     at which the process may end between two effects: before and after each command to the broker and each write to the disk, and
     around what runners do; it may raise `Crashed`. The order of what different threads do within a turn is drawn from `rng`.
 
+    `says(team, message)` is asked what comes of an evaluation outside of steps; `evaluations` gets each that began.
+
     `link` is its own way to the broker: `link.fault` cuts this worker off alone. It is `alive` until it crashed or is gone after a
     drain. With a `slowness` of 3 runners, and the outbox, take three times as long. Its machine's clock is ahead by `skew_ms`.
     """
@@ -111,7 +114,10 @@ class SimWorker:
         log: list[Execution],
         timings: Timings = Timings(),
         boundary: Callable[[str], None] = lambda _: None,
+        says: Callable[[str, control.Evaluate], Said] = lambda _team, _message: Said(0.1),
+        evaluations: list[Evaluation] | None = None,
     ) -> None:
+        self._says, self._told = says, [] if evaluations is None else evaluations
         self.deployment, self.team, self.location = deployment, team, location
         self.queues, self.slots, self.code, self.timings = tuple(queues), slots, code, timings
         self.clock, self.rng, self.fate, self.log, self.boundary = clock, rng, fate, log, boundary
@@ -202,7 +208,15 @@ class SimWorker:
     def is_idle(self) -> bool:
         """Whether it holds no attempt, and no event that is not acknowledged."""
         outbox = self._outbox
-        return outbox is None or not (outbox.pending or self.attempts.holds(outbox.sent))
+        return outbox is None or not (
+            outbox.pending or self.attempts.holds(outbox.sent) or not self.evaluations.is_idle
+        )
+
+    @property
+    def outbox(self) -> Outbox:
+        """Where its events go; there is one from its first turn on."""
+        assert self._outbox is not None
+        return self._outbox
 
     @property
     def is_unwatched(self) -> bool:
@@ -224,8 +238,11 @@ class SimWorker:
         except OSError:
             return False
         self._outbox = outbox
+        self.claims = Claims(lambda: link, deployment, team, self.id)
+        self.evaluations = SimEvaluations(self, self._says, self._told)
         handlers = {
             control.CancelAttempt: self._cancel,
+            control.Evaluate: self.evaluations.take,
             control.DrainWorker: lambda message: self.drain() if message.worker == self.id else None,
             control.SendManifest: lambda message: publication.send(message),
             control.ResendEvents: lambda message: outbox.resend(message.worker, message.after_seq),
@@ -238,10 +255,10 @@ class SimWorker:
         )  # fmt: skip
         self.acceptance = Acceptance(
             Audience(deployment, team, self.location, self.code.hash),
-            Claims(lambda: link, deployment, team, self.id),
+            self.claims,
             self.attempts,
             self.pace,
-            self._accepts,
+            self.accepts,
         )
         publication = Publication(outbox, self.code.hash, self.code.text)
         publication.announce(team, self.location)
@@ -258,8 +275,11 @@ class SimWorker:
                     self._held[part] = now + waited
                 if not self.alive:
                     return math.inf
+        if self.evaluations.due <= now:
+            self.evaluations.turn(now)
+            self.waited_s()
         self._due["slots"] = min((slot.due for slot in self._busy), default=math.inf)
-        return min(max(self._due[part], self._held[part]) for part in self._due)
+        return min(self.evaluations.due, *(max(self._due[part], self._held[part]) for part in self._due))
 
     def _is_called(self, part: Part) -> bool:
         """Whether something is there that would wake a thread that sleeps."""
@@ -300,7 +320,7 @@ class SimWorker:
     def _turn_slots(self, now: float) -> float:
         """What Celery's consumer, the slots and the thread that ends the worker do."""
         self._busy = [slot for slot in self._busy if not slot.advance(now)]
-        while self._consume_at <= now and self._accepts() and self._is_called("slots"):
+        while self._consume_at <= now and self.accepts() and self._is_called("slots"):
             text = self._fetch(now)
             if text is None:
                 break
@@ -324,7 +344,8 @@ class SimWorker:
         self._keys.append(self._keys.pop(0))
         return order_text(messages[0])
 
-    def _accepts(self) -> bool:
+    def accepts(self) -> bool:
+        """Whether it begins anything new."""
         return not (self.draining or self._disk_full)
 
     def _describe(self) -> events.WorkerHeartbeat:
@@ -367,6 +388,7 @@ class SimWorker:
         if self._busy and not self.runners_closed:
             self.runners_closed = True
             return  # slots that have no runner say so in their next turn
+        self.evaluations.leave()
         self._is_closing = True
         self._outbox.put([encode(events.WorkerStopped("asked to stop"))])
         self._outbox.finish()

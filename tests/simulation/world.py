@@ -10,6 +10,7 @@ from random import Random
 import msgspec
 from support.scheduling import uuid
 
+from hedgerow.protocol.control import Evaluate
 from hedgerow.protocol.orders import StepOrder
 from hedgerow_scheduler.planning.request import RunRequest
 from simulation.broker import SimBroker
@@ -17,9 +18,11 @@ from simulation.checks import Checks, Violation
 from simulation.clock import VirtualClock, virtual_time
 from simulation.database import Database, OutageError
 from simulation.disk import SimDisk
+from simulation.evaluating import Evaluation, Said
 from simulation.faults import Faults
 from simulation.lively import town_of
 from simulation.scheduler import FrozenError, SimScheduler, Unmeasured
+from simulation.sources import Sources
 from simulation.town import PLAIN, SETTINGS, Town
 from simulation.worker import Crashed, Execution, Fate, SimWorker
 
@@ -42,10 +45,12 @@ class World:
         self.town = town
         self.seed, self.rng, self.clock = seed, Random(seed), VirtualClock()
         self.log: list[Execution] = []
+        self.evaluations: list[Evaluation] = []
         self.broker = SimBroker(self.clock, Random(seed + 1))
         self.database = Database(self.clock.now, self._database_boundary)
         self.database.teams = list(town.code)
-        self.checks = Checks(self.database, self.log, town)
+        self.checks = Checks(self.database, self.log, town, self.evaluations)
+        self.sources = Sources(lambda: self.clock.seconds, Random(seed + 4))
         self.disks = {team: SimDisk(Random(seed + 2), partial(self.checks.given_up, team)) for team in town.code}
         self.workers: list[SimWorker] = []
         self._ids = count(1)
@@ -75,11 +80,13 @@ class World:
                 self._cycle(self.rng.choice((0.02, 0.1, 0.3, 0.5, 1.0)))
             self.faults.heal()
             self.is_healed = True
+            self.sources.end()
             while self.cycles < MOST_CYCLES and not self._is_at_rest():
                 if self.cycles % MENDED_EVERY == 0 and self._is_stuck():
                     self._ask(RunRequest(tuple(self.town.judged), all_partitions=True))
                 self._cycle(self.rng.choice((0.5, 2.0, 4.0)))
             self.checks.final(self.clock.seconds)
+            self.database.pause()
             while self.cycles < MOST_CYCLES and not self._is_delivered():
                 self._cycle(LAST_STRIDE_S)
             for team, disk in self.disks.items():
@@ -145,6 +152,10 @@ class World:
         if self.cycles % 40 == 20:
             asked = self.rng.choice(self.town.requests)
             self._ask(msgspec.structs.replace(asked, max_concurrent=self.rng.choice((None, None, 2))))
+        sensors = self.database.sensors
+        if sensors and self.rng.random() < 0.01:
+            team, name = self.rng.choice(list(sensors))
+            self.database.command("evaluate_sensor", team=team, name=name)
         if self.cycles > 60 and self.rng.random() < 0.01:
             running = [row["id"] for row in self.database.runs.values() if row["state"] == "running"]
             if running:
@@ -160,6 +171,7 @@ class World:
         worker = SimWorker(
             SETTINGS.name, team, team, queues, SLOTS, code, self.broker, self.clock, Random(self.rng.random()),
             self.disks[team], self._fate, self.log, boundary=self.faults.at_worker if hasattr(self, "faults") else lambda _: None,
+            says=self._says, evaluations=self.evaluations,
         )  # fmt: skip
         self.workers.append(worker)
         return worker
@@ -173,8 +185,12 @@ class World:
         failing = frozenset(check.name for check in checks if not self.is_healed and self.rng.random() < CHECKS_FAIL)
         return Fate(seconds, outcome, failing)  # type: ignore[arg-type]
 
+    def _says(self, team: str, message: Evaluate) -> Said:
+        return self.sources.says(message.name, bytes(message.argument))
+
     def _is_at_rest(self) -> bool:
-        return all(row["state"] not in ("requested", "running") for row in self.database.runs.values())
+        read = all(row["cursor"] == str(self.sources.count) for row in self.database.sensors.values())
+        return read and all(row["state"] not in ("requested", "running") for row in self.database.runs.values())
 
     def _is_stuck(self) -> bool:
         """Whether nothing goes on: a check may hold back what others are to load, until it is made again."""

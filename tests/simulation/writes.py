@@ -11,6 +11,7 @@ import msgspec
 from hedgerow_scheduler.metadata import statements as sql
 from hedgerow_scheduler.metadata.writes import StaleWriteError, Writes
 from hedgerow_scheduler.planning.versions import kept
+from simulation.automation_writes import APPLY as AUTOMATION
 from simulation.database import Database, Log, Table
 
 _COLUMNS: dict[str, Any] = {
@@ -39,7 +40,10 @@ class SimWrites(Writes):
         """Applies a statement to each row."""
         if not rows:
             return
-        done = sum(_APPLY[statement](self, msgspec.structs.asdict(row), **parameters) for row in rows)
+        if (apply := AUTOMATION.get(statement)) is not None:
+            done = sum(apply(self._db, self._log, msgspec.structs.asdict(row), **parameters) for row in rows)
+        else:
+            done = sum(_APPLY[statement](self, msgspec.structs.asdict(row), **parameters) for row in rows)
         if guarded and done != len(rows):
             raise StaleWriteError.of("HR-P301", f"{len(rows) - done} {what} were not as they should be.", "Nothing.")
 

@@ -1,0 +1,52 @@
+"""The statements that record sensors, played over tables as `simulation.writes` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from hedgerow_scheduler.metadata import sensor_statements as sql
+from simulation.database import Database, Log
+
+Row = dict[str, Any]
+
+
+def _upsert_sensor(db: Database, log: Log, row: Row) -> int:
+    key = (row["team"], row["name"])
+    known = db.sensors.get(key)
+    changed = {name: row[name] for name in ("location", "next_at")}
+    log.put(db.sensors, key, {**known, **changed} if known else row)
+    return 1
+
+
+def _move_sensor(db: Database, log: Log, row: Row) -> int:
+    key, before = (row["team"], row["name"]), row.pop("before")
+    known = db.sensors.get(key)
+    if known is None or known["number"] != before:
+        return 0
+    log.put(db.sensors, key, {**known, **row})
+    return 1
+
+
+def _insert_key(db: Database, log: Log, row: Row, now: datetime) -> int:
+    key = (row["team"], row["name"], row["key"])
+    if key in db.sensor_keys:
+        return 0
+    log.put(db.sensor_keys, key, row)
+    return 1
+
+
+def _insert_evaluation(db: Database, log: Log, row: Row, now: datetime) -> int:
+    assert row["id"] not in db.sensor_evaluations, f"evaluation {row['id']} is recorded"
+    log.put(db.sensor_evaluations, row["id"], {**row, "ended_at": now})
+    return 1
+
+
+APPLY: dict[str, Callable[..., int]] = {
+    sql.UPSERT_SENSORS: _upsert_sensor,
+    sql.MOVE_SENSORS: _move_sensor,
+    sql.INSERT_KEYS: _insert_key,
+    sql.INSERT_EVALUATIONS: _insert_evaluation,
+    sql.TRIM_EVALUATIONS: lambda *_, **__: 1,
+}
