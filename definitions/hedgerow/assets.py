@@ -13,6 +13,7 @@ from hedgerow.arguments import Arguments
 from hedgerow.backfill import Backfill, lower_backfill
 from hedgerow.conditions.bounds import oversize
 from hedgerow.conditions.model import Condition, Custom, Operand
+from hedgerow.conditions.moments import debounces_a_moment
 from hedgerow.dependencies import Declared, Dep, Upstream, lower_deps
 from hedgerow.errors import DefinitionError, Problem
 from hedgerow.freshness import FreshBy, Freshness, FreshWithin
@@ -187,10 +188,17 @@ def lower_automation(value: object, arguments: Arguments) -> Condition | None:
     """A condition as a manifest carries it."""
     if isinstance(value, Operand):
         condition: Condition = value  # type: ignore[assignment]
-        if (says := oversize(condition)) is None:
-            return condition
-        arguments.refuse("HR-D109", f"{arguments.what}: the condition {says}.", "Make it simpler.")
-        return None
+        if (says := oversize(condition)) is not None:
+            arguments.refuse("HR-D109", f"{arguments.what}: the condition {says}.", "Make it simpler.")
+            return None
+        if debounces_a_moment(condition):
+            arguments.refuse(
+                "HR-D109",
+                f"{arguments.what}: .debounce() waits for something to stay so, and a moment such as hr.updated() never does.",
+                'Let it last until it was handled: .since_handled().debounce("5m").',
+            )
+            return None
+        return condition
     if value is None:
         return None
     if isinstance(operand := getattr(value, "operand", None), Custom):  # a function under @hr.condition

@@ -112,7 +112,12 @@ def lower_schedule(
     """A schedule as a manifest carries it, named by the variable it is bound to unless it has a name; with what is wrong there."""
     name = definition.lowered.name or variable
     arguments = Arguments(f"Schedule {name!r}", definition.site)
-    if not is_name(name):
+    if not name:
+        of = definition.lowered.selection
+        arguments.refuse(
+            "HR-D002", f"A schedule of {of!r} has no name.", 'Give it one, name="nightly", or bind it to a variable.'
+        )
+    elif not is_name(name):
         arguments.name("name", name)
     job = definition.job
     if job is not None and job.name not in jobs:

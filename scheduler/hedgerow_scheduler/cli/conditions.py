@@ -42,6 +42,8 @@ def show_condition(report: Mapping[str, Any], output: Output) -> None:
         which = f" ({names}{f' and {more:,} more' if names and more > 0 else ''})" if names else ""
         run = f" as run {requested['run_id']}" if requested["run_id"] else ""
         output.line(f"  Last requested{which} at {requested['at'][:19].replace('T', ' ')} UTC{run}.")
+        if latest["operands"] and latest["operands"][0]["true"] and report["pause"] is None:
+            output.line("    What it holds for is not requested again before it has been otherwise.", "dim")
     if waits := waits_for(latest["operands"]):
         output.line(f"  It waits for: {'; '.join(waits)}.")
     if latest["operands"]:

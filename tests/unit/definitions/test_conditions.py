@@ -7,9 +7,12 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from hedgerow.arguments import Arguments
+from hedgerow.assets import lower_automation
 from hedgerow.conditions import constructors as hr
 from hedgerow.conditions.model import And, Condition, Not, Or
 from hedgerow.errors import DefinitionError
+from hedgerow.site import of_caller
 
 
 def test_conjunctions_and_disjunctions_are_flat() -> None:
@@ -57,3 +60,22 @@ def test_what_makes_no_sense_is_refused_where_it_is_written(wrong: Callable[[], 
         wrong()
     assert says in caught.value.problems[0].message
     assert caught.value.problems[0].remedy
+
+
+@pytest.mark.parametrize(
+    ("condition", "never"),
+    [
+        (hr.updated().debounce("5m"), True),
+        (hr.any_dep(hr.data_changed(), "raw/orders").debounce("5m").at_most(2, per="1h"), True),
+        ((hr.missing() & hr.cron_tick("0 6 * * *")).debounce("5m") | hr.missing(), True),
+        (hr.missing().became_true().labeled("gone").debounce("5m"), True),
+        (hr.any_dep(hr.updated()).since_handled().debounce("5m"), False),
+        ((hr.missing() | hr.updated()).debounce("5m"), False),
+        ((~hr.updated()).debounce("5m"), False),
+        (hr.eager().debounce("5m"), False),
+    ],
+)
+def test_a_moment_that_is_to_last_is_refused(condition: Condition, never: bool) -> None:
+    arguments = Arguments("Asset 'a'", of_caller())
+    assert (lower_automation(condition, arguments) is None) == never
+    assert [problem.code for problem in arguments.problems] == ["HR-D109"] * never

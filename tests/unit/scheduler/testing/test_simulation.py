@@ -201,6 +201,7 @@ def test_a_condition_that_never_comes_to_rest_is_told() -> None:
         (lambda: hr.simulate([], start="soon"), "HR-D022"),
         (lambda: hr.simulate([], start="2026-01-01T00:00"), "HR-D022"),
         (lambda: hr.simulate([3], start=OSLO_MORNING), "HR-D022"),
+        (lambda: hr.simulate([*chain(), hr.schedule("up", "0 6 * * *")], start=OSLO_MORNING), "HR-D002"),
         (lambda: hr.simulate({"Sales Team": []}, start=OSLO_MORNING), "HR-D022"),
         (lambda: hr.simulate(chain(), start=OSLO_MORNING).advance_to("2025-01-01T00:00Z"), "HR-D022"),
         (lambda: hr.simulate(chain(), start=OSLO_MORNING).fail("upp"), "HR-Q001"),
