@@ -25,6 +25,11 @@ def monotonic() -> float:
     return time.monotonic()
 
 
+def thread_time() -> float:
+    """Seconds of the processor's time that this thread has had: they do not pass while it waits, or is frozen."""
+    return time.thread_time()
+
+
 def uuid7(at_ms: int | None = None, randomness: bytes | None = None) -> str:
     """A UUID version 7 (RFC 9562, section 5.7) in its 36-character form: sorts by time of creation.
 

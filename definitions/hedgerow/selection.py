@@ -55,19 +55,11 @@ _ATTRIBUTES: dict[str, Callable[[Population, str], Iterable[str]]] = {
 }
 
 
-def choose(population: Population, selection: Sequence[str]) -> set[str]:
-    """The keys of the population that a selection names.
+class Looks:
+    """At how many assets selections may still look, over all their items and the jobs that they name."""
 
-    RequestError HR-Q001 when an item matches nothing, HR-Q003 when one can't be read, HR-Q017 when it takes too long.
-    """
-    return _choose(population, selection, (), _Looks())
-
-
-class _Looks:
-    """At how many assets a selection has looked so far, over all its items and the jobs that they name."""
-
-    def __init__(self) -> None:
-        self._left = MAX_LOOKS
+    def __init__(self, most: int = MAX_LOOKS) -> None:
+        self._left = most
 
     def take(self, number: int, item: str) -> None:
         """An item looks at so many."""
@@ -80,7 +72,15 @@ class _Looks:
             )
 
 
-def _choose(population: Population, selection: Sequence[str], within: tuple[str, ...], looks: _Looks) -> set[str]:
+def choose(population: Population, selection: Sequence[str], looks: Looks | None = None) -> set[str]:
+    """The keys of the population that a selection names. `looks` is what several selections share; else it has MAX_LOOKS of its own.
+
+    RequestError HR-Q001 when an item matches nothing, HR-Q003 when one can't be read, HR-Q017 when it takes too long.
+    """
+    return _choose(population, selection, (), looks or Looks())
+
+
+def _choose(population: Population, selection: Sequence[str], within: tuple[str, ...], looks: Looks) -> set[str]:
     """`within` are the jobs in whose selections it stands."""
     chosen: set[str] = set()
     taken_away: set[str] = set()
@@ -103,7 +103,7 @@ def _choose(population: Population, selection: Sequence[str], within: tuple[str,
     return {key for key in chosen - taken_away if key in population.assets}
 
 
-def _matching(population: Population, term: str, item: str, within: tuple[str, ...], looks: _Looks) -> set[str]:
+def _matching(population: Population, term: str, item: str, within: tuple[str, ...], looks: Looks) -> set[str]:
     attribute, colon, value = term.partition(":")
     assets = population.assets
     if colon and attribute == "job":
@@ -134,7 +134,7 @@ def _matching(population: Population, term: str, item: str, within: tuple[str, .
     return keys
 
 
-def _of_job(population: Population, name: str, within: tuple[str, ...], looks: _Looks) -> set[str]:
+def _of_job(population: Population, name: str, within: tuple[str, ...], looks: Looks) -> set[str]:
     job = population.jobs.get(name)
     if job is None:
         raise RequestError.of(

@@ -74,6 +74,7 @@ class Forgetful:
             {},
             {},
             key_sets=sets,
+            lately=tuple(reversed(self.in_force.values())),
         )
 
     def write(self, changes: Changes, now: datetime, *, at_once: bool = False) -> None:
@@ -82,6 +83,8 @@ class Forgetful:
             self.bodies[new.hash] = new.body
         for change in changes.locations:
             place = (change.team, change.location)
+            if change.withdrawn:
+                del self.in_force[place]
             if change.manifest_hash is not None:
                 self.in_force[place] = change.manifest_hash
                 self.problems.pop(place, None)

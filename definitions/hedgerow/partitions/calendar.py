@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from itertools import islice, takewhile
+from itertools import islice, pairwise, takewhile
 from zoneinfo import ZoneInfo
 
 from hedgerow.partitions.instants import DAY, HOUR, YEARS, first_instant, jump, readings
@@ -97,7 +97,10 @@ def last_before(cadence: Cadence, tz: str, span: Span, count: int) -> list[Span]
     if count <= 0:
         return []
     if is_cron(cadence):
-        return list(islice(spans_before(cadence, tz, span), count))[::-1]
+        ticks = ticks_of(cadence, tz)
+        number = ticks.holding(span.start)
+        edges = [ticks.tick(each) for each in range(number - count, number + 1)]
+        return [Span(ticks.key(start), start, end) for start, end in pairwise(edges)]
     # A few more days than they can take, also where clocks have been moved: walking along them is ten times cheaper than back.
     back = timedelta(days=count * _HOURS[cadence] // 24 + 40)
     day = day_of(span.key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import defaultdict
 from collections.abc import Generator, Mapping, Sequence, Set
 
@@ -16,6 +17,7 @@ from hedgerow_scheduler.partitions.crossing import Crossing
 from hedgerow_scheduler.partitions.spaces import Space, space_of
 from hedgerow_scheduler.planning.catalog import Catalog
 
+log = logging.getLogger("hedgerow.automation")
 PAUSE_EACH = 200  # assets: some milliseconds of work
 
 
@@ -108,10 +110,15 @@ class Declared:
             program = self._programs.get(condition)
             if program is None:
                 program = self._programs[condition] = Program(condition)
-        except (RequestError, RecursionError) as error:  # of this asset alone
-            self.problems[key] = (
-                error.problems[0].message if isinstance(error, RequestError) else "It is nested too deeply."
-            )
+        except RequestError as error:  # of this asset alone, as everything else
+            self.problems[key] = error.problems[0].message
+            return None
+        except RecursionError:
+            self.problems[key] = "It is nested too deeply."
+            return None
+        except Exception as error:  # a defect
+            log.exception("the condition of %s can't be taken up", key)
+            self.problems[key] = f"It can't be taken up: {error!r}"
             return None
         return Automated(key, asset.team, program, deps, self._ranks.get(key, 0), asset.definition.partitions)
 

@@ -277,6 +277,9 @@ def is_watched(asset: CatalogAsset) -> bool:
         space_of(definition.partitions)
     except RequestError:
         return False
+    except Exception:  # a defect: of this asset alone
+        log.exception("the freshness of %s can't be watched", asset.key)
+        return False
     return True
 
 

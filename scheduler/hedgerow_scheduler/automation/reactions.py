@@ -17,15 +17,20 @@ import msgspec
 from hedgerow.errors import HedgerowError, Problem
 from hedgerow.manifest.model import Reaction
 from hedgerow.protocol.happenings import MAX_ASSETS, Event
+from hedgerow.selection import Looks
 from hedgerow_scheduler.automation.schedules import Place
 from hedgerow_scheduler.lifecycle.evaluations import Answer
 from hedgerow_scheduler.lifecycle.retries import retry_delay
 from hedgerow_scheduler.planning.catalog import Catalog
 from hedgerow_scheduler.planning.selection import select_keys
 
+MAX_LOOKS = (
+    3_000_000  # of all selections of a location's reactions: about a second's work, whenever code comes into force
+)
 MOST_WAITING = 1_000  # deliveries of one reaction; what happens beyond them is counted and not told
 ASKED_AGAIN = timedelta(seconds=5)  # when no worker answered
 GIVEN_UP_AFTER = timedelta(days=1)  # when no worker answers at all
+REPORT = "Report it with the scheduler's log."
 log = logging.getLogger("hedgerow.automation")
 
 
@@ -96,9 +101,10 @@ class Listeners:
         self._catalog = catalog or Catalog()
         self._by_kind: defaultdict[str, list[Listener]] = defaultdict(list)
         for (team, location), published in self._catalog.published.items():
+            looks = Looks(MAX_LOOKS)
             for reaction in published.manifest.reactions:
                 if reaction.enabled:
-                    self._add(Place(team, location, reaction.name), reaction)
+                    self._add(Place(team, location, reaction.name), reaction, looks)
 
     @property
     def kinds(self) -> Set[str]:
@@ -109,13 +115,17 @@ class Listeners:
         """Those that are to be told of something, in order of their declaration."""
         return [each for each in self._by_kind.get(event.kind, ()) if self._wants(each, event)]
 
-    def _add(self, place: Place, reaction: Reaction) -> None:
+    def _add(self, place: Place, reaction: Reaction, looks: Looks) -> None:
         keys = None
         if reaction.selection:
             try:
-                keys = frozenset(select_keys(self._catalog, tuple(reaction.selection.split())))
+                keys = frozenset(select_keys(self._catalog, tuple(reaction.selection.split()), looks))
             except HedgerowError as error:
                 self.problems[place.title] = error.problems[0]
+                return
+            except Exception as error:  # a defect: of this reaction alone
+                log.exception("the selection of reaction %s can't be resolved", place.title)
+                self.problems[place.title] = Problem("HR-Q014", f"It can't be resolved: {error!r}.", REPORT)
                 return
         listener = self.by_title[place.title] = Listener(place, reaction, keys)
         for kind in reaction.kinds:

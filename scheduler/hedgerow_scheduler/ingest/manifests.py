@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import deque
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import msgspec
@@ -37,6 +38,8 @@ class Manifests:
 
     def __init__(self, snapshot: Snapshot, asking: Asking) -> None:
         self.snapshot, self._asking = snapshot, asking
+        self.condemns: Callable[[str], bool] = lambda _: False
+        """Whether a manifest, by its hash, has ended terms of the scheduler."""
         self._chunks: dict[tuple[str, str, int], dict[int, str]] = {}
         self._offered: deque[tuple[str, Manifest, bytes]] = deque()
         self._refused: set[str] = set()
@@ -98,18 +101,23 @@ class Manifests:
             self._offered.remove(of_team[0])
         self._offered.append((body.hash, manifest, data))
         if len(data) <= SMALL_MANIFEST_BYTES:
-            self.take_offer(now)
+            self._judge_offer(*self._offered.pop(), now)
 
-    def has_offers(self) -> bool:
-        """Whether a manifest has arrived that is not judged yet."""
-        return bool(self._offered)
+    def next_offer(self) -> str | None:
+        """The hash of the manifest that has arrived and is to be judged next; None when there is none."""
+        return self._offered[0][0] if self._offered else None
 
     def take_offer(self, now: datetime) -> None:
         """Judges one of the manifests that have arrived, if there is any: it comes into force, or is refused whole with the reasons."""
-        if not self._offered:
-            return
-        snapshot, (manifest_hash, manifest, data) = self.snapshot, self._offered.popleft()
+        if self._offered:
+            self._judge_offer(*self._offered.popleft(), now)
+
+    def _judge_offer(self, manifest_hash: str, manifest: Manifest, data: bytes, now: datetime) -> None:
+        snapshot = self.snapshot
         if manifest_hash in snapshot.accepted:  # it came twice
+            return
+        if self.condemns(manifest_hash):
+            self._refuse(manifest_hash, manifest, (put_aside(manifest_hash),), now)
             return
         published = PublishedManifest(manifest_hash, snapshot.key_sets.bind(manifest))
         try:
@@ -170,6 +178,15 @@ class Manifests:
         if manifest_hash and manifest_hash not in self.snapshot.accepted:
             patience = ASK_AGAIN_IF_REFUSED if manifest_hash in self._refused else ASK_AGAIN
             self.ask_for(team, manifest_hash, now, patience)
+
+
+def put_aside(manifest_hash: str) -> Problem:
+    """That a manifest is not to come into force, because it has ended terms of the scheduler."""
+    return Problem(
+        "HR-Q018",
+        f"The manifest {manifest_hash[:12]} was put aside: with it, terms of the scheduler have ended.",
+        "Deploy other code, and report it with the scheduler's log: no manifest should be able to do that.",
+    )
 
 
 def _contradiction(why: str) -> tuple[Problem, ...]:

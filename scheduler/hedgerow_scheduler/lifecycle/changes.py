@@ -47,12 +47,15 @@ class NewManifest(msgspec.Struct, frozen=True):
 
 
 class LocationChange(msgspec.Struct, frozen=True):
-    """A location's manifest comes into force (`manifest_hash`), or what it tried has `problems`."""
+    """A location's manifest comes into force (`manifest_hash`), or what it tried has `problems`; or the one in force is `withdrawn`, and its
+    location has none.
+    """
 
     team: str
     location: str
     manifest_hash: str | None
     problems: tuple[Problem, ...] = ()
+    withdrawn: str = ""
 
 
 class CheckRecord(msgspec.Struct, frozen=True):

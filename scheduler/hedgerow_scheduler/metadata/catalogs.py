@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, case, select
+from datetime import timedelta
+
+from sqlalchemy import Connection, case, func, select
 
 from hedgerow.manifest.model import decode
 from hedgerow_scheduler.metadata import tables as t
 from hedgerow_scheduler.partitions.key_sets import KeySets
 from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest
 from hedgerow_scheduler.planning.sharing import share_conditions
+
+LATELY = timedelta(days=1)
 
 
 def read_catalog(connection: Connection, key_sets: KeySets) -> Catalog:
@@ -40,6 +44,15 @@ def read_accepted(connection: Connection, key_sets: KeySets, catalog: Catalog) -
 
 def _published(manifest_hash: str, body: bytes, key_sets: KeySets) -> PublishedManifest:
     return PublishedManifest(manifest_hash, share_conditions(key_sets.bind(decode(body))))
+
+
+def read_lately(connection: Connection) -> list[str]:
+    """The manifests in force that were accepted within the last day, the latest first."""
+    in_force = select(t.locations.c.manifest_hash)
+    lately = select(t.manifests.c.hash).where(
+        t.manifests.c.hash.in_(in_force), t.manifests.c.accepted_at > func.clock_timestamp() - LATELY
+    )
+    return list(connection.scalars(lately.order_by(t.manifests.c.accepted_at.desc(), t.manifests.c.hash)))
 
 
 def read_owners(connection: Connection) -> dict[str, tuple[str, str]]:

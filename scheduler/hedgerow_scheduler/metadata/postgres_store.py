@@ -84,6 +84,7 @@ class PostgresTransaction:
             deliveries=reactions.read_waiting(connection),
             memories=automation.read_memories(connection),
             key_sets=sets,
+            lately=catalogs.read_lately(connection),
             backfills=backfills.read_live(connection),
             not_fresh=freshness.read_not_fresh(connection),
         )

@@ -89,6 +89,8 @@ def _definitions(writes: Writes, changes: Changes, now: datetime) -> None:
         place = {"team": change.team, "location": change.location, "now": now}
         if change.manifest_hash is not None:
             writes.add(sql.PUT_IN_FORCE, hash=change.manifest_hash, **place)
+        elif change.withdrawn:
+            writes.add(sql.WITHDRAW, hash=change.withdrawn, problems=json_text(change.problems), **place)
         else:
             writes.add(sql.LOCATION_FAILED, problems=json_text(change.problems), **place)
 

@@ -29,6 +29,12 @@ VALUES (%(team)s, %(location)s, %(problems)s::jsonb, %(now)s)
 ON CONFLICT (team, location) DO UPDATE SET problems = excluded.problems, failed_at = excluded.failed_at
 """
 
+WITHDRAW = """
+WITH gone AS (UPDATE manifests SET accepted_at = NULL WHERE hash = %(hash)s)
+UPDATE locations SET manifest_hash = NULL, problems = %(problems)s::jsonb, failed_at = %(now)s
+WHERE team = %(team)s AND location = %(location)s AND manifest_hash = %(hash)s
+"""
+
 INSERT_RUN = """
 INSERT INTO runs (id, state, request, tags, author, created_at, priority, backfill_id)
 VALUES (%(id)s, 'requested', %(request)s::jsonb, %(tags)s::jsonb, %(author)s, %(created_at)s, %(priority)s, %(backfill_id)s)

@@ -44,6 +44,7 @@ class State(msgspec.Struct, frozen=True):
     `attempts` are those of `runs` whose outcome may still come, `holds` what those that are out hold; `cursors` how far each team's
     stream was folded: (position, epoch); `schedules` and `sensors` how far each has come, `deliveries` what reactions are still to be told, `memories` what each asset's condition remembers;
     `key_sets` are the keys that the dynamic partitions of `catalog` and `accepted` are bound to;
+    `lately` are the hashes of manifests that came into force lately, the latest first;
     `not_fresh` are (asset, partition, status); `backfills` are those that were taken up and have not ended.
     """
 
@@ -68,6 +69,7 @@ class State(msgspec.Struct, frozen=True):
     backfills: Sequence[Known] = ()
     not_fresh: Sequence[tuple[str, str, Aged]] = ()
     key_sets: KeySets = msgspec.field(default_factory=KeySets)
+    lately: Sequence[str] = ()
 
 
 class Transaction(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from hedgerow.errors import RequestError
-from hedgerow.selection import Population, choose
+from hedgerow.selection import Looks, Population, choose
 from hedgerow_scheduler.planning.catalog import Catalog
 
 
@@ -25,9 +25,11 @@ def resolve(catalog: Catalog, selection: Sequence[str]) -> tuple[str, ...]:
     return tuple(left)
 
 
-def select_keys(catalog: Catalog, selection: Sequence[str]) -> tuple[str, ...]:
-    """Like `resolve`, for looking only: external assets are kept, and an empty selection means every asset."""
-    return tuple(sorted(_choose(catalog, selection) if selection else catalog.assets))
+def select_keys(catalog: Catalog, selection: Sequence[str], looks: Looks | None = None) -> tuple[str, ...]:
+    """Like `resolve`, for looking only: external assets are kept, and an empty selection means every asset. `looks` is what several
+    selections share.
+    """
+    return tuple(sorted(_choose(catalog, selection, looks) if selection else catalog.assets))
 
 
 def selections_with(catalog: Catalog, selections: Iterable[str], key: str) -> set[str]:
@@ -42,8 +44,8 @@ def selections_with(catalog: Catalog, selections: Iterable[str], key: str) -> se
     return found
 
 
-def _choose(catalog: Catalog, selection: Sequence[str]) -> set[str]:
-    return choose(_population(catalog), selection)
+def _choose(catalog: Catalog, selection: Sequence[str], looks: Looks | None = None) -> set[str]:
+    return choose(_population(catalog), selection, looks)
 
 
 def _population(catalog: Catalog) -> Population:

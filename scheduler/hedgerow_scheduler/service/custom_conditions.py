@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
@@ -27,6 +28,7 @@ AT_ONCE = 16  # of a team: as many as a worker evaluates at once
 LOOK_AGAIN = timedelta(seconds=5)  # where no worker serves the code in force, or did not answer
 LONGEST_BACKOFF = timedelta(hours=1)
 MAX_ANSWER_BYTES = 512 * 1024
+log = logging.getLogger("hedgerow.scheduler")
 
 
 class Question(NamedTuple):
@@ -86,7 +88,11 @@ class CustomConditions:
             if (asked := self._asked.pop(answer.id, None)) is None:
                 continue
             self._at_once[answer.team] -= 1
-            if (found := self._hear(*asked, answer, now)) is not None:
+            try:
+                found = self._hear(*asked, answer, now)
+            except Exception as error:  # a defect: of this asset alone
+                found = _defect(asked[0], error)
+            if found is not None:
                 heard.append(found)
         heard += self._ask_due(now)
         return heard
@@ -97,25 +103,34 @@ class CustomConditions:
                 return
             question = heapq.heappop(self._due)[2]
             del self._entries[question]
-            declared, space = self._declared.get(question), self._space_of(question.asset)
-            if declared is None or space is None:
-                continue
-            team, location, function = declared
-            if function is None:  # a stranger's manifest: a team's own code is held to it at home
-                yield Heard(question, None, f"No function '{question.name}' is declared under @hr.condition.")
-                continue
-            if self._at_once[team] >= AT_ONCE:
-                self._put(question, now + timedelta(milliseconds=200))
-                continue
-            names = tuple(name for each in space.existing(now)[-MAX_ASKED:] if (name := space.key(each)) is not None)
-            argument = msgspec.Raw(msgspec.json.encode(ConditionQuestion(question.asset, now, names)))
-            timeout = timedelta(milliseconds=function.timeout_ms)
-            id = self._snapshot.evaluations.ask(team, location, KIND, function.name, argument, timeout, now)
-            if id is None:
-                self._put(question, now + LOOK_AGAIN)
-                continue
-            self._asked[id] = (question, names)
-            self._at_once[team] += 1
+            try:
+                found = self._ask(question, now)
+            except Exception as error:  # a defect: of this asset alone
+                found = _defect(question, error)
+            if found is not None:
+                yield found
+
+    def _ask(self, question: Question, now: datetime) -> Heard | None:
+        """Asks a function; what is to be heard of it at once, if it can't be."""
+        declared, space = self._declared.get(question), self._space_of(question.asset)
+        if declared is None or space is None:
+            return None
+        team, location, function = declared
+        if function is None:  # a stranger's manifest: a team's own code is held to it at home
+            return Heard(question, None, f"No function '{question.name}' is declared under @hr.condition.")
+        if self._at_once[team] >= AT_ONCE:
+            self._put(question, now + timedelta(milliseconds=200))
+            return None
+        names = tuple(name for each in space.existing(now)[-MAX_ASKED:] if (name := space.key(each)) is not None)
+        argument = msgspec.Raw(msgspec.json.encode(ConditionQuestion(question.asset, now, names)))
+        timeout = timedelta(milliseconds=function.timeout_ms)
+        id = self._snapshot.evaluations.ask(team, location, KIND, function.name, argument, timeout, now)
+        if id is None:
+            self._put(question, now + LOOK_AGAIN)
+            return None
+        self._asked[id] = (question, names)
+        self._at_once[team] += 1
+        return None
 
     def _hear(self, question: Question, names: Iterable[str], answer: Answer, now: datetime) -> Heard | None:
         declared, space = self._declared.get(question), self._space_of(question.asset)
@@ -139,6 +154,15 @@ class CustomConditions:
         """It is asked at this time, and at no other that was set before."""
         number = self._entries[question] = next(self._numbers)
         heapq.heappush(self._due, (at, number, question))
+
+
+def _defect(question: Question, error: Exception) -> Heard:
+    log.exception("asking '%s' about %s failed", question.name, question.asset, exc_info=error)
+    return Heard(
+        question,
+        None,
+        f"Asking '{question.name}' failed: {error!r}. It is not asked again before other code comes into force.",
+    )
 
 
 def _read(answer: Answer, space: Space, names: Iterable[str]) -> Said | str:

@@ -9,7 +9,7 @@ import psycopg
 from sqlalchemy import Engine
 from sqlalchemy.exc import InternalError, OperationalError, SQLAlchemyError
 
-from hedgerow.clock import monotonic
+from hedgerow.clock import monotonic, thread_time
 from hedgerow.errors import HedgerowError
 from hedgerow.settings.platform import PlatformSettings
 from hedgerow_scheduler.ingest.inbox import Inbox
@@ -24,6 +24,10 @@ from hedgerow_scheduler.service.loop import Loop
 STAND_BY_S = 0.2
 # The server restarted, turned read-only, or ended a session that was frozen: nothing that was read is at fault.
 OUTAGES = (OperationalError, InternalError, psycopg.OperationalError, psycopg.InternalError)
+LONGEST_CYCLE_S = 2.0
+"""Of the processor's time. PostgreSQL ends a leader's transaction that is idle for three seconds, and another scheduler takes over: if it was
+busy meanwhile, and not frozen or cut off, that is a defect as well.
+"""
 log = logging.getLogger("hedgerow.scheduler")
 
 
@@ -77,14 +81,22 @@ def serve(
             continue
         generation += 1
         brokers = Brokers(settings, inbox)
+        loop, began_s = None, thread_time()
         try:
             loop = Loop(PostgresStore(engine, lead), settings, inbox, brokers, metrics, generation, care)
             metrics.is_leader.set(1)
             log.info("leading in epoch %d with %d live runs", lead.epoch, len(loop.snapshot.runs))
             _lead(loop, inbox, listener, stopping)
         except (*OUTAGES, HedgerowError) as error:
-            metrics.terms.labels("failed").inc()
+            worked_s = loop.worked_s() if loop is not None else thread_time() - began_s
+            metrics.terms.labels("failed" if worked_s < LONGEST_CYCLE_S else "defect").inc()
             log.warning("the term of epoch %d ends: %s", lead.epoch, _brief(error))
+            if worked_s >= LONGEST_CYCLE_S:
+                log.error(
+                    "its last cycle took %.1f s of the processor's time: whatever it did would take as long again",
+                    worked_s,
+                )
+                care.defect()
         except Exception:
             metrics.terms.labels("defect").inc()
             log.exception("the term of epoch %d ends by a defect", lead.epoch)

@@ -103,7 +103,8 @@ class Loop:
         with store.transaction() as transaction:
             self.now = transaction.now()
             state = transaction.state(start_timeout)
-            self.snapshot = snapshot_of(state, self.now, self.lease, platform, new_id)
+            left_out = care.left_out(state.lately)
+            self.snapshot = snapshot_of(state, self.now, self.lease, platform, new_id, left_out)
             self._cursors = state.cursors
         self._schedules = Schedules(self.snapshot, state.schedules, settings.automation.enabled, new_id)
         self._sensors = Sensors(self.snapshot, state.sensors, settings.automation.enabled, new_id)
@@ -116,6 +117,7 @@ class Loop:
         self._freshness = FreshnessWatch(self.snapshot, state.not_fresh, self._automating.turned)
         self._automating.stands = self._freshness.stands
         self.fold = Fold(self.snapshot, self.lease, noise)
+        self.fold.manifests.condemns = care.condemns
         self.admission = Admission(self.lease, settings.dispatch.max_batch)
         self._contacts: dict[str, Contact] = {}
         self._teams: set[str] = set()
@@ -129,6 +131,7 @@ class Loop:
         self._read_at = clock.monotonic()
         # How long to leave events of these teams together after the cycle that has just ended.
         self.gather_s, self.busy = 0.0, frozenset[str]()
+        self._busy_since_s = clock.thread_time()
 
     # -- one cycle ---------------------------------------------------------------------------------------------------
 
@@ -136,8 +139,10 @@ class Loop:
         """One cycle: everything that was decided is recorded in one transaction, and its effects follow. `woken` says that the
         API has written something. Returns the seconds until something is due without a bell. Any error ends the term.
         """
-        began = perf_counter()
-        messages = self._care.portion(self._inbox.take())
+        began, self._busy_since_s = perf_counter(), clock.thread_time()
+        offer = self.fold.manifests.next_offer()
+        self._care.judges(offer)  # with nothing beside it that could be at fault
+        messages = self._care.portion(self._inbox.take()) if offer is None else []
         quiet = not (messages or woken or self._has_more() or self.snapshot.effects.revoke)
         if quiet and not self._is_due():
             return self._until_due()
@@ -209,6 +214,10 @@ class Loop:
         self._measure(ended - began)
         return self._rest()
 
+    def worked_s(self) -> float:
+        """How many seconds of the processor's time this cycle has taken so far, in the loop's own thread."""
+        return clock.thread_time() - self._busy_since_s
+
     def _is_due(self) -> bool:
         elapsed = timedelta(seconds=IDLE_S)
         soon = self._now_estimate()
@@ -231,7 +240,7 @@ class Loop:
             or self._unasked
             or self._unplanned
             or self._backfills.is_due()
-            or self.fold.manifests.has_offers()
+            or self.fold.manifests.next_offer() is not None
             or self._care.is_holding()
         )
 
@@ -244,14 +253,9 @@ class Loop:
     def _next_timer(self) -> datetime | None:
         """When a retry, a limit's next token, the end of an override, a schedule's tick or an asset is due, or a sensor or condition is to be asked."""
         snapshot = self.snapshot
-        parts = (
-            self._schedules.next_tick(),
-            self._sensors.next_due(),
-            self._automating.next_due(),
-            self._reactions.next_due(),
-        )
+        parts = (self._sensors.next_due(), self._automating.next_due(), self._reactions.next_due())
         dues = (
-            *(snapshot.next_timer(), self._admit_at, snapshot.rules.next_expiry(self.now)),
+            *(snapshot.next_timer(), self._admit_at, snapshot.rules.next_expiry(self.now), self._schedules.next_tick()),
             *(snapshot.evaluations.next_due(), self._freshness.next_due(), self._backfills.next_due(), *parts),
         )
         return min((due for due in dues if due is not None), default=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from hedgerow.errors import Problem
 from hedgerow.protocol.happenings import Event
 from hedgerow_scheduler.automation.agenda import Agenda
 from hedgerow_scheduler.automation.pauses import Pauses
@@ -18,6 +20,7 @@ from hedgerow_scheduler.automation.reactions import (
     ASKED_AGAIN,
     MOST_WAITING,
     OVER,
+    REPORT,
     Delivery,
     DeliveryState,
     Listener,
@@ -27,12 +30,14 @@ from hedgerow_scheduler.automation.reactions import (
     visible,
 )
 from hedgerow_scheduler.automation.schedules import Place
+from hedgerow_scheduler.lifecycle.evaluations import Answer
 from hedgerow_scheduler.planning.catalog import Catalog
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
 KIND: Final = "reaction"
 ASKED_PER_CYCLE = 50
 ASKED_AT_ONCE = 4  # of one reaction
+log = logging.getLogger("hedgerow.scheduler")
 
 
 class Reactions:
@@ -79,14 +84,28 @@ class Reactions:
                 continue
             title = _title(delivery)
             self._at_once[title] -= 1
-            self._end(after(delivery, self._listeners.by_title[title].reaction, answer, now, self._noise()))
+            self._end(self._after(delivery, answer, now))
             self._look_at(title)
         for event in self._snapshot.happenings.take():
             for listener in self._listeners.of(event):
                 self._hear(listener, visible(event, listener.place.team, self._new_id()), now)
         for _ in range(ASKED_AT_ONCE):
             for place in self._agenda.take(now, ASKED_PER_CYCLE):
-                self._tell(place, now)
+                try:
+                    self._tell(place, now)
+                except (
+                    Exception
+                ):  # a defect: of this reaction alone, which is told nothing until other code comes into force
+                    log.exception("reaction %s can't be told", place.title)
+
+    def _after(self, delivery: Delivery, answer: Answer, now: datetime) -> Told:
+        """What becomes of a delivery by an answer."""
+        try:
+            return after(delivery, self._listeners.by_title[_title(delivery)].reaction, answer, now, self._noise())
+        except Exception as error:  # a defect: of this reaction alone
+            log.exception("what becomes of a delivery to reaction %s can't be told", _title(delivery))
+            problem = Problem("HR-Q014", f"Its answer could not be taken: {error!r}.", REPORT)
+            return Told(delivery, DeliveryState.GIVEN_UP, problem)
 
     def _take_up(self) -> None:
         """Other code has come into force: what is no longer declared is told nothing any more."""

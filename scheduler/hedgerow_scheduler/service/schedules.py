@@ -66,7 +66,8 @@ class Schedules:
             assert standing.last_tick is not None  # it is on the agenda
             last = standing.last_tick
             if launched < PER_CYCLE and steps < STEPS_PER_CYCLE:
-                found = self._due(place, last, now)
+                if (found := self._due_safely(place, last, now)) is None:
+                    continue
                 for tick in found.launch:
                     renew()
                     launched, steps = launched + 1, steps + self._launch(place, tick, now)
@@ -105,6 +106,16 @@ class Schedules:
         except Exception:  # a time zone that this machine does not know (any more): that schedule's trouble alone
             log.exception("schedule %s can't tick", standing.place.title)
 
+    def _due_safely(self, place: Place, last: datetime, now: datetime) -> Due | None:
+        """As `_due`; None where that can't be told, by a defect: the schedule does not tick until other code comes into force."""
+        try:
+            return self._due(place, last, now)
+        except Exception as error:
+            log.exception("what is due of schedule %s can't be told", place.title)
+            problem = Problem("HR-Q014", f"Its ticks can't be told: {error!r}.", "Report it with the scheduler's log.")
+            self._note(TickRecord(place, now, "failed", error=problem))
+            return None
+
     def _due(self, place: Place, last: datetime, now: datetime) -> Due:
         """What has come due, with what is passed over noted."""
         schedule = self._declared[place]
@@ -122,9 +133,9 @@ class Schedules:
     def _launch(self, place: Place, tick: datetime, now: datetime) -> int:
         """Makes a tick's run; the number of its steps. One that can't be planned is recorded with what is wrong."""
         schedule, catalog = self._declared[place], self._snapshot.catalog
-        request = request_of(place, schedule, tick, catalog.jobs)
-        tags = tags_of(place, schedule, tick, catalog.jobs)
         try:
+            request = request_of(place, schedule, tick, catalog.jobs)
+            tags = tags_of(place, schedule, tick, catalog.jobs)
             planned = plan_steps(catalog, request, now)
         except HedgerowError as error:
             self._note(TickRecord(place, tick, "failed", error=error.problems[0]))

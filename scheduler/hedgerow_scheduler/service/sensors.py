@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
@@ -42,6 +43,7 @@ WAITING_COMMANDS = 200
 WAITING_OF_ONE = 5
 INTERRUPTED = "HR-X104"
 SHOWN_CURSOR = 200  # characters
+log = logging.getLogger("hedgerow.scheduler")
 
 
 class Asked(msgspec.Struct):
@@ -87,7 +89,12 @@ class Sensors:
         while self._answered and perf_counter() < until:
             self._plan(now, renew)
         for place in self._agenda.take(now, ASKED_PER_CYCLE):
-            self._ask(place, now)
+            try:
+                self._ask(place, now)
+            except (
+                Exception
+            ):  # a defect: of this sensor alone, which is not evaluated until other code comes into force
+                log.exception("sensor %s can't be evaluated", place.title)
         return bool(self._answered)
 
     def request(self, command: PendingCommand, now: datetime) -> dict[str, Any] | None:

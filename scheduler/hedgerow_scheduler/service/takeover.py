@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 
+from hedgerow_scheduler.ingest.manifests import put_aside
+from hedgerow_scheduler.lifecycle.changes import LocationChange
 from hedgerow_scheduler.lifecycle.model import Attempt, Run
 from hedgerow_scheduler.lifecycle.states import AttemptState, StepState
 from hedgerow_scheduler.limits.limit import Holding, LimitId
 from hedgerow_scheduler.metadata.store import Holds, State
+from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest
 from hedgerow_scheduler.planning.limiting import use_overrides
 from hedgerow_scheduler.planning.rules import PlatformLimits, queue_limit_name, sharer_of
 from hedgerow_scheduler.planning.snapshot import Snapshot
+
+log = logging.getLogger("hedgerow.scheduler")
 
 
 def snapshot_of(
@@ -20,22 +27,40 @@ def snapshot_of(
     lease: timedelta,
     platform: PlatformLimits | None = None,
     new_id: Callable[[], str] | None = None,
+    left_out: AbstractSet[str] = frozenset(),
 ) -> Snapshot:
     """The snapshot with which a leader begins. Orders that may never have been published are taken back as soon as the team's stream
-    was read to its end; what runs gets two leases' time to be heard of. Limits count what is out, and rates go on where they were.
+    was read to its end; what runs gets two leases' time to be heard of. Limits count what is out, and rates go on where they were. Of
+    what is in force, the manifests with the hashes `left_out` are withdrawn.
     """
-    snapshot = Snapshot(state.catalog, platform, new_id, state.key_sets)
+    aside = [each for each in state.catalog.published.values() if each.hash in left_out]
+    catalog = Catalog(each for each in state.catalog.published.values() if each.hash not in left_out)
+    snapshot = Snapshot(catalog if aside else state.catalog, platform, new_id, state.key_sets)
     use_overrides(snapshot, state.overrides, now)
     snapshot.limits.restore_levels(state.levels)
     snapshot.owners = state.owners
-    snapshot.accepted = {published.hash: published for published in state.accepted}
+    snapshot.accepted = {each.hash: each for each in state.accepted if each.hash not in left_out}
     snapshot.dispatch_seq = state.dispatch_seq
     snapshot.sequences = state.sequences
     snapshot.workers = {(worker.team, worker.id): worker for worker in state.workers}
     snapshot.broken = state.broken
     take_up_runs(snapshot, state.runs, state.last_ends, now)
     take_up_attempts(snapshot, state.attempts, state.holds, now, lease)
+    for each in aside:
+        _withdraw(snapshot, each, now)
     return snapshot
+
+
+def _withdraw(snapshot: Snapshot, published: PublishedManifest, now: datetime) -> None:
+    """The manifest is in force no more: the location shows why."""
+    team, location = published.manifest.team, published.manifest.location
+    problem = put_aside(published.hash)
+    log.error(
+        "the manifest %s of location %s of team %s is put aside: terms have ended by it", published.hash, location, team
+    )
+    snapshot.changes.locations.append(LocationChange(team, location, None, (problem,), published.hash))
+    snapshot.broken.add((team, location))
+    snapshot.happenings.add("location_failed", team, now, (), problem.message, {"location": location, "problems": 1})
 
 
 def take_up_runs(

@@ -406,10 +406,10 @@ def test_a_large_manifest_is_judged_in_a_cycle_of_its_own(monkeypatch: pytest.Mo
     world = World()
     deliver(world, NEW)
     assert in_force(world) is None
-    assert world.fold.manifests.has_offers()
+    assert world.fold.manifests.next_offer()
     world.fold.manifests.take_offer(world.now)
     assert in_force(world) == published(NEW).hash
-    assert not world.fold.manifests.has_offers()
+    assert not world.fold.manifests.next_offer()
 
 
 def test_of_the_large_manifests_of_a_team_only_the_latest_wait_to_be_judged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -419,7 +419,7 @@ def test_of_the_large_manifests_of_a_team_only_the_latest_wait_to_be_judged(monk
     for one in several:
         deliver(world, one)
     judged = []
-    while world.fold.manifests.has_offers():
+    while world.fold.manifests.next_offer():
         world.fold.manifests.take_offer(world.now)
         judged.append(in_force(world))
     assert judged == [published(one).hash for one in several[1:]]

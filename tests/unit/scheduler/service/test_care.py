@@ -67,3 +67,51 @@ def test_no_entry_is_blamed_when_a_cycle_without_any_fails_too() -> None:
         assert care.is_holding()
         care.defect()
     assert not any(care.suspects(entry) for entry in batch(1, 2).entries)
+
+
+def test_a_manifest_that_ends_the_cycle_in_which_it_is_judged_is_condemned_once_a_cycle_without_it_has_succeeded() -> (
+    None
+):
+    care = Care()
+    care.begin_term()
+    care.judges("large")
+    care.defect()
+    care.begin_term()
+    care.judges(None)
+    assert entries(care.portion([batch(1)])) == []
+    assert not care.condemns("large")
+    care.recorded()
+    assert care.condemns("large")
+    assert care.left_out(["other"]) == set()
+
+
+def quiet_term_fails(care: Care, *lately: str) -> list[str]:
+    """A term whose first cycle takes nothing and fails; what was left out of it."""
+    care.begin_term()
+    found = sorted(care.left_out(lately))
+    care.judges(None)
+    care.portion([])
+    care.defect()
+    return found
+
+
+def test_where_cycles_without_entries_fail_the_manifests_of_late_are_left_out_the_latest_first_until_one_succeeds() -> (
+    None
+):
+    care = Care()
+    assert quiet_term_fails(care, "c", "b", "a") == []
+    assert quiet_term_fails(care, "c", "b", "a") == []  # only now is it known that no entry is at fault
+    assert quiet_term_fails(care, "c", "b", "a") == ["c"]
+    care.begin_term()
+    assert care.left_out(["c", "b", "a"]) == {"b", "c"}
+    care.recorded()
+    assert (care.condemns("b"), care.condemns("c")) == (
+        True,
+        False,
+    )  # the one after whose leaving out a cycle succeeded
+
+
+def test_manifests_come_back_when_leaving_them_out_does_not_help() -> None:
+    care = Care()
+    for expected in ([], [], ["b"], ["a", "b"], [], ["b"]):
+        assert quiet_term_fails(care, "b", "a") == expected
