@@ -84,6 +84,14 @@ def test_the_command_lists_verdicts_of_each_check(url: str, capsys: pytest.Captu
         assert told in bad[0]
     assert len(json.loads(shell("sales/orders", "--partition", DAYS[0], "--json")[1])["items"]) == 2
     assert "has no checks" in shell("sales/plain")[1]
+    assert assets.main(["show", "sales/orders", "--partition", DAYS[3], "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)["check_results"]
+    assert [(one["check_name"], one["partition"], one["passed"]) for one in shown] == [
+        ("cents", DAYS[3], False),
+        ("rows", DAYS[3], True),
+    ]
+    assert assets.main(["show", "sales/orders", "--partition", "2024-02-01"]) == 0
+    assert "hedgerow materialize sales/orders --partition 2024-02-01`" in capsys.readouterr().out
     status, _, err = shell("sales/orders", "--check", "row")
     assert status == 2
     assert "HR-Q370" in err

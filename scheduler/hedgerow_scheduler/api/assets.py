@@ -119,7 +119,7 @@ def find_asset(catalog: Catalog, key: str) -> CatalogAsset:
 def show_asset(
     services: NamedDependency[Services],
     key: FromPath[str],
-    partition: Annotated[str | None, QueryParameter(description="Whether this partition is stale, alone.")] = None,
+    partition: Annotated[str | None, QueryParameter(description="Of this partition alone: last, verdicts, staleness.")] = None,
 ) -> AssetDetail:
     """An asset: its definition, what it is made from and what is made from it, its latest materialization and verdicts, what of it
     is missing or stale, and whether it is on time.
@@ -130,8 +130,8 @@ def show_asset(
         asset = find_asset(catalog, key)
         count = count_current(connection, [key]).get(key)
         current = _count_existing(connection, asset, count.partitions if count else 0, now)
-        last = list_materializations(connection, key, limit=1)
-        verdicts = last_checks(connection, key)
+        last = list_materializations(connection, key, partition=partition, limit=1)
+        verdicts = last_checks(connection, key, partition)
         staleness = staleness_of(connection, catalog, asset, partition, now)
         freshness = freshness_of(connection, catalog, asset, count, now)
         held = Pauses(pauses.read_pauses(connection)).over_asset(asset.team, key, now)

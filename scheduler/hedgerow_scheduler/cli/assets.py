@@ -195,7 +195,8 @@ def show(options: argparse.Namespace, output: Output) -> int:
         for verdict in asset["check_results"]:
             output.line(check_text(verdict))
     elif not made and computation is not None:
-        output.line(f"\nNever materialized. Do it: `hedgerow materialize {asset['key']}`.", "yellow")
+        which = f" --partition {clean(options.partition)}" if options.partition else ""
+        output.line(f"\nNever materialized. Do it: `hedgerow materialize {asset['key']}{which}`.", "yellow")
     return OK
 
 

@@ -49,7 +49,8 @@ class Outcomes:
                 "check_failed", step.team, now, (body.asset,), told, {"blocking": body.blocking},
                 partition=step.partition or "", run_id=step.run.id, check=body.check, severity=body.severity,
             )  # fmt: skip
-        self.snapshot.measure("asset_checks", (attempt.step.team, "passed" if body.passed else "failed"))
+        verdict = "passed" if body.passed else "failed"
+        self.snapshot.measure("asset_checks", (attempt.step.team, verdict, body.severity))
         judged = attempt.judged.attempt_id if attempt.judged is not None else None
         self.snapshot.changes.checks.append(CheckRecord(attempt.step.run.id, attempt.step.number, body, judged))
         if attempt.judged is not None:

@@ -66,15 +66,14 @@ def list_materializations(
     return all_rows(connection, found.order_by(materializations.c.dispatch_seq.desc()).limit(limit), Materialization)
 
 
-def last_checks(connection: Connection, asset: str) -> tuple[CheckResult, ...]:
-    """The latest verdict of every check of an asset, by name."""
-    found = (
-        select(check_results)
-        .ext(distinct_on(check_results.c.check_name))
-        .where(check_results.c.asset == asset)
-        .order_by(check_results.c.check_name, check_results.c.created_at.desc())
+def last_checks(connection: Connection, asset: str, partition: str | None) -> tuple[CheckResult, ...]:
+    """The latest verdict of every check of an asset, by name: on `partition`, or on any when it is None."""
+    found = select(check_results).ext(distinct_on(check_results.c.check_name)).where(check_results.c.asset == asset)
+    if partition is not None:
+        found = found.where(check_results.c.partition == partition)
+    return all_rows(
+        connection, found.order_by(check_results.c.check_name, check_results.c.created_at.desc()), CheckResult
     )
-    return all_rows(connection, found, CheckResult)
 
 
 def has_current(connection: Connection, asset: str, partition: str | None) -> bool:

@@ -110,7 +110,7 @@ class SchedulerMetrics:
             "events_quarantined": counter("events_quarantined_total", "Events that could not be understood.", "team"),
             "broker_losses": counter("broker_losses_total", "Times a broker was found to have lost data.", "team"),
             "asset_materializations": counter("asset_materializations_total", "Outputs recorded.", "team", "outcome"),
-            "asset_checks": counter("asset_checks_total", "Verdicts of checks.", "team", "outcome"),
+            "asset_checks": counter("asset_checks_total", "Verdicts of checks.", "team", "outcome", "severity"),
             "conditions_evaluated": counter("conditions_evaluated_total", "Times that the condition of an asset was asked.", "team"),
             "conditions_requested": counter("conditions_requested_total", "Partitions that conditions launched.", "team"),
             "conditions_broken": counter("conditions_broken_total", "Conditions that can't be asked, own functions of them that fail, and requests that can't be planned.", "team"),
@@ -155,7 +155,8 @@ class SchedulerMetrics:
         for outcome in ("current", "rejected", "discarded"):
             self._counters["asset_materializations"].labels(team, outcome)
         for outcome in ("passed", "failed"):
-            self._counters["asset_checks"].labels(team, outcome)
+            for severity in SEVERITIES:
+                self._counters["asset_checks"].labels(team, outcome, severity)
         for outcome in BACKFILL_OUTCOMES:
             self._counters["backfill_partitions"].labels(team, outcome)
         for outcome in TICK_OUTCOMES:
