@@ -119,7 +119,9 @@ def find_asset(catalog: Catalog, key: str) -> CatalogAsset:
 def show_asset(
     services: NamedDependency[Services],
     key: FromPath[str],
-    partition: Annotated[str | None, QueryParameter(description="Of this partition alone: last, verdicts, staleness.")] = None,
+    partition: Annotated[
+        str | None, QueryParameter(description="Of this partition alone: last, verdicts, staleness.")
+    ] = None,
 ) -> AssetDetail:
     """An asset: its definition, what it is made from and what is made from it, its latest materialization and verdicts, what of it
     is missing or stale, and whether it is on time.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from prometheus_client import Gauge
-from support.scheduling import World, asset, manifest
+from support.scheduling import World, asset, manifest, token_of
 
 from hedgerow.manifest.model import Pool, PoolUse, Queue
+from hedgerow.protocol.events import CheckEvaluated
 from hedgerow_scheduler.observe.metrics import SchedulerMetrics
 from hedgerow_scheduler.observe.pictures import Pictures
 from hedgerow_scheduler.planning.catalog import Catalog
@@ -99,3 +100,22 @@ def test_what_has_not_changed_is_not_set_again_and_what_drains_is_counted_once(m
     drawn(pictures, world)
     assert value("hedgerow_queue_slots", {"team": "sales", "queue": "q2", "state": "free"}) == 4
     assert [labels for labels in looked_up if len(labels) > 1] == []
+
+
+def test_verdicts_are_counted_by_severity_from_zero() -> None:
+    world, metrics = World(manifest("sales", asset("a"))), SchedulerMetrics()
+    metrics.add_team("sales")
+    world.beat("sales")
+    world.start("a")
+    (attempt,) = world.cycle()
+    world.begin(attempt)
+    world.send("sales", CheckEvaluated(attempt.id, "a", "rows", False, token_of(attempt), severity="warn"))
+    metrics.take(world.recorded()[1].measures)
+    verdicts = {
+        (outcome, severity): metrics.registry.get_sample_value(
+            "hedgerow_asset_checks_total", {"team": "sales", "outcome": outcome, "severity": severity}
+        )
+        for outcome in ("passed", "failed")
+        for severity in ("warn", "error")
+    }
+    assert verdicts == {("passed", "warn"): 0, ("passed", "error"): 0, ("failed", "warn"): 1, ("failed", "error"): 0}
