@@ -210,6 +210,7 @@ CODES: dict[str, str] = {
     "HR-Q346": "There is no such request to evaluate a sensor, or it was refused.",
     "HR-Q347": "A sensor was not evaluated in time.",
     "HR-Q348": "There is no such reaction.",
+    "HR-Q349": "There is no such delivery of a reaction, or it can't be told again.",
     "HR-Q360": "There is no such backfill.",
     "HR-Q361": "A backfill would have nothing to do.",
     "HR-Q362": "A setting of a backfill makes no sense.",

@@ -43,6 +43,8 @@ CODE = """
     @hr.on_event("run_failed", retry=hr.Retry(1, delay="1s"))
     def fails(event: hr.Event):
         print("dialling", flush=True)
+        if (HERE / "mended").exists():
+            return
         raise ConnectionError("the pager is down")
 """
 
@@ -111,6 +113,24 @@ def test_what_fails_is_told_at_once_again_if_need_be_and_by_the_next_leader(
         assert part in told
     ((attempts,),) = place.rows("SELECT attempts FROM reaction_deliveries WHERE name = 'fails'")
     assert attempts == 2
+
+    assert command.main(["retry", "fails", "ffff"]) == 2
+    assert "HR-Q349" in capsys.readouterr().err
+    assert command.main(["retry", "sales/tell", "--failed"]) == 2
+    assert "was given up" in capsys.readouterr().err
+    ((id,),) = place.rows("SELECT id FROM reaction_deliveries WHERE name = 'fails'")
+    assert command.main(["retry", "fails", str(id)[:13], "--author", "ann", "--reason", "is it back?"]) == 0
+    assert "1 delivery will be told again" in capsys.readouterr().out
+    became = "SELECT outcome->'retried' FROM commands WHERE applied_at IS NOT NULL"
+    assert eventually(lambda: place.rows(became), within=30, what="the request is taken") == [(1,)]
+    eventually(lambda: place.states("fails") == ["given_up"], within=30, what="it is given up again")
+    assert place.rows("SELECT author, action, subject, reason FROM audit") == [
+        ("ann", "retry", "reaction sales/fails", "is it back?")
+    ]
+    (place.root / "mended").touch()
+    assert command.main(["retry", "fails", "--failed"]) == 0
+    eventually(lambda: place.states("fails") == ["delivered"], within=30, what="it has arrived at last")
+    (place.root / "mended").unlink()
 
     ((holder,),) = place.rows("SELECT holder FROM leader")
     worker_told = len(place.told())

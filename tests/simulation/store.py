@@ -12,6 +12,7 @@ import msgspec
 
 from hedgerow_scheduler.automation.freshness import Wanted
 from hedgerow_scheduler.automation.pauses import Pause
+from hedgerow_scheduler.automation.reactions import Delivery
 from hedgerow_scheduler.automation.schedules import Standing
 from hedgerow_scheduler.automation.sensors import SensorStanding
 from hedgerow_scheduler.lifecycle.changes import Changes
@@ -164,6 +165,10 @@ class SimTransaction:
     def launched_keys(self, keys: Collection[DedupeKey]) -> Mapping[DedupeKey, str]:
         """The runs of some dedupe keys."""
         return {key: self._db.sensor_keys[key]["run_id"] for key in keys if key in self._db.sensor_keys}
+
+    def given_up(self, team: str, name: str) -> Sequence[Delivery]:
+        """None: nobody listens here."""
+        return ()
 
     def remove_expired(self, gone: Sequence[Override]) -> None:
         """Removes overrides."""

@@ -10,6 +10,7 @@ from hedgerow.manifest.model import decode
 from hedgerow.protocol.references import Reference
 from hedgerow_scheduler.automation.freshness import Wanted
 from hedgerow_scheduler.automation.pauses import Pause
+from hedgerow_scheduler.automation.reactions import Delivery
 from hedgerow_scheduler.lifecycle.changes import Changes
 from hedgerow_scheduler.lifecycle.model import Run
 from hedgerow_scheduler.lifecycle.states import MaterializationState
@@ -159,6 +160,10 @@ class Forgetful:
     def launched_keys(self, keys: Collection[DedupeKey]) -> Mapping[DedupeKey, str]:
         """None."""
         return {}
+
+    def given_up(self, team: str, name: str) -> Sequence[Delivery]:
+        """None."""
+        return ()
 
     def remove_expired(self, gone: Sequence[Override]) -> None:
         """Nothing."""

@@ -58,6 +58,7 @@ DELIVERY_ARROWS: dict[tuple[DeliveryState, DeliveryState], str] = {
     ): "the function failed once too often, or no worker answered for a day",
     (DeliveryState.WAITING, DeliveryState.DROPPED): "the reaction is no longer declared, or switched off",
     (DeliveryState.ASKED, DeliveryState.DROPPED): "the reaction is no longer declared, or switched off",
+    (DeliveryState.GIVEN_UP, DeliveryState.WAITING): "someone asks for it, and no more wait than may",
 }
 OVER = frozenset({DeliveryState.DELIVERED, DeliveryState.GIVEN_UP, DeliveryState.DROPPED})
 
@@ -164,3 +165,8 @@ def after(delivery: Delivery, reaction: Reaction, answer: Answer, now: datetime,
         return Told(failed, DeliveryState.GIVEN_UP, *about)
     delay = retry_delay(reaction.retry, delivery.attempts, noise)
     return Told(msgspec.structs.replace(failed, next_at=now + delay), DeliveryState.WAITING, *about)
+
+
+def told_again(delivery: Delivery, now: datetime) -> Delivery:
+    """A delivery that was given up, as someone asks for it: due now, with all its tries."""
+    return msgspec.structs.replace(delivery, next_at=now, attempts=0)

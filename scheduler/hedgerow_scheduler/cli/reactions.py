@@ -1,4 +1,4 @@
-"""`hedgerow reaction`: who is told what happens, and whether it arrived."""
+"""`hedgerow reaction`: who is told what happens, whether it arrived, and telling it again."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from rich.text import Text
 from hedgerow import clock
 from hedgerow.errors import Problem, RequestError
 from hedgerow_scheduler.cli.client import Client, connect, segment
-from hedgerow_scheduler.cli.command import OK, Parser, add_json, execute, whole_number
-from hedgerow_scheduler.cli.output import Output, ago, clean, paused_text, problem_text
+from hedgerow_scheduler.cli.command import OK, Parser, add_author, add_json, author_of, execute, whole_number
+from hedgerow_scheduler.cli.output import Output, ago, clean, paused_text, problem_text, short_ids
 
 LOOKS = {"delivered": "green", "waiting": "yellow", "given_up": "bold red", "dropped": "dim"}
 LOG_LINES = 20
@@ -38,6 +38,22 @@ def parser() -> Parser:
     showing.add_argument("--count", type=whole_number(1, 250), default=10, help="deliveries (default: 10)")
     add_json(showing)
     showing.set_defaults(run=show)
+    told = "have what was given up told again"
+    retrying = parts.add_parser("retry", help=told, description=f"{told.capitalize()}, with all its tries.")
+    retrying.add_argument("name", metavar="TEAM/NAME", help="the reaction, as for `show`")
+    which = retrying.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "deliveries",
+        metavar="DELIVERY",
+        nargs="*",
+        default=[],
+        help="a delivery's id, or the beginning of it, as `show` has it",
+    )
+    which.add_argument("--failed", action="store_true", help="everything that was given up and is kept")
+    retrying.add_argument("--reason", default="asked for", help="why, for everyone to read")
+    add_author(retrying)
+    add_json(retrying)
+    retrying.set_defaults(run=retry)
     return parser
 
 
@@ -93,9 +109,26 @@ def show(options: argparse.Namespace, output: Output) -> int:
     if not found["deliveries"]:
         output.line("It was told nothing yet.")
         return OK
-    output.table(("happened", "what", "about", "state", "tries"), map(_row, found["deliveries"]))
+    ids = short_ids(each["id"] for each in found["deliveries"])
+    rows = ((ids[each["id"]], *_row(each)) for each in found["deliveries"])
+    output.table(("delivery", "happened", "what", "about", "state", "tries"), rows)
     for delivery in [each for each in found["deliveries"] if each["error"] or each["log"]][:1]:
         _show_details(output, delivery)
+    return OK
+
+
+def retry(options: argparse.Namespace, output: Output) -> int:
+    """`reaction retry`."""
+    client = connect()
+    team, _, name = _title(client, options.name).partition("/")
+    body = {"deliveries": options.deliveries, "author": author_of(options), "reason": options.reason}
+    accepted = client.post(f"/reactions/{segment(team)}/{segment(name)}/retries", body)
+    if output.as_json:
+        output.json(accepted)
+        return OK
+    number = len(accepted["deliveries"])
+    output.line(f"{number} {'delivery' if number == 1 else 'deliveries'} will be told again.")
+    output.line(f"Look: `hedgerow reaction show {team}/{name}`.", "dim")
     return OK
 
 

@@ -212,6 +212,7 @@ class Changes(msgspec.Struct, eq=False):
     observations: dict[str, datetime] = msgspec.field(default_factory=dict)
     freshness: dict[tuple[str, str], FreshnessRecord] = msgspec.field(default_factory=dict)
     deliveries: list[Delivery] = msgspec.field(default_factory=list)
+    retried: list[Delivery] = msgspec.field(default_factory=list)
     told: dict[str, Told] = msgspec.field(default_factory=dict)
     suppressed: dict[tuple[str, str], int] = msgspec.field(default_factory=dict)
     backfills: BackfillChanges = msgspec.field(default_factory=BackfillChanges)

@@ -27,6 +27,7 @@ def write(connection: Connection, kind: str, body: dict[str, Any], author: str) 
 
     Kinds: `cancel_run` and `retry_run` with {"run_id": …} and, to choose among its steps, {"steps": [numbers]}; `drain_worker`
     with {"team": …, "worker": id, "reason": …}; `evaluate_sensor` with {"team": …, "name": …};
+    `retry_deliveries` of a reaction with {"team": …, "name": …, "deliveries": [ids]};
     `change_keys` with {"team": …, "name": …, "add": [keys], "remove": [keys]}.
     """
     statement = insert(t.commands).values(kind=kind, body=body, author=author).returning(t.commands.c.id)

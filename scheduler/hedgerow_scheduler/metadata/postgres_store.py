@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, select
 
 from hedgerow_scheduler.automation.freshness import Wanted
 from hedgerow_scheduler.automation.pauses import Pause
+from hedgerow_scheduler.automation.reactions import Delivery
 from hedgerow_scheduler.lifecycle.changes import Changes
 from hedgerow_scheduler.lifecycle.judging import Judgeable
 from hedgerow_scheduler.lifecycle.model import Run, Step, Worker
@@ -151,6 +152,10 @@ class PostgresTransaction:
         """The runs of some dedupe keys, with all that was written before in this transaction."""
         self._writes.flush(self._connection)
         return sensors.read_keys(self._connection, keys)
+
+    def given_up(self, team: str, name: str) -> Sequence[Delivery]:
+        """The deliveries of a reaction that were given up."""
+        return reactions.read_given_up(self._connection, team, name)
 
     def remove_expired(self, gone: Sequence[Override]) -> None:
         """Removes overrides whose time is over."""

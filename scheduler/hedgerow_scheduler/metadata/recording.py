@@ -116,6 +116,7 @@ def _sensors(writes: Writes, changes: Changes, now: datetime) -> None:
 
 def _reactions(writes: Writes, changes: Changes, now: datetime) -> None:
     writes.rows(reaction_sql.INSERT_DELIVERIES, changes.deliveries)
+    writes.rows(reaction_sql.RETRY_DELIVERIES, changes.retried, guarded=True, what="deliveries to reactions")
     moves = [
         DeliveryMove(
             told.delivery.id, told.state.value, told.delivery.attempts, told.delivery.next_at, told.error, told.log,

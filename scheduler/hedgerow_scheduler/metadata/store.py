@@ -127,6 +127,9 @@ class Transaction(Protocol):
     def launched_keys(self, keys: Collection[DedupeKey]) -> Mapping[DedupeKey, str]:
         """The ids of the runs that sensors have launched for some of these dedupe keys."""
 
+    def given_up(self, team: str, name: str) -> Sequence[Delivery]:
+        """The deliveries of a reaction that were given up, the oldest first, as of the beginning of the transaction."""
+
     def remove_expired(self, gone: Sequence[Override]) -> None:
         """Removes overrides whose time is over."""
 

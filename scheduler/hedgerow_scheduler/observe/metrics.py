@@ -165,7 +165,7 @@ class SchedulerMetrics:
             self._counters["sensor_evaluations"].labels(team, outcome.value)
         for severity in SEVERITIES:
             self.late_assets.labels(team, severity)
-        for told in ("delivered", "given_up", "dropped", "suppressed"):
+        for told in ("delivered", "given_up", "dropped", "suppressed", "retried"):
             self._counters["reaction_deliveries"].labels(team, told)
         for asked in ("evaluated", "requested", "broken"):
             self._counters[f"conditions_{asked}"].labels(team)

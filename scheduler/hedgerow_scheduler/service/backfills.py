@@ -32,6 +32,7 @@ from hedgerow_scheduler.service.requests import cancel_run, step_of
 PRIORITY = -10  # of its runs: everything else goes first, until it was passed over for as many times five minutes
 TURN_S = 0.02  # after which a turn leaves the loop to others
 CANCELLED_PER_TURN = 2_000  # steps
+COMMANDS = ("pause_backfill", "resume_backfill", "cancel_backfill", "retry_backfill", "pace_backfill")
 log = logging.getLogger("hedgerow.scheduler")
 
 

@@ -35,13 +35,13 @@ from hedgerow_scheduler.planning.rules import PlatformLimits
 from hedgerow_scheduler.recovery.claims import claim_answered, claim_unanswered
 from hedgerow_scheduler.recovery.leases import Contact, broker_lost_data, reap
 from hedgerow_scheduler.service.automating import Automating
-from hedgerow_scheduler.service.backfills import Backfills
+from hedgerow_scheduler.service.backfills import COMMANDS, Backfills
 from hedgerow_scheduler.service.brokers import Brokers
 from hedgerow_scheduler.service.care import Care
 from hedgerow_scheduler.service.dispatching import Dispatcher
 from hedgerow_scheduler.service.freshness import FreshnessWatch
 from hedgerow_scheduler.service.reactions import Reactions
-from hedgerow_scheduler.service.requests import take_commands, take_requested_runs
+from hedgerow_scheduler.service.requests import Apply, take_commands, take_requested_runs
 from hedgerow_scheduler.service.schedules import Schedules
 from hedgerow_scheduler.service.sensors import Sensors
 from hedgerow_scheduler.service.takeover import snapshot_of
@@ -114,6 +114,11 @@ class Loop:
             self.snapshot, state.memories, settings.automation.enabled, new_id, self._backfills.coming
         )
         self._backfills.let_go = self._automating.let_go
+        self._appliers: dict[str, Apply] = {
+            **dict.fromkeys(COMMANDS, self._backfills.apply),
+            "evaluate_sensor": lambda _, command, now: self._sensors.request(command, now),
+            "retry_deliveries": self._reactions.retry,
+        }
         self._freshness = FreshnessWatch(self.snapshot, state.not_fresh, self._automating.turned)
         self._automating.stands = self._freshness.stands
         self.fold = Fold(self.snapshot, self.lease, noise)
@@ -345,13 +350,7 @@ class Loop:
             self._automating.use(self._schedules.pauses)
         more_runs = take_requested_runs(transaction, self.snapshot, self.now, self._store.renew)
         more_backfills = self._backfills.take_requested(transaction, self.now)
-        more_commands = take_commands(
-            transaction,
-            self.snapshot,
-            self.now,
-            of_backfills=self._backfills.apply,
-            evaluate=lambda command: self._sensors.request(command, self.now),
-        )
+        more_commands = take_commands(transaction, self.snapshot, self.now, self._appliers)
         self._more = more_runs or more_backfills or more_commands
 
     # -- effects -----------------------------------------------------------------------------------------------------

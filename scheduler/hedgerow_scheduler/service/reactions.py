@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -27,10 +27,13 @@ from hedgerow_scheduler.automation.reactions import (
     Listeners,
     Told,
     after,
+    told_again,
     visible,
 )
 from hedgerow_scheduler.automation.schedules import Place
 from hedgerow_scheduler.lifecycle.evaluations import Answer
+from hedgerow_scheduler.metadata.commands import PendingCommand
+from hedgerow_scheduler.metadata.store import Transaction
 from hedgerow_scheduler.planning.catalog import Catalog
 from hedgerow_scheduler.planning.snapshot import Snapshot
 
@@ -106,6 +109,27 @@ class Reactions:
             log.exception("what becomes of a delivery to reaction %s can't be told", _title(delivery))
             problem = Problem("HR-Q014", f"Its answer could not be taken: {error!r}.", REPORT)
             return Told(delivery, DeliveryState.GIVEN_UP, problem)
+
+    def retry(self, transaction: Transaction, command: PendingCommand, now: datetime) -> dict[str, Any]:
+        """Takes a command to tell again what was given up; how many deliveries that are. Of one that waits already nothing changes."""
+        if self._snapshot.catalog is not self._catalog:
+            self._take_up()
+        team, name = str(command.body.get("team", "")), str(command.body.get("name", ""))
+        title, asked = f"{team}/{name}", frozenset(command.body.get("deliveries", ()))
+        if title not in self._listeners.by_title:
+            return {"refused": f"Reaction '{title[:160]}' is off, or no team declares it any more."}
+        given_up = [each for each in transaction.given_up(team, name) if each.id in asked - self._waiting.keys()]
+        fits = given_up[: max(0, MOST_WAITING - self._counts[title])]
+        for delivery in fits:
+            fresh = told_again(delivery, now)
+            self._waiting[fresh.id] = fresh
+            self._counts[title] += 1
+            self._snapshot.changes.retried.append(fresh)
+            self._snapshot.measure("reaction_deliveries", (team, "retried"))
+            self._put(fresh)
+        if len(fits) < len(given_up):
+            return {"retried": len(fits), "refused": f"{MOST_WAITING:,} deliveries of '{title}' wait already."}
+        return {"retried": len(fits)}
 
     def _take_up(self) -> None:
         """Other code has come into force: what is no longer declared is told nothing any more."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from hedgerow.errors import Problem, RequestError
@@ -77,7 +78,7 @@ def step_of(run: Run, plan: PlannedStep) -> Step:
     )  # fmt: skip
 
 
-# Does what a command of a backfill asks; None when it is to be asked again later.
+# Does what a command asks; None when it is to be asked again later.
 Apply: TypeAlias = Callable[[Transaction, PendingCommand, datetime], Outcome | None]
 
 
@@ -85,34 +86,23 @@ def take_commands(
     transaction: Transaction,
     snapshot: Snapshot,
     now: datetime,
-    evaluate: Callable[[PendingCommand], Outcome | None] | None = None,
-    of_backfills: Apply | None = None,
+    others: Mapping[str, Apply] = MappingProxyType({}),
 ) -> bool:
-    """Applies the pending commands and notes what became of each; those of a run or backfill that is not taken up yet wait for that,
-    those that drain a worker until it is seen to leave, those that `evaluate` a sensor until it was. Stops after about 5,000 steps
-    that were touched or looked at; returns whether there may be more.
+    """Applies the pending commands and notes what became of each; those of a run that is not taken up yet wait for that, those that
+    drain a worker until it is seen to leave, and those of `others`, by kind, as these say. Stops after about 5,000 steps that were
+    touched or looked at; returns whether there may be more.
     """
+    appliers: dict[str, Apply] = {
+        "drain_worker": lambda _, asked, __: drain(snapshot, asked),
+        "change_keys": lambda _, asked, at: _change_keys(snapshot, asked, at),
+        **others,
+    }
     pending = transaction.pending_commands()
     steps = applied = 0
     for command in pending:
-        if command.kind == "drain_worker":
-            if (left := drain(snapshot, command)) is not None:
-                snapshot.changes.commands.append(CommandOutcome(command.id, left))
-                applied += 1
-            continue
-        if command.kind == "change_keys":
-            became = _asked(lambda _, asked, at: _change_keys(snapshot, asked, at), transaction, command, now)
-            snapshot.changes.commands.append(CommandOutcome(command.id, became or {}))
-            applied += 1
-            continue
-        if command.kind == "evaluate_sensor" and evaluate is not None:
-            if (refused := evaluate(command)) is not None:
-                snapshot.changes.commands.append(CommandOutcome(command.id, refused))
-                applied += 1
-            continue
-        if of_backfills is not None and command.kind.endswith("_backfill"):
-            if (outcome := _asked(of_backfills, transaction, command, now)) is not None:
-                snapshot.changes.commands.append(CommandOutcome(command.id, outcome))
+        if (apply := appliers.get(command.kind)) is not None:
+            if (became := _asked(apply, transaction, command, now)) is not None:
+                snapshot.changes.commands.append(CommandOutcome(command.id, became))
                 applied += 1
             continue
         if steps >= STEPS_PER_CYCLE:

@@ -19,6 +19,7 @@ from hedgerow_scheduler.automation.reactions import (
     DeliveryState,
     Listeners,
     after,
+    told_again,
     visible,
 )
 from hedgerow_scheduler.lifecycle.evaluations import Answer
@@ -109,6 +110,13 @@ def test_what_becomes_of_a_delivery(
         assert told.delivery.next_at == now + wait
     else:
         assert told.state in OVER
+
+
+def test_what_was_given_up_waits_again_when_someone_asks_for_it() -> None:
+    tried = Delivery("id", "sales", "r", DELIVERY.event, NOW, NOW, 3)
+    later = NOW + timedelta(days=2)
+    assert told_again(tried, later) == Delivery("id", "sales", "r", DELIVERY.event, NOW, later, 0)
+    assert (DeliveryState.GIVEN_UP, DeliveryState.WAITING) in DELIVERY_ARROWS
 
 
 def test_an_external_asset_is_its_teams_own_too() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
@@ -10,10 +11,12 @@ from support.scheduling import NOW, World, asset, chunks, manifest, uuid
 
 from hedgerow.manifest.model import Reaction, Retry
 from hedgerow.protocol.events import Evaluated
+from hedgerow.protocol.happenings import Event
 from hedgerow_scheduler.automation.pauses import Pause, Pauses
 from hedgerow_scheduler.automation.reactions import Delivery, DeliveryState
 from hedgerow_scheduler.lifecycle.changes import Changes
 from hedgerow_scheduler.lifecycle.model import Worker
+from hedgerow_scheduler.metadata.commands import PendingCommand
 from hedgerow_scheduler.service import reactions as service
 from hedgerow_scheduler.service.reactions import ASKED_AT_ONCE, Reactions
 
@@ -163,3 +166,54 @@ def test_where_nothing_is_launched_by_itself_nothing_is_told() -> None:
     following = Term(TELL, enabled=False, waiting=(left,))
     following.turn()
     assert following.asked() == []
+
+
+class Kept:
+    """What a transaction finds given up."""
+
+    def __init__(self, *deliveries: Delivery) -> None:
+        self.deliveries = deliveries
+
+    def given_up(self, team: str, name: str) -> tuple[Delivery, ...]:
+        return tuple(each for each in self.deliveries if (each.team, each.name) == (team, name))
+
+
+def given_up(number: int, name: str = "tell") -> Delivery:
+    event = Event("step_failed", id=uuid(number), team="sales", assets=("orders",))
+    return Delivery(event.id, "sales", name, event, NOW - timedelta(days=3), NOW - timedelta(days=2), 2)
+
+
+def retry(term: Term, kept: Kept, *numbers: int, name: str = "tell") -> dict[str, Any]:
+    body = {"team": "sales", "name": name, "deliveries": [uuid(number) for number in numbers]}
+    command = PendingCommand(7, "retry_deliveries", body, "ann")
+    return term.reactions.retry(kept, command, term.world.now)  # type: ignore[arg-type]
+
+
+def test_what_was_given_up_is_told_again_once_with_all_its_tries_however_often_it_is_asked_for() -> None:
+    term, kept = Term(TELL), Kept(given_up(1), given_up(2), given_up(3, "other"))
+    assert retry(term, kept, 1, 3, 99) == {"retried": 1}
+    assert retry(term, kept, 1) == {"retried": 0}
+    (fresh,) = term.turn().retried
+    assert (fresh.id, fresh.attempts, fresh.next_at) == (uuid(1), 0, NOW)
+    for state in (DeliveryState.WAITING, DeliveryState.GIVEN_UP):
+        (evaluation,) = term.asked()
+        term.answer(evaluation, "user_error")
+        assert [each.state for each in term.turn().told.values()] == [state]
+        term.turn(after=10)
+    assert retry(term, kept, 1) == {"retried": 1}
+
+
+def test_no_more_is_told_again_than_may_wait_and_nothing_by_a_reaction_that_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(service, "MOST_WAITING", 3)
+    term, kept = Term(TELL), Kept(*map(given_up, range(1, 6)))
+    term.happen(2)
+    term.turn()
+    outcome = retry(term, kept, *range(1, 6))
+    assert (outcome["retried"], "wait already" in outcome["refused"]) == (1, True)
+    assert [each.id for each in term.turn().retried] == [uuid(1)]
+    assert "no team declares it" in retry(term, kept, 1, name="nobody")["refused"]
+    term.deploy()
+    assert "refused" in retry(term, kept, 2)
+    assert term.turn().retried == []
