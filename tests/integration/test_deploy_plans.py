@@ -80,6 +80,8 @@ def test_a_preview_needs_no_platform_and_refuses_what_it_can_not_read(
     begin = ["--from", "2026-03-28T12:00", "--tz", "Europe/Oslo"]
     assert preview.main([tree, "--hours", "36", *begin]) == 0
     assert "2026-03-29 03:00   sales/orders" in capsys.readouterr().out  # 02:00 is skipped that night
+    assert preview.main([tree, "--hours", "480", *begin]) == 0
+    assert "and 10 more of sales/orders by schedule sales/nightly, the last at 2026-04-17" in capsys.readouterr().out
     for wrong in (
         ["--from", "soon"],
         ["--tz", "Mars"],

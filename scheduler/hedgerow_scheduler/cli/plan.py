@@ -14,7 +14,7 @@ from hedgerow_scheduler.cli.check_upstream import manifest_in_force
 from hedgerow_scheduler.cli.client import Client, connect
 from hedgerow_scheduler.cli.command import BAD_INPUT, FAILED, OK, Parser, add_json, execute
 from hedgerow_scheduler.cli.output import Output, clean
-from hedgerow_scheduler.cli.preview import manifests_at, rows, zone_of
+from hedgerow_scheduler.cli.preview import manifests_at, show_launches, zone_of
 from hedgerow_scheduler.testing.foresight import DeployPlan, Foreseen, plan_deploy
 
 SHOWN = 20
@@ -64,12 +64,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
         output.json({"plans": plans})
     else:
         for plan in plans:
-            _show(
-                plan,
-                output,
-                lambda launches: output.table(("when", "asset", "partitions", "launched by"), rows(launches, zone)),
-                options.hours,
-            )
+            _show(plan, output, lambda launches: show_launches(output, launches, zone), options.hours)
     if any(plan.problems for plan in plans):
         return BAD_INPUT
     return FAILED if options.exit_code and any(plan.changes_something for plan in plans) else OK

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, tzinfo
 from pathlib import Path
@@ -19,6 +20,7 @@ from hedgerow_scheduler.cli.output import Output, clean
 from hedgerow_scheduler.testing.foresight import Foreseen, Update, foresee
 
 SHOWN = 3  # partitions of a launch
+LISTED = 10  # launches of one asset by one thing
 
 
 def parser() -> Parser:
@@ -63,7 +65,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
         return OK
     output.line(f"From {shown(found.start, zone)} to {shown(found.end, zone)} ({clean(options.tz)}):", "bold")
     if found.launches:
-        output.table(("when", "asset", "partitions", "launched by"), rows(found.launches, zone))
+        show_launches(output, found.launches, zone)
     else:
         output.line("  Nothing would be launched.")
     for missed in found.missed:
@@ -74,6 +76,23 @@ def run(options: argparse.Namespace, output: Output) -> int:
         output.line(f"  Nothing is foreseen of {clean(each.asset)}: {clean(each.why)}", "yellow")
     output.note("Assumed: everything is materialized at the start, and each step ends well at once.", "dim")
     return OK
+
+
+def show_launches(output: Output, launches: Sequence[Foreseen], zone: tzinfo) -> None:
+    """A table of launches: of what is launched over and over, the first ones and how many come after them."""
+    seen: Counter[tuple[str, str]] = Counter()
+    listed, last = [], {}
+    for each in launches:
+        what = (each.asset, each.by)
+        seen[what] += 1
+        last[what] = each.at
+        if seen[what] <= LISTED:
+            listed.append(each)
+    output.table(("when", "asset", "partitions", "launched by"), rows(listed, zone))
+    for (asset, by), count in seen.items():
+        if count > LISTED:
+            more = f"{count - LISTED:,} more of {asset} by {by}, the last at {shown(last[asset, by], zone)}"
+            output.line(f"  and {clean(more)}", "dim")
 
 
 def rows(launches: Iterable[Foreseen], zone: tzinfo) -> Iterable[tuple[str, str, str, str]]:

@@ -31,6 +31,7 @@ from hedgerow_scheduler.cli.output import (
 DONE = ("succeeded", "failed", "poisoned", "cancelled", "skipped", "upstream_failed")
 MAX_ROWS = 20
 PLAIN_EVERY_S = 5.0
+PLAIN_SELDOM_S = 300.0
 BAR = 24
 
 
@@ -42,6 +43,7 @@ class Progress:
         self._live = Live(console=output.err, refresh_per_second=8, transient=True) if output.err.is_terminal else None
         self._told_at = clock.monotonic()
         self._told = ""
+        self._every_s = PLAIN_EVERY_S
         self._causes: Sequence[dict[str, Any]] = ()
 
     def __enter__(self) -> Progress:
@@ -70,9 +72,12 @@ class Progress:
             self._live.update(self._picture(look))
             return
         line, now = counts_line(look.run), clock.monotonic()
-        if line != self._told and (look.ended or now - self._told_at > PLAIN_EVERY_S):
+        if look.moves:
+            self._every_s = PLAIN_EVERY_S
+        if line != self._told and (look.ended or now - self._told_at > self._every_s):
             self._output.note(line)
             self._told, self._told_at = line, now
+            self._every_s = min(self._every_s * 2, PLAIN_SELDOM_S)  # while nothing moves
 
     def _picture(self, look: Look) -> RenderableType:
         table = Table.grid(padding=(0, 2))
