@@ -1,4 +1,4 @@
-"""The statements that record sensors, played over tables as `simulation.writes` does."""
+"""The statements that record sensors and reactions, played over tables as `simulation.writes` does."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from hedgerow_scheduler.metadata import reaction_statements as reaction_sql
 from hedgerow_scheduler.metadata import sensor_statements as sql
 from simulation.database import Database, Log
 
@@ -43,10 +44,35 @@ def _insert_evaluation(db: Database, log: Log, row: Row, now: datetime) -> int:
     return 1
 
 
+def _insert_delivery(db: Database, log: Log, row: Row) -> int:
+    assert row["id"] not in db.deliveries, f"delivery {row['id']} exists"
+    log.put(db.deliveries, row["id"], {**row, "state": "waiting", "ended_at": None})
+    return 1
+
+
+def _update_delivery(db: Database, log: Log, row: Row, now: datetime) -> int:
+    known = db.deliveries.get(row["id"])
+    if known is None or known["state"] != "waiting":
+        return 0
+    log.put(db.deliveries, row["id"], {**known, **row, "ended_at": None if row["state"] == "waiting" else now})
+    return 1
+
+
+def _add_suppressed(db: Database, log: Log, row: Row, now: datetime) -> int:
+    key = (row["team"], row["name"])
+    known = db.floods.get(key, {"suppressed": 0})
+    log.put(db.floods, key, {**row, "suppressed": known["suppressed"] + row["suppressed"], "last_at": now})
+    return 1
+
+
 APPLY: dict[str, Callable[..., int]] = {
     sql.UPSERT_SENSORS: _upsert_sensor,
     sql.MOVE_SENSORS: _move_sensor,
     sql.INSERT_KEYS: _insert_key,
     sql.INSERT_EVALUATIONS: _insert_evaluation,
+    reaction_sql.INSERT_DELIVERIES: _insert_delivery,
+    reaction_sql.UPDATE_DELIVERIES: _update_delivery,
+    reaction_sql.ADD_SUPPRESSED: _add_suppressed,
+    reaction_sql.TRIM_DELIVERIES: lambda *_, **__: 1,
     sql.TRIM_EVALUATIONS: lambda *_, **__: 1,
 }

@@ -10,6 +10,7 @@ from hedgerow_scheduler.lifecycle.states import ENDED
 from simulation.clock import START
 from simulation.evaluating import Evaluation
 from simulation.judging_invariants import JudgingInvariants
+from simulation.reacting_invariants import ReactingInvariants
 from simulation.sensing_invariants import SensingInvariants
 from simulation.town import KEYS, Town
 from simulation.violation import Violation
@@ -36,7 +37,8 @@ class Checks:
         self.chunks: set[tuple[str, str, int]] = set()  # (team, worker, number) of events that are not kept
         self._admitted: dict[Any, list[float]] = defaultdict(list)
         self._judging = JudgingInvariants(database, log, town)
-        self._parts = (self._judging, SensingInvariants(database, evaluations, self.excuses))
+        reacting = ReactingInvariants(database, town, evaluations)
+        self._parts = (self._judging, reacting, SensingInvariants(database, evaluations, self.excuses))
         database.on_commit = self.committed
 
     # -- after each commit -----------------------------------------------------------------------------------------------

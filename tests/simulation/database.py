@@ -39,6 +39,7 @@ class Database:
         self.commands, self.quarantine, self.events = Table(), Table(), Table()
         self.schedules, self.schedule_ticks, self.verdicts = Table(), Table(), Table()
         self.sensors, self.sensor_keys, self.sensor_evaluations = Table(), Table(), Table()
+        self.deliveries, self.floods = Table(), Table()
         self.pauses: tuple[Pause, ...] = ()
         self._rang = False
         self.overrides: dict[tuple[str, str, str], Override] = {}

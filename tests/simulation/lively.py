@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from support.scheduling import asset, manifest
 
-from hedgerow.manifest.model import Check, Dependency, Pool, PoolUse, Queue, Sensor
+from hedgerow.manifest.model import Check, Dependency, Pool, PoolUse, Queue, Reaction, Retry, Sensor
 from hedgerow_scheduler.planning.request import RunRequest
-from simulation.town import KEYS, PLAIN, RETRY, SPARED, STOP, Town
+from simulation.town import KEYS, PLAIN, RETRY, SPARED, STOP, Hears, Town
 from simulation.worker import Code
+
+TOLD_AGAIN = Retry(2, 2000)
 
 SALES = manifest(
     "sales",
@@ -22,6 +24,9 @@ SALES = manifest(
     ),
     queues=(Queue("default", concurrency=5), Queue("mail", rate_per_s=0.2, burst=2.0)),
     sensors=(Sensor("inbox", every_ms=7000, timeout_ms=5000), Sensor("ticker", every_ms=9000, timeout_ms=5000)),
+    reactions=(
+        Reaction("on_trouble", ("check_failed", "run_failed", "sensor_failed", "step_failed"), retry=TOLD_AGAIN),
+    ),
 )
 ML = manifest(
     "ml",
@@ -29,6 +34,7 @@ ML = manifest(
     asset("model", "features", priority=1, pools=(PoolUse("gpu"),), **STOP),
     checks=(Check("good", "model", own_step=True, blocking=True),),
     pools=(Pool("gpu", 1),),
+    reactions=(Reaction("on_clean", ("check_failed", "run_failed", "run_succeeded"), "clean", retry=TOLD_AGAIN),),
 )
 LIVELY = Town(
     "lively",
@@ -52,6 +58,15 @@ LIVELY = Town(
         "model:checks": {("pool", "ml/gpu"): 1},
     },
     loads={"report": "clean"},
+    hears=(
+        Hears(
+            ("sales", "on_trouble"),
+            frozenset({"check_failed", "run_failed", "sensor_failed", "step_failed"}),
+            frozenset(),
+            2,
+        ),
+        Hears(("ml", "on_clean"), frozenset({"check_failed", "run_failed", "run_succeeded"}), frozenset({"clean"}), 2),
+    ),
     judged={"clean": frozenset({"sound"}), "model": frozenset({"good"})},
 )
 

@@ -62,6 +62,7 @@ def _pairs(module: ModuleType, changed: ModuleType) -> list[tuple[FunctionType, 
 
 
 _SENSORS = "hedgerow_scheduler.service.sensors"
+_REACTIONS, _TELLING = "hedgerow_scheduler.service.reactions", "hedgerow_scheduler.automation.reactions"
 _OUTCOMES = "hedgerow_scheduler.ingest.outcomes"
 _FOLD, _LEASES, _CLAIMS = (
     "hedgerow_scheduler.ingest.fold",
@@ -124,5 +125,13 @@ MUTANTS = (
     Mutant("a failed evaluation moves the cursor", _SENSORS, "known, cursor = self._standing[asked.title], answer.cursor if answer is not None else None", 'known, cursor = self._standing[asked.title], answer.cursor if answer is not None else "9"', town=LIVELY),
     Mutant("a new leader forgets the cursor", _SENSORS, "self._standing = {one.place.title: one for one in standing}", "self._standing = {one.place.title: type(one)(*one.place, None, one.number, one.failures, one.last_at, one.next_at) for one in standing}", town=LIVELY),
     Mutant("every worker evaluates", "hedgerow_workers.evaluations", "if self._claims.take([claim], now_ms, logging.DEBUG) == [None]:", "if False:", town=LIVELY),
+    Mutant("what is to be told is not recorded", _RECORDING, "writes.rows(reaction_sql.INSERT_DELIVERIES, changes.deliveries)", "pass", town=LIVELY),
+    Mutant("what happens first in a term is not told", _REACTIONS, "self._take_up()  # at once", "pass  # at once", town=LIVELY),
+    Mutant("what is still to be told is forgotten at takeover", _REACTIONS, "self._waiting = {each.id: each for each in waiting}", "self._waiting = {}", town=LIVELY),
+    Mutant("what could not be told counts as told", _TELLING, 'if answer.reason == "ok":', "if True:", town=LIVELY),
+    Mutant("a reaction is told again for ever", _TELLING, "attempts=delivery.attempts + 1", "attempts=delivery.attempts", town=LIVELY),
+    Mutant("a reaction is told again at once", _TELLING, "next_at=now + delay", "next_at=now", town=LIVELY),
+    Mutant("teams hear what others' code says", _TELLING, 'if event.team in ("", team) else', "if True else", town=LIVELY),
+    Mutant("happenings are told once more", _REACTIONS, "for event in self._snapshot.happenings.take():", "for event in [*self._snapshot.happenings._new, *self._snapshot.happenings.take()]:", town=LIVELY),
     Mutant("levels of buckets are not recorded", _RECORDING, "writes.rows(sql.UPSERT_BUCKETS, changes.buckets)", "pass"),
 )  # fmt: skip

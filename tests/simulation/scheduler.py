@@ -55,6 +55,8 @@ class _Undrawn(Pictures):
     def draw(self, *_: object) -> None:
         """Nothing."""
 
+    draw_freshness = draw_backfills = draw  # type: ignore[assignment]
+
 
 class SteppedBrokers(Brokers):
     """The production brokers whose threads never run: the world steps their work."""

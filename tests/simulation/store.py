@@ -77,7 +77,8 @@ class SimTransaction:
                 if each.state in _OUT
             },
             cursors={key: (row["position"], row["epoch"]) for key, row in db.cursors.items()},
-            schedules=[Standing(**_standing(row)) for row in db.schedules.values()],
+            schedules=[Standing(**_of(Standing, row)) for row in db.schedules.values()],
+            deliveries=[Delivery(**_of(Delivery, row)) for row in _waiting(db)],
             sensors=[SensorStanding(**row) for row in db.sensors.values()],
         )
 
@@ -236,8 +237,13 @@ def _step(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "error": msgspec.to_builtins(row["error"]), "waits": row["waits"] and dict(row["waits"])}
 
 
-def _standing(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: row[key] for key in Standing.__struct_fields__}
+def _of(struct: type[msgspec.Struct], row: dict[str, Any]) -> dict[str, Any]:
+    return {key: row[key] for key in struct.__struct_fields__}
+
+
+def _waiting(db: Database) -> list[dict[str, Any]]:
+    waiting = [row for row in db.deliveries.values() if row["state"] == "waiting"]
+    return sorted(waiting, key=lambda row: (row["created_at"], row["id"]))
 
 
 def _worker(row: dict[str, Any]) -> dict[str, Any]:

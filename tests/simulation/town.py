@@ -55,12 +55,22 @@ Limit = tuple[str, str]
 
 
 @dataclass(frozen=True)
+class Hears:
+    """A reaction, by its (team, name): which `kinds` it hears of that happen to `assets` (none: its team's own), and how often it may fail."""
+
+    place: tuple[str, str]
+    kinds: frozenset[str]
+    assets: frozenset[str]
+    retries: int
+
+
+@dataclass(frozen=True)
 class Town:
     """What lives in a world: by team its manifest, its code and the queues that its workers serve; and what people ask for.
 
     The rest says once more, by hand and apart from the code that works it out, what must come of that: the `slots` of limits and their
     `rates` with a burst, which asset each is made from (`upstream`) and loads (`loads`), what it uses of pools, and which blocking checks
-    of an asset are a step of their own (`judged`).
+    of an asset are a step of their own (`judged`), and which reactions there are (`hears`).
     """
 
     name: str
@@ -72,6 +82,7 @@ class Town:
     uses: Mapping[str, Mapping[Limit, int]]
     loads: Mapping[str, str]
     judged: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    hears: tuple[Hears, ...] = ()
 
 
 PLAIN = Town(

@@ -186,11 +186,17 @@ class World:
         return Fate(seconds, outcome, failing)  # type: ignore[arg-type]
 
     def _says(self, team: str, message: Evaluate) -> Said:
+        if message.kind == "reaction":
+            reason = "ok" if self.is_healed or self.rng.random() < 0.7 else "user_error"
+            return Said(self.rng.choice((0.05, 0.5, 3.0, 20.0)), reason)
         return self.sources.says(message.name, bytes(message.argument))
 
     def _is_at_rest(self) -> bool:
         read = all(row["cursor"] == str(self.sources.count) for row in self.database.sensors.values())
-        return read and all(row["state"] not in ("requested", "running") for row in self.database.runs.values())
+        told = all(row["state"] != "waiting" for row in self.database.deliveries.values())
+        return (
+            read and told and all(row["state"] not in ("requested", "running") for row in self.database.runs.values())
+        )
 
     def _is_stuck(self) -> bool:
         """Whether nothing goes on: a check may hold back what others are to load, until it is made again."""

@@ -18,6 +18,7 @@ from hedgerow.protocol.events import Evaluated, EvaluationKind
 REPEAT = timedelta(seconds=3)  # a message may be lost: those that still may begin are asked for again
 BEGIN_WITHIN = timedelta(seconds=10)
 GRACE = timedelta(seconds=15)  # for loading the code beforehand, and for the answer to come
+INTERRUPTED = "HR-X104"
 NOTHING = msgspec.Raw(b"null")
 
 Reason: TypeAlias = Literal["ok", "user_error", "timed_out", "runner_lost", "bad_result", "lost"]
@@ -30,7 +31,9 @@ def numbered_ids() -> Callable[[], str]:
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What became of an evaluation: its `result` as JSON if it is `ok`, otherwise an `error`. `lost`: no worker answered in time."""
+    """What became of an evaluation: its `result` as JSON if it is `ok`, otherwise an `error`. `lost`: no worker answered in time, or the one
+    that evaluated had to leave, which is no fault of the function's.
+    """
 
     id: str
     team: str
@@ -93,9 +96,10 @@ class Evaluations:
         if asked is None or asked.team != team or (asked.message.kind, asked.message.name) != (told.kind, told.name):
             return False
         del self._asked[told.evaluation_id]
+        interrupted = told.error is not None and told.error.code == INTERRUPTED
         self._answers[told.kind].append(
             Answer(
-                *(told.evaluation_id, team, told.kind, told.name, told.reason),
+                *(told.evaluation_id, team, told.kind, told.name, "lost" if interrupted else told.reason),
                 *(told.result, told.error, told.log, told.duration_ms),
             )
         )

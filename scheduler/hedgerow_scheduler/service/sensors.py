@@ -41,7 +41,6 @@ LOOK_AGAIN = timedelta(seconds=5)  # at one that is paused, or whose location ha
 # Commands that wait for evaluations: as long as they do, they are among the few that each look reads.
 WAITING_COMMANDS = 200
 WAITING_OF_ONE = 5
-INTERRUPTED = "HR-X104"
 SHOWN_CURSOR = 200  # characters
 log = logging.getLogger("hedgerow.scheduler")
 
@@ -285,8 +284,8 @@ def _reason(answer: SensorAnswer, deduped: int) -> str:
 
 
 def _outcome(answer: Answer) -> Outcome:
-    """What an evaluation without a result came to. That its worker had to leave is no fault of the sensor's."""
-    if answer.reason == "timed_out":
-        return Outcome.TIMED_OUT
-    interrupted = answer.error is not None and answer.error.code == INTERRUPTED
-    return Outcome.LOST if answer.reason == "lost" or interrupted else Outcome.FAILED
+    """What an evaluation without a result came to."""
+    return _OUTCOMES.get(answer.reason, Outcome.FAILED)
+
+
+_OUTCOMES = {"timed_out": Outcome.TIMED_OUT, "lost": Outcome.LOST}

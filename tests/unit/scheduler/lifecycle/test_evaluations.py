@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.scheduling import NOW
 
+from hedgerow.errors import Problem
 from hedgerow.protocol.events import Evaluated
 from hedgerow_scheduler.lifecycle.evaluations import BEGIN_WITHIN, GRACE, REPEAT, Evaluations, numbered_ids
 
@@ -45,6 +46,15 @@ def test_what_is_asked_goes_out_once_the_cycle_is_recorded_and_its_answer_is_tak
     assert (answer.id, answer.reason, bytes(answer.result), answer.log) == (id, "ok", b"{}", "hello")
     assert evaluations.take("sensor") == []
     assert evaluations.next_due() is None
+
+
+def test_an_evaluation_whose_worker_had_to_leave_is_lost_and_no_fault_of_the_function() -> None:
+    evaluations = desk()
+    left = Problem("HR-X104", "The worker had to leave.", "Nothing.")
+    assert evaluations.answer("sales", Evaluated(ask(evaluations), "sensor", "files", "runner_lost", error=left))
+    died = Problem("HR-X107", "It ended.", "See what it printed.")
+    assert evaluations.answer("sales", Evaluated(ask(evaluations), "sensor", "files", "runner_lost", error=died))
+    assert [answer.reason for answer in evaluations.take("sensor")] == ["lost", "runner_lost"]
 
 
 def test_nothing_is_asked_where_no_worker_serves_the_code_in_force() -> None:
