@@ -1,4 +1,4 @@
-"""`python -m hedgerow.runner`: serve a worker over the pipes it names, or describe a location."""
+"""`python -m hedgerow.runner`: serve a worker over the pipes it names, describe a location, or evaluate something of it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import sys
 from hedgerow.runner.describe import describe
 from hedgerow.runner.pipe import Events, Orders
 from hedgerow.runner.serve import Runner
+from hedgerow.runner.trying import evaluate
 
-USAGE = "usage: python -m hedgerow.runner [describe PATH]   (without arguments: started by a worker)"
+USAGE = "usage: python -m hedgerow.runner [describe PATH | evaluate PATH KIND NAME]   (without arguments: started by a worker)"
 
 
 def main(arguments: list[str]) -> int:
     """Exit code 0 for a normal end, 1 for a location with problems, 2 for bad usage."""
     if len(arguments) == 2 and arguments[0] == "describe":
         return describe(arguments[1])
+    if len(arguments) == 4 and arguments[0] == "evaluate":
+        return evaluate(*arguments[1:])
     try:
         orders, events = (int(os.environ.pop(name)) for name in ("HEDGEROW_ORDERS_FD", "HEDGEROW_EVENTS_FD"))
     except (KeyError, ValueError):

@@ -43,7 +43,7 @@ def problem_of(error: BaseException, root: Path, what: str) -> Problem:
     return Problem(
         "HR-X001",
         describe(error),
-        f"{what} raised this: see the traceback and the step's log.",
+        f"{what} raised this: see the traceback and what it printed.",
         file,
         line,
         text,

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from hedgerow import clock
-from hedgerow.errors import DefinitionError, HedgerowError, PlatformError, Problem
+from hedgerow.errors import HedgerowError, PlatformError, Problem
 from hedgerow.freshness import policy_text
 from hedgerow.manifest import model
 from hedgerow.settings.location import LOCATION_FILE, LocationSettings, read_location
@@ -20,17 +19,12 @@ from hedgerow_scheduler.cli.check_limits import Pools, limit_problems, platform_
 from hedgerow_scheduler.cli.check_upstream import catalog_beside, upstream_problems
 from hedgerow_scheduler.cli.client import connect
 from hedgerow_scheduler.cli.command import BAD_INPUT, OK, Parser, add_json, execute
+from hedgerow_scheduler.cli.interpreter import ask
 from hedgerow_scheduler.cli.output import Output, clean, counted
 from hedgerow_scheduler.embedded.locations import same_location
 from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest, refusals
 
 LOAD_S = 300.0
-
-
-class Problems(msgspec.Struct, frozen=True):
-    """What the runner answers when the code can't be loaded."""
-
-    problems: tuple[Problem, ...]
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -126,48 +120,13 @@ def check_location(place: Path, environ: Mapping[str, str]) -> Checked:
 
 
 def _describe(settings: LocationSettings, environ: Mapping[str, str]) -> model.Manifest:
-    python = str(settings.python)
-    command = [python, "-m", "hedgerow.runner", "describe", str(settings.root)]
-    # What we are told by the environment is not the team's business.
-    passed = {name: value for name, value in environ.items() if not name.startswith("HEDGEROW_")}
-    try:
-        done = subprocess.run(
-            command,
-            cwd=settings.root,
-            env=passed,
-            capture_output=True,
-            timeout=LOAD_S,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise DefinitionError.of(
-            "HR-Q323",
-            f"The code of team '{settings.team}' did not load within {LOAD_S:.0f} s.",
-            "Do less when modules are imported.",
-        ) from error
-    except OSError as error:
-        raise DefinitionError.of(
-            "HR-C007",
-            f"The interpreter {python} can't be started: {error.strerror}.",
-            f"Correct [code] python in {LOCATION_FILE}.",
-        ) from error
-    try:
-        if done.returncode == 0:
-            return model.decode(done.stdout)
-        problems = msgspec.json.decode(done.stdout, type=Problems).problems
-    except msgspec.MsgspecError as error:
-        said = (
-            clean(done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2])
-            or f"it ended with {done.returncode}"
-        )
-        remedy = (
-            "Install hedgerow there: it needs nothing else."
-            if "No module named hedgerow" in said
-            else f"Try it: {' '.join(command)}"
-        )
-        raise DefinitionError.of("HR-Q323", f"{python} can't describe the location: {said}.", remedy) from error
-    raise DefinitionError(problems)
+    late = Problem(
+        "HR-Q323",
+        f"The code of team '{settings.team}' did not load within {LOAD_S:.0f} s.",
+        "Do less when modules are imported.",
+    )
+    root = str(settings.root)
+    return ask(settings, environ, "describe", root, decode=model.decode, within_s=LOAD_S, late=late)
 
 
 def _published(wanted: bool | None) -> dict[str, tuple[str, str]] | None:

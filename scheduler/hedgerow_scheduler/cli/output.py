@@ -140,6 +140,13 @@ def problem_text(problem: Problem) -> Text:
     return text
 
 
+def show_problem(output: Output, problem: Problem) -> None:
+    """Prints a problem with its traceback, if it has one."""
+    output.line(problem_text(problem))
+    for line in clean(problem.traceback or "", lines=True).rstrip().splitlines():
+        output.line(f"    {line}", "dim")
+
+
 def state_text(state: str) -> Text:
     """A state in its colour."""
     return Text(clean(state), STYLES.get(state, ""))

@@ -13,7 +13,7 @@ from hedgerow import clock
 from hedgerow.errors import Problem, RequestError
 from hedgerow_scheduler.cli.client import Client, connect, segment
 from hedgerow_scheduler.cli.command import OK, Parser, add_author, add_json, author_of, execute, whole_number
-from hedgerow_scheduler.cli.output import Output, ago, clean, paused_text, problem_text, short_ids
+from hedgerow_scheduler.cli.output import Output, ago, clean, paused_text, problem_text, short_ids, show_problem
 
 LOOKS = {"delivered": "green", "waiting": "yellow", "given_up": "bold red", "dropped": "dim"}
 LOG_LINES = 20
@@ -179,9 +179,6 @@ def _row(delivery: dict[str, Any]) -> tuple[object, ...]:
 def _show_details(output: Output, delivery: dict[str, Any]) -> None:
     output.line(f"{delivery['event']['kind']}, {delivery['state'].replace('_', ' ')}:", "bold")
     if delivery["error"]:
-        problem = msgspec.convert(delivery["error"], Problem)
-        output.line(problem_text(problem))
-        for line in clean(problem.traceback or "", lines=True).rstrip().splitlines():
-            output.line(f"    {line}", "dim")
+        show_problem(output, msgspec.convert(delivery["error"], Problem))
     for line in clean(delivery["log"], lines=True).rstrip().splitlines()[-LOG_LINES:]:
         output.line(f"    {line}")

@@ -24,8 +24,9 @@ from hedgerow_scheduler.cli.command import (
     execute,
     whole_number,
 )
-from hedgerow_scheduler.cli.output import Output, ago, clean, paused_text, problem_text, short_ids
+from hedgerow_scheduler.cli.output import Output, ago, clean, paused_text, short_ids, show_problem
 from hedgerow_scheduler.cli.pauses import add_circumstances, add_resuming, pause, resume
+from hedgerow_scheduler.cli.sensor_preview import add_preview
 
 LOOKS = {"launched": "green", "skipped": "dim", "failed": "bold red", "timed_out": "bold red", "lost": "yellow"}
 LOOK_S = 0.2
@@ -60,6 +61,7 @@ def parser() -> Parser:
     add_author(evaluating)
     add_json(evaluating)
     evaluating.set_defaults(run=evaluate)
+    add_preview(parts)
     pausing = parts.add_parser(
         "pause", help="hold a sensor back", description="Holds a sensor back: it is not evaluated until it is resumed."
     )
@@ -243,10 +245,7 @@ def _show_details(output: Output, evaluation: dict[str, Any]) -> None:
         return
     output.line(f"{_when(evaluation['at'])}:", "bold")
     if evaluation["error"]:
-        problem = msgspec.convert(evaluation["error"], Problem)
-        output.line(problem_text(problem))
-        for line in clean(problem.traceback or "", lines=True).rstrip().splitlines():
-            output.line(f"    {line}", "dim")
+        show_problem(output, msgspec.convert(evaluation["error"], Problem))
     lines = clean(evaluation["log"], lines=True).rstrip().splitlines()
     if len(lines) > LOG_LINES:
         output.line(f"    ... {len(lines) - LOG_LINES} lines before", "dim")

@@ -19,6 +19,7 @@ from hedgerow_scheduler.cli.output import (
     output_name,
     problem_text,
     short,
+    show_problem,
     state_text,
     value_text,
 )
@@ -122,7 +123,4 @@ def show_error(output: Output, error: dict[str, Any] | None, traceback: bool) ->
     if not error:
         return
     problem = msgspec.convert(error, Problem)
-    output.line(problem_text(problem))
-    if traceback and problem.traceback:
-        for line in clean(problem.traceback, lines=True).rstrip().splitlines():
-            output.line(f"    {line}", "dim")
+    show_problem(output, problem) if traceback else output.line(problem_text(problem))

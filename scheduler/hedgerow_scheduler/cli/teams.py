@@ -13,7 +13,7 @@ from hedgerow import clock
 from hedgerow.errors import Problem
 from hedgerow_scheduler.cli.client import connect, segment
 from hedgerow_scheduler.cli.command import OK, Parser, add_json, execute
-from hedgerow_scheduler.cli.output import Output, ago, clean, problem_text
+from hedgerow_scheduler.cli.output import Output, ago, clean, show_problem
 from hedgerow_scheduler.cli.workers import SHORT_HASH, show_workers
 
 
@@ -125,6 +125,4 @@ def _show_location(output: Output, place: dict[str, Any]) -> None:
     kept = "; the manifest above stays in force" if location["manifest_hash"] else ""
     output.line(f"  Its newest code can't be used (since {ago(location['failed_at'], clock.now())}){kept}:", "bold red")
     for problem in msgspec.convert(location["problems"], tuple[Problem, ...]):
-        output.line(problem_text(problem))
-        for line in clean(problem.traceback or "", lines=True).rstrip().splitlines():
-            output.line(f"    {line}", "dim")
+        show_problem(output, problem)

@@ -48,7 +48,7 @@ def test_a_folder_without_settings_is_a_problem_too(tmp_path: Path) -> None:
 
 
 def test_bad_usage_is_told(tmp_path: Path) -> None:
-    for arguments in ([], ["describe"], ["serve", str(tmp_path)]):
+    for arguments in ([], ["describe"], ["evaluate", str(tmp_path), "sensor"], ["serve", str(tmp_path)]):
         done = subprocess.run(
             [sys.executable, "-m", "hedgerow.runner", *arguments], capture_output=True, text=True, timeout=60
         )
