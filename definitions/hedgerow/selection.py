@@ -21,6 +21,7 @@ _ALL_LEVELS = 1 << 30
 MAX_LOOKS = 2_000_000
 """At how many assets one selection may look: about a second's work, and it is the scheduler's loop that resolves most of them."""
 LEAST_LOOKS = 50  # that an item counts as, whatever it finds
+LOOKS_OF_CLOSURE = 5  # that what a '+' finds counts as, each
 MAX_JOBS_WITHIN = 50  # jobs that name each other, in a row
 
 
@@ -98,7 +99,7 @@ def _choose(population: Population, selection: Sequence[str], within: tuple[str,
             found |= _closure(keys, population.upstream, int(match["up"] or _ALL_LEVELS))
         if match["down"]:
             found |= _closure(keys, population.downstream, int(match["levels"] or _ALL_LEVELS))
-        looks.take(len(found), item)
+        looks.take(len(found) * (LOOKS_OF_CLOSURE if match["plus"] or match["down"] else 1), item)
         (taken_away if match["not"] else chosen).update(found)
     return {key for key in chosen - taken_away if key in population.assets}
 

@@ -22,7 +22,7 @@ from hedgerow.manifest.model import (
     Sensor,
     Source,
 )
-from hedgerow.partitions.model import ByDim, Last, Mapping, Window
+from hedgerow.partitions.model import ByDim, Keys, Last, Mapping, Window
 from hedgerow.sizes import size_text
 
 MAX_MANIFEST_BYTES = 16 * 2**20
@@ -44,6 +44,7 @@ LONGEST_EVALUATION = timedelta(hours=1)
 LONGEST_PERIOD = timedelta(days=366 * 10)  # timeouts of steps, delays between retries
 MAX_RETRIES = 1_000  # of one step by its own policy
 MAX_WINDOWS = 10_000  # that a mapping counts on or back, or from the end: each step walks through them
+MAX_LISTED = 100_000  # keys that all mapping.keys of a location list together
 MAX_SELECTION = 40_000  # characters: each item is looked for among all assets of the platform
 MAX_AT_ONCE = 1_000_000  # slots of a pool, steps of a queue or run: beyond it, no limit is meant
 MAX_PARTITIONS_PER_RUN = 10_000  # of one asset in a backfill
@@ -99,6 +100,10 @@ def _excess(manifest: Manifest, size_bytes: int) -> Iterator[Problem]:
         yield from _sensor_excess(sensor)
     for computation in manifest.computations:
         yield from _step_excess(computation)
+    listed = sum(_listed(dep.mapping) for computation in manifest.computations for dep in computation.deps)
+    if listed > MAX_LISTED:
+        too_many = f"lists {listed:,} keys in mapping.keys; it may list {MAX_LISTED:,}"
+        yield _problem(here, too_many, "Give the downstream the upstream's partitions, or read all with mapping.all().")
     judged: set[Condition] = set()  # very many assets may have the same one
     for asset in manifest.assets:
         if asset.automation is None or asset.automation in judged:
@@ -174,6 +179,12 @@ def _step_excess(made: Computation) -> Iterator[Problem]:
     for dep in made.deps:
         if (how := _mapping_excess(dep.mapping)) is not None:
             yield _problem(it, f"reads '{dep.key[:80]}' by {how}", f"Count at most {MAX_WINDOWS:,} windows.", source)
+
+
+def _listed(mapping: Mapping | None) -> int:
+    """How many keys a mapping lists."""
+    ones = [each for _, each in mapping.pairs] if isinstance(mapping, ByDim) else [mapping]
+    return sum(1 + len(keys) for one in ones if isinstance(one, Keys) for _, keys in one.pairs)
 
 
 def _mapping_excess(mapping: Mapping | None) -> str | None:

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from hedgerow.errors import Problem, RequestError
 from hedgerow.identifiers import DIMENSION_SEPARATOR
-from hedgerow.partitions.calendar import day_of, span_at, span_of, spans_before, spans_from
+from hedgerow.partitions.calendar import day_of, hour_number, span_at, span_of, spans_before, spans_from
 from hedgerow.partitions.dynamic import KnownPartitions
 from hedgerow.partitions.instants import DAY, HOUR
 from hedgerow.partitions.key_sets import MAX_KEY_BYTES, is_dynamic_key
@@ -242,6 +242,8 @@ def _count_time(partitions: TimePartitions, now: datetime) -> int:
     shift = (last.end.astimezone(zone).utcoffset() or timedelta()) - (start.astimezone(zone).utcoffset() or timedelta())
     if partitions.cadence == "hour" and zone.key == "UTC":
         return (last.end - start) // HOUR
+    if partitions.cadence == "hour":
+        return hour_number(partitions.tz, last.key) - hour_number(partitions.tz, partitions.start) + 1
     if partitions.cadence in ("day", "week") and abs(shift) < DAY / 2:
         # No day was skipped or repeated between, so that local dates count them.
         return (day_of(last.key) - day_of(partitions.start)).days // (1 if partitions.cadence == "day" else 7) + 1

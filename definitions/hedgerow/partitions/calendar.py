@@ -17,7 +17,7 @@ from functools import lru_cache
 from itertools import islice, pairwise, takewhile
 from zoneinfo import ZoneInfo
 
-from hedgerow.partitions.instants import DAY, HOUR, YEARS, first_instant, jump, readings
+from hedgerow.partitions.instants import DAY, HOUR, YEARS, first_instant, jump, odd_days, readings
 from hedgerow.partitions.model import Cadence, is_cron
 from hedgerow.partitions.ticks import Span, ticks_of
 
@@ -114,6 +114,33 @@ def last_before(cadence: Cadence, tz: str, span: Span, count: int) -> list[Span]
 def day_of(key: str) -> date:
     """The local day on which the window of a well-formed `key` starts."""
     return date.fromisoformat(key[:10] if len(key) > 7 else f"{key}-01")
+
+
+def hour_number(tz: str, key: str) -> int:
+    """The number of an hour, counted from the T00 of the year 1900, by the days on which clocks are moved instead of one by one."""
+    day = day_of(key)
+    odd = _odd_hours(tz, day.year)
+    before = sum(_surplus_of(tz, year) for year in range(YEARS.start, day.year))
+    here = sum(len(keys) - 24 for each, keys in odd.items() if each < day)
+    place = odd[day].index(key) if day in odd else int(key[11:13])
+    return (day - date(YEARS.start, 1, 1)).days * 24 + before + here + place
+
+
+@lru_cache(maxsize=65_536)
+def _surplus_of(tz: str, year: int) -> int:
+    """How many hours more than 24 a day a year has; fewer are below zero."""
+    return sum(len(keys) - 24 for keys in _odd_hours(tz, year).values())
+
+
+@lru_cache(maxsize=4096)
+def _odd_hours(tz: str, year: int) -> dict[date, tuple[str, ...]]:
+    """The hours of those days of a year that may have others than usual."""
+    found = {}
+    for day in sorted(odd_days(tz, year)):
+        text = day.isoformat()
+        hours = takewhile(lambda span, text=text: span.key.startswith(text), spans_from("hour", tz, day))  # type: ignore[misc]
+        found[day] = tuple(span.key for span in hours)
+    return found
 
 
 def _floor(cadence: Cadence, day: date) -> date:

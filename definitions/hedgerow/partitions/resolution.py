@@ -231,8 +231,14 @@ def _last(upstream: Dimension, count: int, now: datetime) -> tuple[str, ...]:
 
 
 def _listed(mapping: Keys, key: str | None) -> tuple[str, ...]:
-    pairs = dict(mapping.pairs)
+    pairs = pairs_of(mapping)
     return pairs.get(key or ANY_OTHER, pairs.get(ANY_OTHER, ()))
+
+
+@remembered
+def pairs_of(mapping: Keys) -> dict[str, tuple[str, ...]]:
+    """The upstream keys by downstream key; not to be altered."""
+    return dict(mapping.pairs)
 
 
 def _validate_dim(
@@ -284,7 +290,8 @@ def _validate_keys(mapping: Keys, downstream: Partitions | None, upstream: Parti
                     did_you_mean(each, known) or "Correct or remove it.",
                 )
     if isinstance(downstream, StaticPartitions) and not any(key == ANY_OTHER for key, _ in mapping.pairs):
-        missing = [key for key in downstream.keys if key not in dict(mapping.pairs)]
+        listed = pairs_of(mapping)
+        missing = [key for key in downstream.keys if key not in listed]
         if missing:
             return _misfit(
                 f"mapping.keys says nothing about the downstream partition '{missing[0]}'.",

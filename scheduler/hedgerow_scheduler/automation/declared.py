@@ -18,7 +18,7 @@ from hedgerow_scheduler.partitions.spaces import Space, space_of
 from hedgerow_scheduler.planning.catalog import Catalog
 
 log = logging.getLogger("hedgerow.automation")
-PAUSE_EACH = 200  # assets: some milliseconds of work
+PAUSE_EACH = 25  # assets: a millisecond of work, and some more for large conditions
 
 
 class Automated:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
+from math import prod
 
 import msgspec
+from cronsim import CronSim
 
 from hedgerow.conditions.bounds import crons_of, oversize
 from hedgerow.conditions.model import Condition
@@ -32,11 +34,13 @@ from hedgerow.partitions.algebra import bounds, count
 from hedgerow.partitions.key_sets import MAX_KEY_BYTES, is_dynamic_key
 from hedgerow.partitions.model import (
     CADENCES,
+    Dimension,
     DynamicPartitions,
     Partitions,
     StaticPartitions,
     TimePartitions,
     dimensions,
+    is_cron,
 )
 from hedgerow.partitions.resolution import validate_mapping
 from hedgerow.protocol import events as ev
@@ -50,6 +54,8 @@ MAX_COUNT = 100_000  # of orders at work, in what a heartbeat says
 MAX_DEPTH = 300  # of nested lists and maps: PostgreSQL and the encoder both refuse very deep ones
 MAX_JOINED_KEY = 1_000  # bytes of a partition's key over all dimensions: it is part of an index
 MAX_PARTITIONS = 1_000_000  # of an asset
+MAX_ZONES = 50  # of a location's partitions
+MAX_TICKS_A_DAY = 10_000  # of all cron expressions of a location's partitions
 PRIORITIES = range(-32_768, 32_768)
 
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"')
@@ -132,6 +138,8 @@ def manifest_defect(manifest: Manifest, now: datetime) -> str | None:
     by_key = {asset.key: asset for asset in manifest.assets}
     if len(by_key) != len(manifest.assets):
         return "two assets have the same key"
+    if (why := _calendars_defect(asset.partitions for asset in manifest.assets)) is not None:
+        return why
     judged: set[Condition] = set()  # very many assets may have the same one
     policies: set[Freshness] = set()
     for key, asset in by_key.items():
@@ -259,6 +267,34 @@ def _uses_defect(computation: Computation) -> str | None:
     )
 
 
+def _calendars_defect(declared: Iterable[Partitions | None]) -> str | None:
+    """What is too much about all calendars together by which assets are partitioned: each is worked out year by year, by cron tick by tick."""
+    found = {
+        (dim.cadence, dim.tz)
+        for partitions in set(declared)
+        for dim in (dimensions(partitions) if partitions is not None else ())
+        if isinstance(dim, TimePartitions)
+    }
+    if len({tz for _, tz in found}) > MAX_ZONES:
+        return f"assets are partitioned in over {MAX_ZONES} time zones"
+    ticks = sum(_ticks_a_day(cadence) for cadence, tz in found if is_cron(cadence) and _is_time(cadence, tz))
+    return f"windows by cron have over {MAX_TICKS_A_DAY:,} edges a day" if ticks > MAX_TICKS_A_DAY else None
+
+
+def _ticks_a_day(expression: str) -> int:
+    matching = CronSim(expression, datetime(2024, 1, 1, tzinfo=UTC))
+    return len(matching.hours) * len(matching.minutes)
+
+
+def _about(dim: Dimension, now: datetime) -> int:
+    """How many keys there are, hours by their span: where clocks change, counting them means to look at every year's changes."""
+    if isinstance(dim, TimePartitions) and dim.cadence == "hour":
+        start, end = bounds(dim)
+        until = now if end is None else min(now, end)
+        return max(0, int((until - start).total_seconds()) // 3600)
+    return count(dim, now)
+
+
 def _partitions_defect(partitions: Partitions, now: datetime) -> str | None:
     longest = 0
     for dim in dimensions(partitions):
@@ -274,11 +310,7 @@ def _partitions_defect(partitions: Partitions, now: datetime) -> str | None:
         if isinstance(dim, TimePartitions) and not (dim.cadence in CADENCES or _is_time(dim.cadence, dim.tz)):
             return f"{dim.cadence!r} is no cadence"
     try:
-        # Hours are judged by their span first: where clocks change, counting them means walking through all of them.
-        hourly = (dim for dim in dimensions(partitions) if isinstance(dim, TimePartitions) and dim.cadence == "hour")
-        if any((now - bounds(dim)[0]).total_seconds() / 3600 > MAX_PARTITIONS for dim in hourly):
-            return f"there are over {MAX_PARTITIONS:,}"
-        if (number := count(partitions, now)) > MAX_PARTITIONS:
+        if (number := prod(_about(dim, now) for dim in dimensions(partitions))) > MAX_PARTITIONS:
             return f"there are {number:,}, at most {MAX_PARTITIONS:,} can be planned with"
     except Exception as error:  # zones, starts and ends come from elsewhere: whatever is wrong with them, it is theirs
         return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -23,8 +23,9 @@ from hedgerow_scheduler.planning.planned import PlannedStep
 from hedgerow_scheduler.planning.request import RunRequest, check_cap, check_checks_only
 from hedgerow_scheduler.planning.selection import resolve
 
-MAX_STEPS = 200_000
+MAX_STEPS = 100_000
 MAX_EDGES = 2_000_000
+MAX_KEYED = 50_000  # limits by key, of all steps together: each may be a limit of its own
 MAX_LOOKS = 2_000_000  # at what the steps read, whether the run makes that or not
 
 
@@ -72,6 +73,7 @@ def _steps(
     judged = {each.name: judged_after(catalog, each, assets[each.name]) for each in computations}
     total = sum(len(keys[name]) * (1 + len(judges)) for name, judges in judged.items())
     _check_total(total)
+    _check_keyed(sum(len(keys[each.name]) * len(each.limits) for each in computations))
     numbers: dict[tuple[str, str | None], int] = {}
     for computation in computations:
         names = (computation.name, *map(judging_name, judged[computation.name]))
@@ -115,6 +117,15 @@ def _check_total(total: int) -> None:
             "HR-Q006",
             f"The request comes to {total:,} steps; a run takes at most {MAX_STEPS:,}.",
             "Split it into several runs.",
+        )
+
+
+def _check_keyed(total: int) -> None:
+    if total > MAX_KEYED:
+        raise RequestError.of(
+            "HR-Q006",
+            f"The request's steps are held to {total:,} limits by key; those of a run may be held to {MAX_KEYED:,}.",
+            "Split it into several runs, or use a pool where all steps share one limit.",
         )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
+from time import perf_counter
 
 from hedgerow.cron import Cron
 from hedgerow.errors import HedgerowError, Problem
@@ -33,6 +35,8 @@ from hedgerow_scheduler.service.requests import STEPS_PER_CYCLE, step_of
 
 PER_CYCLE = 5  # launches after which a cycle leaves the rest to the next one: each looks through all assets
 LOOKED_AT = 20  # schedules of which a cycle deals with ticks
+PUTTING_S = 0.05  # of a cycle, for finding ticks of schedules that have just come into force
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 MISSED = "the scheduler did not run in time"
 log = logging.getLogger("hedgerow.scheduler")
 
@@ -47,12 +51,14 @@ class Schedules:
         self._standing = {one.place: one for one in standing}
         self._declared: Mapping[Place, Schedule] = {}
         self._agenda = Agenda()
+        self._to_put: deque[Place] = deque()
+        """Those whose next tick is to be found."""
         self._catalog: Catalog | None = None
         self.pauses = Pauses()
 
     def next_tick(self) -> datetime | None:
-        """When the next tick comes due."""
-        return self._agenda.next()
+        """When the next tick comes due; long ago, while that is not known of all."""
+        return LONG_AGO if self._to_put else self._agenda.next()
 
     def launch(self, now: datetime, renew: Callable[[], None]) -> None:
         """Deals with the ticks that have come due, up to about PER_CYCLE launches or STEPS_PER_CYCLE steps; the rest stays due.
@@ -60,6 +66,10 @@ class Schedules:
         """
         if self._snapshot.catalog is not self._catalog:
             self._take_up(now)
+        until = perf_counter() + PUTTING_S
+        while self._to_put and perf_counter() < until:
+            if (standing := self._standing.get(self._to_put.popleft())) is not None:
+                self._put(standing)
         launched = steps = 0
         for place in self._agenda.take(now, LOOKED_AT):
             standing = self._standing[place]
@@ -89,13 +99,13 @@ class Schedules:
             changes.schedules.append(fresh)
             self._agenda.drop(fresh.place)
             if not is_first:
-                self._put(fresh)
+                self._to_put.append(fresh.place)
         for place in self._standing.keys() - self._declared.keys():
             del self._standing[place]
             changes.gone_schedules.append(place)
             self._agenda.drop(place)
-        for standing in self._standing.values() if is_first else ():
-            self._put(standing)
+        if is_first:
+            self._to_put.extend(self._standing)
 
     def _put(self, standing: Standing) -> None:
         """Onto the agenda, if it is on."""

@@ -35,7 +35,7 @@ from hedgerow.manifest.model import (
     Sensor,
     Source,
 )
-from hedgerow.partitions.model import All, ByDim, Last, Window
+from hedgerow.partitions.model import All, ByDim, Keys, Last, Window
 
 
 def named(count: int) -> tuple[str, ...]:
@@ -117,6 +117,7 @@ def reads(mapping: Any) -> Manifest:
         (reads(Window(0, 10_001)), "mapping.window(0, 10,001)"),
         (reads(Last(0)), "mapping.last(0)"),
         (reads(ByDim((("day", All()), ("key", Last(-1))))), "mapping.last(-1)"),
+        (reads(Keys(tuple((f"k{n}", ("a",) * 100) for n in range(1_000)))), "101,000 keys in mapping.keys"),
         (manifest("sales", conditions=(CustomCondition("c", every_ms=10**30),)), "interval"),
         (manifest("sales", conditions=(CustomCondition("c", timeout_ms=-1),)), "timeout of -1 ms"),
         (manifest("sales", reactions=(Reaction("r", (), timeout_ms=2**53),)), "timeout of"),

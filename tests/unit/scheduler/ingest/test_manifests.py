@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from typing import Any
+from zoneinfo import available_timezones
 
 import msgspec
 import pytest
@@ -212,6 +213,8 @@ def test_code_that_can_not_be_loaded_leaves_the_last_good_manifest_and_shows_the
 DAILY = TimePartitions("day", "2024-01-01")
 KILO = StaticPartitions(tuple(f"k{number}" for number in range(1000)), dim="a")
 PLAIN = model.Asset("x", "x")
+ZONES = tuple(enumerate(sorted(available_timezones())[:60]))
+MINUTES = tuple(TimePartitions("* * * * *", "2024-01-01T00:00", tz=zone) for _, zone in ZONES[:8])
 MAKES_X = model.Computation("x", ("x",))
 
 
@@ -238,13 +241,19 @@ MAKES_X = model.Computation("x", ("x",))
         (
             (model.Asset("e", partitions=TimePartitions("hour", "1900-01-01T00", tz="Europe/Oslo")),),
             (),
-            "over 1,000,000",
+            "at most 1,000,000",
         ),
         (
             (model.Asset("e", partitions=KILO * msgspec.structs.replace(KILO, dim="b") * DAILY),),
             (),
             "can be planned with",
         ),
+        (
+            tuple(model.Asset(f"e{n}", partitions=TimePartitions("day", "2024-01-01", tz=z)) for n, z in ZONES),
+            (),
+            "zones",
+        ),
+        (tuple(model.Asset(f"e{n}", partitions=each) for n, each in enumerate(MINUTES)), (), "10,000 edges a day"),
         ((model.Asset("e", partitions=StaticPartitions(("a", "a"))),), (), "repeated"),
         ((model.Asset("e", partitions=StaticPartitions(("a|b",))),), (), "malformed"),
         ((model.Asset("e", partitions=StaticPartitions(("a\x00",))),), (), "malformed"),
