@@ -492,3 +492,12 @@ def test_pages_of_other_sites_are_refused(client: TestClient[Any], sales: str) -
     assert (foreign.status_code, codes(foreign)) == (403, ["HR-Q319"])
     own = client.post("/api/v1/runs", json=body, headers={"Origin": "http://testserver.local"})
     assert own.status_code == 201
+
+
+def test_explain_says_of_an_asset_too_that_no_scheduler_leads(
+    client: TestClient[Any], engine: Engine, history: dict[str, str]
+) -> None:
+    with engine.begin() as connection:
+        seeding.lead(connection, stale_s=75)
+    causes = client.get("/api/v1/explain", params={"asset": "sales/orders"}).json()["causes"]
+    assert [cause["kind"] for cause in causes][:2] == ["scheduler_down", "last_run"]

@@ -21,7 +21,7 @@ def explain_step(facts: StepFacts) -> tuple[Cause, ...]:
         return (Cause("running", f"It is running{since} (attempt {facts.attempt})."),)
     if facts.state not in ("waiting", "ready", "dispatched", "retry_wait"):
         return (_ended(facts),)
-    causes = [*_scheduler(facts.leader_stale_s)]
+    causes = [*no_scheduler(facts.leader_stale_s)]
     if facts.cancel_requested:
         causes.append(Cause("cancelling", "Its run is being cancelled."))
     if facts.state != "dispatched":
@@ -48,7 +48,7 @@ def explain_step(facts: StepFacts) -> tuple[Cause, ...]:
 
 def explain_unplanned(leader_stale_s: float | None) -> tuple[Cause, ...]:
     """Why a run has no steps yet."""
-    down = tuple(_scheduler(leader_stale_s))
+    down = tuple(no_scheduler(leader_stale_s))
     return down or (Cause("planning", "The scheduler has not taken the run up yet: it is planned in a moment."),)
 
 
@@ -114,7 +114,8 @@ def _ended(facts: StepFacts) -> Cause:
     return Cause("ended", why + error, f"Try again: `hedgerow run retry {facts.run_id}`." if again else "")
 
 
-def _scheduler(stale_s: float | None) -> Iterable[Cause]:
+def no_scheduler(stale_s: float | None) -> Iterable[Cause]:
+    """That no scheduler leads, if the leader's last renewal is `stale_s` seconds ago (None: there never was one)."""
     if stale_s is None:
         yield Cause("scheduler_down", "No scheduler has ever run on this database.", "Start one: `hedgerow scheduler`.")
     elif stale_s > LEADER_STALE_S:

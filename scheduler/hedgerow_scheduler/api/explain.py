@@ -16,7 +16,7 @@ from hedgerow.partitions import algebra
 from hedgerow_scheduler.admission.causes import Cause
 from hedgerow_scheduler.admission.estimates import estimate
 from hedgerow_scheduler.admission.wait_times import present_cause, shares, waits_of
-from hedgerow_scheduler.admission.waiting import explain_asset, explain_step, explain_unplanned
+from hedgerow_scheduler.admission.waiting import explain_asset, explain_step, explain_unplanned, no_scheduler
 from hedgerow_scheduler.api.assets import find_asset
 from hedgerow_scheduler.api.bodies import Explanation, Position, RunWaits
 from hedgerow_scheduler.api.runs import RunId, find_step
@@ -104,7 +104,11 @@ def _of_asset(services: Services, connection: Connection, key: str, partition: s
         last = last_step(connection, asset.computation.name, key, partition)
         if last is not None and last.state in LIVE:
             return _of_step(services, connection, last)
-    causes = explain_asset(read_asset_facts(connection, catalog, asset, partition))
+    leader = get_leader(connection)
+    causes = (
+        *no_scheduler(leader.stale_s if leader else None),
+        *explain_asset(read_asset_facts(connection, catalog, asset, partition)),
+    )
     return Explanation(key, "idle", (key,), partition or "", causes)
 
 

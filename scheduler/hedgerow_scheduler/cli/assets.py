@@ -15,7 +15,7 @@ from hedgerow_scheduler.cli.client import connect, segment
 from hedgerow_scheduler.cli.command import OK, Parser, add_json, execute, whole_number
 from hedgerow_scheduler.cli.freshness import freshness_facts, list_late, stands_text
 from hedgerow_scheduler.cli.graph import dot_lines, mermaid_lines, tree_lines
-from hedgerow_scheduler.cli.output import Output, ago, clean, paused_text, short, state_text, value_text
+from hedgerow_scheduler.cli.output import Output, ago, clean, counted, paused_text, short, state_text, value_text
 from hedgerow_scheduler.cli.partition_status import ALL, show_partitions
 from hedgerow_scheduler.cli.steps import check_text
 
@@ -154,7 +154,7 @@ def _state(asset: dict[str, Any]) -> str | Text:
         return Text("external", "dim")
     if not asset["current"]:
         return Text("none", "yellow")
-    return f"{asset['current']:,} partitions" if asset["partitioned"] else "yes"
+    return counted(asset["current"], "partition") if asset["partitioned"] else "yes"
 
 
 def show(options: argparse.Namespace, output: Output) -> int:

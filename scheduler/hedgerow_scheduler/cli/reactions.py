@@ -168,6 +168,7 @@ def _row(delivery: dict[str, Any]) -> tuple[object, ...]:
     event, state = delivery["event"], delivery["state"]
     assets = event.get("assets", [])
     about = ", ".join(assets[:2]) + (f" and {len(assets) - 2} more" if len(assets) > 2 else "")
+    about = about or event.get("details", {}).get("sensor", "") or event.get("message", "")[:60]
     partition = event.get("partition", "")
     severity = f" ({event.get('severity', 'error')})" if event["kind"] in WITH_SEVERITY else ""
     return (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hedgerow import clock
@@ -29,6 +29,7 @@ from hedgerow_scheduler.lifecycle.states import RunState
 
 TAKE_UP_S = 10.0
 MAX_FAILED = 10
+SAID_BY_AUTHOR = frozenset({"automation", "evaluation"})  # whose values say nothing to people
 
 
 def parser() -> Parser:
@@ -131,7 +132,7 @@ def list_runs(options: argparse.Namespace, output: Output) -> int:
             ago(run["created_at"], now),
             between(run["started_at"], run["ended_at"], now),
             run["author"],
-            ", ".join(f"{name}={value}" for name, value in run["tags"].items()),
+            tags_text(run),
         )
         for run in found
     )
@@ -141,6 +142,19 @@ def list_runs(options: argparse.Namespace, output: Output) -> int:
     else:
         output.line("No runs. Start one: `hedgerow materialize SELECTION`.")
     return OK
+
+
+def tags_text(run: Mapping[str, Any]) -> str:
+    """The tags of a run, without those that say again who launched it.
+
+    >>> tags_text({"author": "schedule sales/nightly", "tags": {"schedule": "sales/nightly", "tick": "2026-01-01", "tier": "gold"}})
+    'tick=2026-01-01, tier=gold'
+    """
+    return ", ".join(
+        f"{name}={value}"
+        for name, value in run["tags"].items()
+        if name not in SAID_BY_AUTHOR and value not in run["author"]
+    )
 
 
 def _partitions(request: dict[str, Any]) -> str:

@@ -61,7 +61,7 @@ def list_workers(options: argparse.Namespace, output: Output) -> int:
     elif found:
         show_workers(output, found, with_team=True)
     else:
-        output.line("No live workers. Start one: `hedgerow worker PATH`.", "yellow")
+        output.line("No live workers that a scheduler has heard of. Start one: `hedgerow worker PATH`.", "yellow")
     return OK
 
 
