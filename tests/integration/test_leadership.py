@@ -15,7 +15,7 @@ from support.scheduling import (
 
 from hedgerow.errors import HedgerowError
 from hedgerow_scheduler.lifecycle.changes import AcceptedEvent, Changes
-from hedgerow_scheduler.metadata import leadership
+from hedgerow_scheduler.metadata import leadership, postgres_store
 from hedgerow_scheduler.metadata.database import open_engine
 from hedgerow_scheduler.metadata.leadership import DeposedError, Leadership
 from hedgerow_scheduler.metadata.postgres_store import PostgresStore
@@ -133,6 +133,27 @@ def test_a_leader_frozen_within_a_transaction_keeps_no_one_from_leading_and_wake
     leading.dispose()
     assert rows(world.engine, "SELECT holder FROM leader") == [("two",)]
     assert rows(world.engine, "SELECT state FROM steps") == [("dispatched",)]
+
+
+def test_a_leader_amid_something_long_keeps_its_lead_and_its_session(
+    engine: Engine, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leading = open_engine(database_url, leader=True, name="leader-at-work")
+    first = lead(leading, "one")
+    assert first is not None
+    asked = (
+        "SELECT state_change FROM pg_stat_activity WHERE application_name = 'leader-at-work' AND xact_start IS NOT NULL"
+    )
+    with PostgresStore(leading, first).transaction() as transaction:
+        age(engine, 60)
+        before = rows(engine, asked)
+        transaction.stay()  # it was just begun
+        assert rows(engine, asked) == before
+        monkeypatch.setattr(postgres_store, "STAY_S", 0.0)
+        transaction.stay()
+        assert rows(engine, asked) != before  # idle since then only
+        assert lead(engine, "two") is None
+    leading.dispose()
 
 
 def record_event(engine: Engine, lead: Leadership) -> None:

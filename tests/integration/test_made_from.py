@@ -51,7 +51,7 @@ class Town(Recorded):
     def cycle_recorded(self) -> list[Attempt]:
         """A cycle that reads what is stored as the loop does: once what has changed is recorded, in the same transaction."""
         with self.engine.begin() as connection:
-            take_requested_runs(PostgresTransaction(connection, Writes()), self.snapshot, self.now, lambda: None)
+            take_requested_runs(PostgresTransaction(connection, Writes()), self.snapshot, self.now)
 
             def stored(pairs: list[tuple[str, str]]) -> Stored:
                 self.record(connection)

@@ -86,7 +86,8 @@ def alike(here: Snapshot, there: Snapshot) -> None:
     }
 
 
-def test_what_was_recorded_is_what_the_next_leader_reads(world: Recorded) -> None:
+def test_what_was_recorded_is_what_the_next_leader_reads(world: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "STEPS_AT_ONCE", 2)
     world.request("a b p x", config={"p": {"n": 1}})
     alike(world.snapshot, world.read_again())
     by_name = {attempt.step.computation: attempt for attempt in world.orders}
@@ -285,7 +286,7 @@ def test_a_write_over_another_state_than_the_known_one_is_refused_and_nothing_of
 def test_a_run_that_someone_else_planned_meanwhile_is_not_planned_again(world: Recorded) -> None:
     with world.engine.begin() as connection:
         runs.request_run(connection, RunRequest(("a",)), {}, "")
-        take_requested_runs(PostgresTransaction(connection, Writes()), world.snapshot, world.now, lambda: None)
+        take_requested_runs(PostgresTransaction(connection, Writes()), world.snapshot, world.now)
     tamper(world.engine, "UPDATE runs SET state = 'running'")
     with pytest.raises(StaleWriteError), world.engine.begin() as connection:
         world.record(connection)

@@ -119,7 +119,7 @@ class Town(Recorded):
         run_id = self.ask(*selection)
         with self.engine.begin() as connection:
             self.now = leadership.read_time(connection)
-            take_requested_runs(PostgresTransaction(connection, Writes()), self.snapshot, self.now, lambda: None)
+            take_requested_runs(PostgresTransaction(connection, Writes()), self.snapshot, self.now)
             self.snapshot.effects = Effects()
             changes, self.snapshot.changes = self.snapshot.changes, Changes()
             record(connection, changes, self.now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -41,8 +41,12 @@ _OUT = ("dispatched", "running")
 class SimTransaction:
     """See metadata.store.Transaction."""
 
-    def __init__(self, database: Database, log: Log) -> None:
-        self._db, self._writes = database, SimWrites(database, log)
+    def __init__(self, database: Database, log: Log, renew: Callable[[], None]) -> None:
+        self._db, self._writes, self._renew = database, SimWrites(database, log), renew
+
+    def stay(self) -> None:
+        """The leader is at work."""
+        self._renew()
 
     def now(self) -> datetime:
         """The clock of the world."""
@@ -263,7 +267,7 @@ class SimStore:
         log = Log()
         try:
             self._db.boundary("db.begin")
-            yield SimTransaction(self._db, log)
+            yield SimTransaction(self._db, log, self.renew)
             self._db.boundary("db.commit")
             self._guard()
         except BaseException:

@@ -16,6 +16,7 @@ from hedgerow_scheduler.metadata.writes import Writes
 from hedgerow_scheduler.planning.request import RunRequest
 from hedgerow_scheduler.planning.snapshot import Snapshot
 from hedgerow_scheduler.service.requests import take_commands, take_requested_runs
+from hedgerow_scheduler.service.run_commands import Begun
 from hedgerow_scheduler.service.takeover import snapshot_of
 from support.scheduling import (
     LEASE,
@@ -42,6 +43,7 @@ class Recorded(World):
     def __init__(self, engine: Engine) -> None:
         super().__init__()
         self.engine = engine
+        self.begun: dict[int, Begun] = {}
         with engine.begin() as connection:
             self.now = leadership.read_time(connection)
 
@@ -49,8 +51,8 @@ class Recorded(World):
         """A whole cycle, recorded in one transaction."""
         with self.engine.begin() as connection:
             transaction = PostgresTransaction(connection, Writes())
-            take_requested_runs(transaction, self.snapshot, self.now, lambda: None)
-            take_commands(transaction, self.snapshot, self.now)
+            take_requested_runs(transaction, self.snapshot, self.now)
+            take_commands(transaction, self.snapshot, self.now, self.begun)
             fresh = self.cycle()
             self.record(connection)
         return fresh

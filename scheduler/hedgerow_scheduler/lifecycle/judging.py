@@ -42,7 +42,7 @@ def with_judges(step: Step) -> tuple[Step, StepState | None]:
     maker = step.run.steps[step.upstream[0]] if is_judging(step.computation) and step.upstream else step
     if maker.state is not StepState.SUCCEEDED:
         return maker, maker.state if maker.state in ENDED else None
-    below = (maker.run.steps[number] for number in maker.run.downstream[maker.number])
+    below = (maker.run.steps[number] for number in maker.run.downstream.get(maker.number, ()))
     states = [judge.state for judge in below if is_judging(judge.computation)]
     if any(state not in ENDED for state in states):
         return maker, None

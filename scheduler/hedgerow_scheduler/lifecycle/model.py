@@ -91,7 +91,7 @@ class Run(msgspec.Struct, eq=False):
     tags: dict[str, str] = {}
     author: str = ""
     steps: list[Step] = []
-    downstream: list[list[int]] = []
+    downstream: dict[int, list[int]] = msgspec.field(default_factory=dict)
     counts: Counter[StepState] = msgspec.field(default_factory=Counter)
     cancel_requested: bool = False
     started_at: datetime | None = None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import psycopg
 from sqlalchemy import Connection, Engine, select
 
+from hedgerow import clock
 from hedgerow_scheduler.automation.freshness import Wanted
 from hedgerow_scheduler.automation.pauses import Pause
 from hedgerow_scheduler.automation.reactions import Delivery
@@ -47,12 +48,15 @@ from hedgerow_scheduler.planning.rules import Override
 from hedgerow_scheduler.planning.staleness import Pair, Status
 from hedgerow_scheduler.planning.unchanged import Earlier
 
+STAY_S = 0.5
+
 
 class PostgresTransaction:
-    """See metadata.store.Transaction."""
+    """See metadata.store.Transaction. `renew` keeps the lead in a transaction of its own."""
 
-    def __init__(self, connection: Connection, writes: Writes) -> None:
-        self._connection, self._writes = connection, writes
+    def __init__(self, connection: Connection, writes: Writes, renew: Callable[[], None] = lambda: None) -> None:
+        self._connection, self._writes, self._renew = connection, writes, renew
+        self._stayed_at = clock.monotonic()
 
     def now(self) -> datetime:
         """PostgreSQL's clock."""
@@ -61,7 +65,7 @@ class PostgresTransaction:
     def state(self, start_timeout: timedelta) -> State:
         """Everything that lives."""
         connection = self._connection
-        live = runs.read_live(connection)
+        live = runs.read_live(connection, self.stay)
         by_id = {run.id: run for run in live}
         sets = KeySets(key_sets.read_keys(connection))
         catalog = catalogs.read_catalog(connection, sets)
@@ -89,6 +93,15 @@ class PostgresTransaction:
             backfills=backfills.read_live(connection),
             not_fresh=freshness.read_not_fresh(connection),
         )
+
+    def stay(self) -> None:
+        """Asks the session something, and keeps the lead; hardly anything when that was done a moment ago."""
+        if clock.monotonic() - self._stayed_at < STAY_S:
+            return
+        self._writes.flush(self._connection)
+        self._connection.exec_driver_sql("SELECT 1")
+        self._renew()
+        self._stayed_at = clock.monotonic()
 
     def teams(self) -> list[str]:
         """Every registered team."""
@@ -124,7 +137,7 @@ class PostgresTransaction:
 
     def run(self, run_id: str) -> Run | None:
         """A run with its steps."""
-        return runs.read_run(self._connection, run_id)
+        return runs.read_run(self._connection, run_id, self.stay)
 
     def requested_backfills(self) -> list[backfills.Known]:
         """The oldest backfills that are to be taken up."""
@@ -189,7 +202,7 @@ class PostgresStore:
         """One transaction; all that was not sent before goes out together at its end. DeposedError when another leads meanwhile."""
         try:
             with self._engine.connect() as connection, connection.begin(), Writes() as writes:
-                yield PostgresTransaction(connection, writes)
+                yield PostgresTransaction(connection, writes, self.renew)
                 leadership.add_guard(writes, self._lead)
                 writes.flush(connection)
         except psycopg.IntegrityError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,6 +22,7 @@ from hedgerow_scheduler.metadata.database import WAKE_CHANNEL
 from hedgerow_scheduler.planning.request import RunRequest
 
 REQUESTED_AT_ONCE = 20
+STEPS_AT_ONCE = 10_000
 
 
 class RequestedRun(msgspec.Struct, frozen=True):
@@ -71,24 +72,30 @@ def read_requested(connection: Connection, limit: int = REQUESTED_AT_ONCE) -> li
     return [RequestedRun(run_of(row), msgspec.convert(row.request, RunRequest)) for row in rows]
 
 
-def read_live(connection: Connection) -> list[Run]:
-    """Every running run with its steps."""
+def read_live(connection: Connection, stay: Callable[[], None] = lambda: None) -> list[Run]:
+    """Every running run with its steps. `stay` is called in between."""
     rows = connection.execute(
         select(t.runs).where(t.runs.c.state == RunState.RUNNING).order_by(t.runs.c.created_at)
     ).all()
-    return [read_steps(connection, run_of(row)) for row in rows]
+    return [read_steps(connection, run_of(row), stay) for row in rows]
 
 
-def read_run(connection: Connection, run_id: str) -> Run | None:
-    """One run with its steps, whatever its state; None when there is none."""
+def read_run(connection: Connection, run_id: str, stay: Callable[[], None] = lambda: None) -> Run | None:
+    """One run with its steps, whatever its state; None when there is none. `stay` is called in between."""
     row = connection.execute(select(t.runs).where(t.runs.c.id == run_id)).one_or_none()
-    return None if row is None else read_steps(connection, run_of(row))
+    return None if row is None else read_steps(connection, run_of(row), stay)
 
 
-def read_steps(connection: Connection, run: Run) -> Run:
-    """`run` with its steps."""
-    rows = connection.execute(select(t.steps).where(t.steps.c.run_id == run.id).order_by(t.steps.c.number))
-    run.steps = [step_of(run, row) for row in rows]
+def read_steps(connection: Connection, run: Run, stay: Callable[[], None] = lambda: None) -> Run:
+    """`run` with its steps, read so many at once that each part takes a moment; `stay` is called in between."""
+    s = t.steps.c
+    found = select(t.steps).where(s.run_id == run.id).order_by(s.number).limit(STEPS_AT_ONCE)
+    run.steps = []
+    while part := connection.execute(found.where(s.number >= len(run.steps))).all():
+        run.steps += [step_of(run, row) for row in part]
+        stay()
+        if len(part) < STEPS_AT_ONCE:
+            break
     return run
 
 

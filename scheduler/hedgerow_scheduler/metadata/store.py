@@ -81,6 +81,9 @@ class Transaction(Protocol):
     def state(self, start_timeout: timedelta) -> State:
         """Everything that lives."""
 
+    def stay(self) -> None:
+        """Says, amid something that takes long, that the leader is at work: nobody takes its lead, or its session for frozen."""
+
     def teams(self) -> list[str]:
         """Every registered team."""
 
@@ -150,6 +153,3 @@ class Store(Protocol):
 
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Commits at its end, unless an error leaves it, another leads (StaleWriteError), or something was not as it was known to be."""
-
-    def renew(self) -> None:
-        """Keeps the lead in a transaction of its own, before something that takes long."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from hedgerow.errors import Problem
 from hedgerow_scheduler.lifecycle.model import Run, Step
 from hedgerow_scheduler.lifecycle.states import ENDED, RETRYABLE, StepState
@@ -9,24 +11,24 @@ from hedgerow_scheduler.lifecycle.states import ENDED, RETRYABLE, StepState
 FAILS_DOWNSTREAM = frozenset({StepState.FAILED, StepState.POISONED, StepState.UPSTREAM_FAILED})
 
 
-def downstream_of(run: Run) -> list[list[int]]:
-    """The edges of `Step.upstream` the other way round, by step number."""
-    found: list[list[int]] = [[] for _ in run.steps]
+def downstream_of(run: Run) -> dict[int, list[int]]:
+    """The edges of `Step.upstream` the other way round, by step number; only of steps that have any."""
+    found: defaultdict[int, list[int]] = defaultdict(list)
     for step in run.steps:
         for number in step.upstream:
             found[number].append(step.number)
-    return found
+    return dict(found)
 
 
 def with_neighbours(run: Run, numbers: set[int]) -> set[int]:
     """The steps of `numbers` that may be tried again, with those above that they need and those below that failed for them."""
     found = {number for number in numbers if run.steps[number].state in RETRYABLE}
-    downstream = downstream_of(run)  # a run that has ended was read back without it
+    downstream = run.downstream or downstream_of(run)  # a run that has ended was read back without it
     edge = list(found)
     while edge:
         number = edge.pop()
         above = [other for other in run.steps[number].upstream if run.steps[other].state in RETRYABLE]
-        below = [other for other in downstream[number] if run.steps[other].state is StepState.UPSTREAM_FAILED]
+        below = [other for other in downstream.get(number, ()) if run.steps[other].state is StepState.UPSTREAM_FAILED]
         fresh = set(above + below) - found
         found |= fresh
         edge.extend(fresh)

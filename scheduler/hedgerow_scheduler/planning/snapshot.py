@@ -250,7 +250,7 @@ class Snapshot:
         queue = deque([ended])
         while queue:
             step = queue.popleft()
-            for number in run.downstream[step.number]:
+            for number in run.downstream.get(step.number, ()):
                 below = run.steps[number]
                 if below.state is not StepState.WAITING:
                     continue

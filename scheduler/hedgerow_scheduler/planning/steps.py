@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -24,13 +24,20 @@ from hedgerow_scheduler.planning.request import RunRequest, check_cap, check_che
 from hedgerow_scheduler.planning.selection import resolve
 
 MAX_STEPS = 100_000
-MAX_EDGES = 2_000_000
+MAX_EDGES = 1_000_000
 MAX_KEYED = 50_000  # limits by key, of all steps together: each may be a limit of its own
 MAX_LOOKS = 2_000_000  # at what the steps read, whether the run makes that or not
+STEPS_AT_ONCE = 1_000
 
 
-def plan_steps(catalog: Catalog, request: RunRequest, now: datetime) -> tuple[PlannedStep, ...]:
-    """The steps of a run, in an order in which each comes after what it waits for.
+def _nothing() -> None:
+    pass
+
+
+def plan_steps(
+    catalog: Catalog, request: RunRequest, now: datetime, stay: Callable[[], None] = _nothing
+) -> tuple[PlannedStep, ...]:
+    """The steps of a run, in an order in which each comes after what it waits for. `stay` is called in between, for many take seconds.
 
     RequestError: HR-Q001 to HR-Q003 (selection), HR-Q101 to HR-Q105 (partitions), HR-Q004 (partitions for nothing that has
     them), HR-Q005 and HR-Q007 (config), HR-Q006 (too many steps), HR-Q008 (max_concurrent), HR-Q031 (checks only).
@@ -41,10 +48,11 @@ def plan_steps(catalog: Catalog, request: RunRequest, now: datetime) -> tuple[Pl
     computations = in_dependency_order(catalog, chosen)
     check_config(catalog, request.config, chosen)
     keys = _partition_keys(computations, request, now)
+    stay()
     if request.checks_only:
         _check_total(sum(len(keys[made.name]) for key in chosen if (made := catalog.assets[key].computation)))
         return judge_only(catalog, chosen, keys)
-    return _steps(catalog, computations, keys, set(chosen), now)
+    return _steps(catalog, computations, keys, set(chosen), now, stay)
 
 
 def plan_exactly(
@@ -68,6 +76,7 @@ def _steps(
     keys: Mapping[str, tuple[str | None, ...]],
     wanted: Collection[str],
     now: datetime,
+    stay: Callable[[], None] = _nothing,
 ) -> tuple[PlannedStep, ...]:
     assets = {each.name: tuple(key for key in each.assets if not each.subset or key in wanted) for each in computations}
     judged = {each.name: judged_after(catalog, each, assets[each.name]) for each in computations}
@@ -94,6 +103,8 @@ def _steps(
             )  # fmt: skip
             total_edges += len(planned[-1].upstream)
             looked += edges.looked_at
+            if not len(planned) % STEPS_AT_ONCE:
+                stay()
             for asset in judged[computation.name]:
                 judge = judging_step(catalog, computation, asset, key, len(planned))
                 planned.append(structs.replace(judge, upstream=(numbers[computation.name, key],)))

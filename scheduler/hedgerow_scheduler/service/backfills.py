@@ -27,7 +27,8 @@ from hedgerow_scheduler.planning.request import RunRequest
 from hedgerow_scheduler.planning.snapshot import Snapshot
 from hedgerow_scheduler.planning.steps import plan_exactly
 from hedgerow_scheduler.service.live_backfills import LiveBackfill
-from hedgerow_scheduler.service.requests import cancel_run, step_of
+from hedgerow_scheduler.service.requests import step_of
+from hedgerow_scheduler.service.run_commands import cancel_run
 
 PRIORITY = -10  # of its runs: everything else goes first, until it was passed over for as many times five minutes
 TURN_S = 0.02  # after which a turn leaves the loop to others
@@ -236,7 +237,7 @@ class Backfills:
                 continue
             if steps >= CANCELLED_PER_TURN:
                 return True
-            steps += cancel_run(self._snapshot, run, None, now, f"backfill {live.backfill.id}")
+            steps += cancel_run(self._snapshot, run, now, f"backfill {live.backfill.id}")
         return False
 
     def _moved(self, live: LiveBackfill, before: BackfillState, now: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 
@@ -106,12 +107,15 @@ def serve(
         finally:
             metrics.is_leader.set(0)
             brokers.stop()
+            loop = None
         try:
             with engine.begin() as connection:
                 leadership.resign(connection, lead)
         except SQLAlchemyError as error:
             log.warning("the lead could not be given up: %s", _brief(error))
         if not stopping.is_set():
+            gc.unfreeze()  # what the term knew, of which the loop had frozen most; the next one reads all of it again
+            gc.collect()
             stopping.wait(STAND_BY_S)
 
 

@@ -42,6 +42,7 @@ from hedgerow_scheduler.service.dispatching import Dispatcher
 from hedgerow_scheduler.service.freshness import FreshnessWatch
 from hedgerow_scheduler.service.reactions import Reactions
 from hedgerow_scheduler.service.requests import Apply, take_commands, take_requested_runs
+from hedgerow_scheduler.service.run_commands import Begun
 from hedgerow_scheduler.service.schedules import Schedules
 from hedgerow_scheduler.service.sensors import Sensors
 from hedgerow_scheduler.service.takeover import snapshot_of
@@ -131,6 +132,7 @@ class Loop:
         self._due = _Due(self.now, past, past, self.now, past)
         self._more = self._unwatched = self._unasked = self._unplanned = False
         self._settled = Catalog()
+        self._begun: dict[int, Begun] = {}
         self._paused: tuple[Pause, ...] = ()
         self._admit_at: datetime | None = None
         self._read_at = clock.monotonic()
@@ -164,9 +166,9 @@ class Loop:
             folded = perf_counter()
             if woken or self._more or self.now - self._due.looked >= LOOK:
                 self._look(transaction)
-            self._schedules.launch(self.now, self._store.renew)
+            self._schedules.launch(self.now, transaction.stay)
             self.snapshot.evaluations.turn(self.now)
-            self._unplanned = self._sensors.turn(transaction, self.now, self._store.renew)
+            self._unplanned = self._sensors.turn(transaction, self.now)
             self.snapshot.fire_timers(self.now)
             self._unwatched = self._freshness.turn(transaction, self.now, record)
             if not self._freshness.is_behind():  # what conditions ask of it would change by its being learnt
@@ -348,9 +350,9 @@ class Loop:
             self._schedules.pauses = Pauses(paused)
             self._sensors.pauses = self._reactions.pauses = self._schedules.pauses
             self._automating.use(self._schedules.pauses)
-        more_runs = take_requested_runs(transaction, self.snapshot, self.now, self._store.renew)
+        more_runs = take_requested_runs(transaction, self.snapshot, self.now)
         more_backfills = self._backfills.take_requested(transaction, self.now)
-        more_commands = take_commands(transaction, self.snapshot, self.now, self._appliers)
+        more_commands = take_commands(transaction, self.snapshot, self.now, self._begun, self._appliers)
         self._more = more_runs or more_backfills or more_commands
 
     # -- effects -----------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from hedgerow.errors import Problem, RequestError
 from hedgerow_scheduler.lifecycle.changes import CommandOutcome
@@ -16,33 +16,28 @@ from hedgerow_scheduler.metadata import runs
 from hedgerow_scheduler.metadata.commands import COMMANDS_AT_ONCE, PendingCommand
 from hedgerow_scheduler.metadata.store import Transaction
 from hedgerow_scheduler.planning.key_changes import change_keys
-from hedgerow_scheduler.planning.limiting import prioritise
 from hedgerow_scheduler.planning.planned import PlannedStep
 from hedgerow_scheduler.planning.request import RunRequest, run_cap
 from hedgerow_scheduler.planning.snapshot import Snapshot
 from hedgerow_scheduler.planning.staleness import keep_stale, pairs_of
 from hedgerow_scheduler.planning.steps import plan_steps
 from hedgerow_scheduler.service.draining import drain
+from hedgerow_scheduler.service.run_commands import STEPS_PER_CYCLE, Begun, Outcome, apply, cancel_run
 
-Outcome: TypeAlias = dict[str, Any]  # of a command
-MAX_PRIORITY = 100
-STEPS_PER_CYCLE = 5_000
 log = logging.getLogger("hedgerow.scheduler")
 
 
-def take_requested_runs(transaction: Transaction, snapshot: Snapshot, now: datetime, renew: Callable[[], None]) -> bool:
-    """Plans requested runs, up to about 5,000 steps of them; one that can't be planned (any more) fails with the reason.
-
-    `renew` keeps the lead before each, for a large run takes seconds. Returns whether there may be more.
+def take_requested_runs(transaction: Transaction, snapshot: Snapshot, now: datetime) -> bool:
+    """Plans requested runs, up to about 5,000 steps of them; one that can't be planned (any more) fails with the reason. Returns whether
+    there may be more.
     """
     requested = transaction.requested_runs()
     steps = 0
     for item in requested:
         if steps >= STEPS_PER_CYCLE:
             return True
-        renew()
         try:
-            planned = _plan(transaction, snapshot, item.request, now, renew)
+            planned = _plan(transaction, snapshot, item.request, now)
         except RequestError as error:
             snapshot.changes.failed_requests.append((item.run.id, error.problems[0]))
             continue
@@ -52,21 +47,21 @@ def take_requested_runs(transaction: Transaction, snapshot: Snapshot, now: datet
             snapshot.changes.failed_requests.append((item.run.id, problem))
             continue
         item.run.cap = run_cap(item.request, snapshot.catalog.jobs)
+        transaction.stay()
         item.run.steps = [step_of(item.run, plan) for plan in planned]
         steps += len(planned)
         snapshot.start_run(item.run, now)
+        transaction.stay()
         if item.run.cancel_requested:
-            cancel_run(snapshot, item.run, None, now, item.run.author)
+            cancel_run(snapshot, item.run, now, item.run.author)
     return len(requested) >= runs.REQUESTED_AT_ONCE
 
 
-def _plan(
-    transaction: Transaction, snapshot: Snapshot, request: RunRequest, now: datetime, renew: Callable[[], None]
-) -> tuple[PlannedStep, ...]:
-    planned = plan_steps(snapshot.catalog, request, now)
+def _plan(transaction: Transaction, snapshot: Snapshot, request: RunRequest, now: datetime) -> tuple[PlannedStep, ...]:
+    planned = plan_steps(snapshot.catalog, request, now, transaction.stay)
     if not request.only_stale:
         return planned
-    renew()
+    transaction.stay()
     return keep_stale(planned, transaction.statuses(snapshot.catalog, pairs_of(planned), now)).steps
 
 
@@ -86,11 +81,12 @@ def take_commands(
     transaction: Transaction,
     snapshot: Snapshot,
     now: datetime,
+    begun: dict[int, Begun],
     others: Mapping[str, Apply] = MappingProxyType({}),
 ) -> bool:
     """Applies the pending commands and notes what became of each; those of a run that is not taken up yet wait for that, those that
     drain a worker until it is seen to leave, and those of `others`, by kind, as these say. Stops after about 5,000 steps that were
-    touched or looked at; returns whether there may be more.
+    touched or looked at; what is asked of more steps is `begun`, and gone on with by the next call. Returns whether there may be more.
     """
     appliers: dict[str, Apply] = {
         "drain_worker": lambda _, asked, __: drain(snapshot, asked),
@@ -100,8 +96,8 @@ def take_commands(
     pending = transaction.pending_commands()
     steps = applied = 0
     for command in pending:
-        if (apply := appliers.get(command.kind)) is not None:
-            if (became := _asked(apply, transaction, command, now)) is not None:
+        if (applier := appliers.get(command.kind)) is not None:
+            if (became := _asked(applier, transaction, command, now)) is not None:
                 snapshot.changes.commands.append(CommandOutcome(command.id, became))
                 applied += 1
             continue
@@ -114,15 +110,18 @@ def take_commands(
             steps += len(run.steps)  # they were read
         if run is not None and run.state is RunState.REQUESTED:
             continue
+        transaction.stay()
         try:
-            outcome = _apply(snapshot, command, run, now)
+            outcome, touched = apply(snapshot, command, run, now, begun)
         except Exception:  # a defect: met again in every cycle, it would keep the loop from everyone else's runs
             log.exception("command %d can't be applied", command.id)
-            outcome = {"refused": "It could not be applied; the scheduler's log says why."}
+            outcome, touched = {"refused": "It could not be applied; the scheduler's log says why."}, 0
+        steps += touched
+        if outcome is None:
+            return True  # before anything else that is asked of the run
+        begun.pop(command.id, None)
         snapshot.changes.commands.append(CommandOutcome(command.id, outcome))
         applied += 1
-        chosen = command.body.get("steps") if command.kind == "cancel_run" else None
-        steps += len(chosen) if isinstance(chosen, list) and chosen else len(run.steps) if run is not None else 0
     return applied > 0 and len(pending) >= COMMANDS_AT_ONCE
 
 
@@ -142,50 +141,3 @@ def _change_keys(snapshot: Snapshot, command: PendingCommand, now: datetime) -> 
     )
     counts = {"added": len(changed.added), "removed": len(changed.removed), "cancelled": changed.cancelled}
     return counts | ({"refused": changed.problem.message} if changed.problem else {})
-
-
-def _apply(snapshot: Snapshot, command: PendingCommand, run: Run | None, now: datetime) -> dict[str, Any]:
-    if run is None:
-        return {"refused": f"There is no run {command.body.get('run_id', '')}."}
-    numbers = _numbers(command.body, run)
-    if command.kind == "cancel_run":
-        return {"cancelled": cancel_run(snapshot, run, numbers, now, command.author)}
-    if command.kind == "retry_run":
-        return {"retried": _retry(snapshot, run, numbers, now)}
-    if command.kind == "set_run_priority":
-        return _prioritise(snapshot, run, command.body.get("priority"), now)
-    return {"refused": f"There is no command '{command.kind}'."}
-
-
-def _prioritise(snapshot: Snapshot, run: Run, priority: object, now: datetime) -> dict[str, Any]:
-    if run.id not in snapshot.runs:
-        return {"refused": f"Run {run.id} has ended."}
-    if not isinstance(priority, int) or abs(priority) > MAX_PRIORITY:
-        return {"refused": f"The priority must be from {-MAX_PRIORITY} to {MAX_PRIORITY}."}
-    before = run.priority
-    prioritise(snapshot, run, priority, now)
-    return {"before": before, "priority": priority}
-
-
-def _numbers(body: dict[str, Any], run: Run | None) -> set[int] | None:
-    chosen = body.get("steps")
-    if not chosen or run is None:
-        return None
-    return {number for number in chosen if isinstance(number, int) and 0 <= number < len(run.steps)}
-
-
-def cancel_run(snapshot: Snapshot, run: Run, numbers: set[int] | None, now: datetime, author: str) -> int:
-    """Cancels steps of a live run, or (None) all of it; how many steps that are."""
-    if run.id not in snapshot.runs:
-        return 0
-    if numbers is None:
-        run.cancel_requested = True
-        snapshot.changes.runs[run.id] = run
-    chosen = run.steps if numbers is None else [run.steps[number] for number in sorted(numbers)]
-    for step in chosen:
-        snapshot.cancel_step(step, now, f"by {author}" if author else "on request")
-    return len(chosen)
-
-
-def _retry(snapshot: Snapshot, run: Run, numbers: set[int] | None, now: datetime) -> int:
-    return snapshot.retry_steps(run, numbers if numbers is not None else set(range(len(run.steps))), now)

@@ -31,7 +31,8 @@ from hedgerow_scheduler.planning.catalog import Catalog
 from hedgerow_scheduler.planning.request import run_cap
 from hedgerow_scheduler.planning.snapshot import Snapshot
 from hedgerow_scheduler.planning.steps import plan_steps
-from hedgerow_scheduler.service.requests import STEPS_PER_CYCLE, step_of
+from hedgerow_scheduler.service.requests import step_of
+from hedgerow_scheduler.service.run_commands import STEPS_PER_CYCLE
 
 PER_CYCLE = 5  # launches after which a cycle leaves the rest to the next one: each looks through all assets
 LOOKED_AT = 20  # schedules of which a cycle deals with ticks
@@ -60,9 +61,9 @@ class Schedules:
         """When the next tick comes due; long ago, while that is not known of all."""
         return LONG_AGO if self._to_put else self._agenda.next()
 
-    def launch(self, now: datetime, renew: Callable[[], None]) -> None:
+    def launch(self, now: datetime, stay: Callable[[], None]) -> None:
         """Deals with the ticks that have come due, up to about PER_CYCLE launches or STEPS_PER_CYCLE steps; the rest stays due.
-        `renew` keeps the lead before each run, for planning a large one takes seconds.
+        `stay` is called amid the planning of runs, for that of a large one takes seconds.
         """
         if self._snapshot.catalog is not self._catalog:
             self._take_up(now)
@@ -79,8 +80,7 @@ class Schedules:
                 if (found := self._due_safely(place, last, now)) is None:
                     continue
                 for tick in found.launch:
-                    renew()
-                    launched, steps = launched + 1, steps + self._launch(place, tick, now)
+                    launched, steps = launched + 1, steps + self._launch(place, tick, now, stay)
                 last = found.last
                 self._move(standing, last)
             self._put(self._standing[place])
@@ -140,13 +140,13 @@ class Schedules:
             self._note(TickRecord(place, found.missed.last, "skipped", found.missed.count, reason=reason))
         return found
 
-    def _launch(self, place: Place, tick: datetime, now: datetime) -> int:
+    def _launch(self, place: Place, tick: datetime, now: datetime, stay: Callable[[], None]) -> int:
         """Makes a tick's run; the number of its steps. One that can't be planned is recorded with what is wrong."""
         schedule, catalog = self._declared[place], self._snapshot.catalog
         try:
             request = request_of(place, schedule, tick, catalog.jobs)
             tags = tags_of(place, schedule, tick, catalog.jobs)
-            planned = plan_steps(catalog, request, now)
+            planned = plan_steps(catalog, request, now, stay)
         except HedgerowError as error:
             self._note(TickRecord(place, tick, "failed", error=error.problems[0]))
             return 0

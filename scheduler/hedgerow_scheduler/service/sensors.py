@@ -77,16 +77,16 @@ class Sensors:
         """When the next sensor is to be evaluated."""
         return self._agenda.next()
 
-    def turn(self, transaction: Transaction, now: datetime, renew: Callable[[], None]) -> bool:
+    def turn(self, transaction: Transaction, now: datetime) -> bool:
         """Takes what was answered, plans what is asked for, records what is planned whole, and asks for what is due. Returns whether
-        there is more to plan at once. `renew` keeps the lead before runs are recorded, for very many take long.
+        there is more to plan at once.
         """
         if self._snapshot.catalog is not self._catalog:
             self._take_up(now)
         self._hear(self._snapshot.evaluations.take(KIND), transaction, now)
         until = perf_counter() + PLANNING_S
         while self._answered and perf_counter() < until:
-            self._plan(now, renew)
+            self._plan(now, transaction.stay)
         for place in self._agenda.take(now, ASKED_PER_CYCLE):
             try:
                 self._ask(place, now)
@@ -204,7 +204,7 @@ class Sensors:
             self._asked[answer.id].launch = Launch(place, answer.id, found, known[answer.team, answer.name])
             self._answered.append(answer.id)
 
-    def _plan(self, now: datetime, renew: Callable[[], None]) -> None:
+    def _plan(self, now: datetime, stay: Callable[[], None]) -> None:
         """Goes on with one answer by one run, so that a long one holds up no short one."""
         id = self._answered.popleft()
         asked = self._asked[id]
@@ -216,7 +216,7 @@ class Sensors:
         if problem is not None:
             self._end(id, Outcome.FAILED, now, error=problem)
         elif launch.is_planned(catalog):
-            renew()
+            stay()
             ids = launch.record(self._snapshot, now, self._new_id)
             self._end(id, Outcome.LAUNCHED if ids else Outcome.SKIPPED, now, launch.answer, ids, launch.deduped)
         else:

@@ -58,6 +58,9 @@ class Term:
         worker = Worker("sales", "w", "sales", in_force, ("default",), 1, 0, "ready", NOW, NOW)
         self.world.snapshot.workers["sales", "w"] = worker
 
+    def stay(self) -> None:
+        """Nobody takes the lead."""
+
     def launched_keys(self, keys: Collection[tuple[str, str, str]]) -> dict[tuple[str, str, str], str]:
         return {key: self.keys[key] for key in keys if key in self.keys}
 
@@ -66,7 +69,7 @@ class Term:
         self.world.after(seconds=after)
         snapshot = self.world.snapshot
         snapshot.evaluations.turn(self.world.now)
-        while self.sensors.turn(self, self.world.now, lambda: None):  # type: ignore[arg-type]
+        while self.sensors.turn(self, self.world.now):  # type: ignore[arg-type]
             pass
         changes, _ = self.world.recorded()
         self.keys |= {(each.team, each.name, each.key): each.run_id for each in changes.sensor_keys}
