@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from hedgerow import clock
 from hedgerow.manifest.model import Schedule
 from hedgerow.settings.platform import read_platform
 from hedgerow_scheduler.api.main import open_services
-from hedgerow_scheduler.cli import pauses, schedules
+from hedgerow_scheduler.cli import explain, pauses, schedules
 from hedgerow_scheduler.metadata import tables_automation as t
 
 pytestmark = pytest.mark.servers
@@ -238,3 +239,18 @@ def test_an_asset_tells_which_schedules_launch_it(desk: Desk) -> None:
     for path in ("assets", "conditions"):
         told = httpx.get(f"{desk.url}/api/v1/{path}/sales/orders").json()["launched_by"]
         assert told == ["schedule sales/nightly"]
+
+
+def test_where_nothing_is_launched_by_itself_an_asset_tells_so(
+    desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    off = read_platform(None, {**os.environ, "HEDGEROW_AUTOMATION_ENABLED": "false"})
+    services = open_services(off)
+    with served(services) as url:
+        monkeypatch.setenv("HEDGEROW_API", url)
+        assert explain.main(["sales/orders"]) == 0
+        assert "Nothing is launched by itself here" in capsys.readouterr().out
+    services.engine.dispose()
+    monkeypatch.setenv("HEDGEROW_API", desk.url)
+    assert explain.main(["sales/orders"]) == 0
+    assert "Nothing is launched" not in capsys.readouterr().out

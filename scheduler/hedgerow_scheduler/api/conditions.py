@@ -42,11 +42,12 @@ class Evaluation(msgspec.Struct, frozen=True):
 class ConditionReport(msgspec.Struct, frozen=True):
     """Why an asset is, or is not, materialized by itself. `latest` is the last evaluation that found something else than the one before
     it, `requested` the last that requested anything; `pause` is what holds it back. `launched_by` are schedules and sensors that
-    select it. `outside` says why the partition that was asked about is none that the condition looks at.
+    select it. Where nothing is launched by itself, it is not `on`. `outside` says why the partition that was asked about is none that the condition looks at.
     """
 
     key: str
     has_condition: bool
+    on: bool
     latest: Evaluation | None
     requested: Evaluation | None
     pause: Pause | None
@@ -69,13 +70,20 @@ def show_condition(
     launched_by = launchers_of(catalog, asset.key)
     condition = asset.definition.automation
     if condition is None:
-        return ConditionReport(asset.key, False, None, None, held, launched_by)
+        return ConditionReport(asset.key, False, services.automatic, None, None, held, launched_by)
     program = Program(condition)
     latest, requested = (
         evaluation(program, found[kind]) if kind in found else None for kind in ("latest", "requested")
     )
     return ConditionReport(
-        asset.key, True, latest, requested, held, launched_by, outside_of(asset.definition, partition, clock.now())
+        asset.key,
+        True,
+        services.automatic,
+        latest,
+        requested,
+        held,
+        launched_by,
+        outside_of(asset.definition, partition, clock.now()),
     )
 
 

@@ -62,7 +62,8 @@ def open_services(platform: PlatformSettings) -> Services:
 
     limits = Limits(worker_silence_s=platform.timings.lease_s)
     granted = PlatformLimits(platform.teams, {pool.name: pool for pool in platform.pools}, platform.caps)
-    return Services(engine, Logs(platform.name, platform.storage, platform.broker_of), limits, at_head, granted)
+    logs = Logs(platform.name, platform.storage, platform.broker_of)
+    return Services(engine, logs, limits, at_head, granted, automatic=platform.automation.enabled)
 
 
 def main(argv: list[str]) -> int:

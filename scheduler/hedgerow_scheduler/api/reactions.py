@@ -37,12 +37,13 @@ from hedgerow_scheduler.planning.tuning import check_circumstances
 
 class ReactionView(msgspec.Struct, frozen=True, kw_only=True):
     """A reaction. `assets` is how many assets its selection comes to (None: its team's own), `problem` why it can't be resolved, `pause`
-    what holds it back, `tally` what became of what it was told.
+    what holds it back, `tally` what became of what it was told. It is not `on` when it is disabled, or nothing is told here at all.
     """
 
     team: str
     location: str
     reaction: Reaction
+    on: bool
     assets: int | None
     problem: Problem | None
     pause: Pause | None
@@ -79,7 +80,7 @@ def show_reactions(services: NamedDependency[Services], team: TeamFilter = None)
             find_team(connection, team)
         catalog = services.catalog(connection)
         declared = {place: one for place, one in declared_reactions(catalog).items() if team in (None, place.team)}
-        return _views(connection, catalog, declared)
+        return _views(services, connection, catalog, declared)
 
 
 @get("/reactions/{team:str}/{name:str}", tags=["reactions"], sync_to_thread=True)
@@ -93,7 +94,7 @@ def show_reaction(
     with services.reading() as connection:
         catalog = services.catalog(connection)
         place, reaction = find_reaction(catalog, team, name)
-        (view,) = _views(connection, catalog, {place: reaction})
+        (view,) = _views(services, connection, catalog, {place: reaction})
         return ReactionDetail(reaction=view, deliveries=read_deliveries(connection, team, name, count))
 
 
@@ -165,7 +166,9 @@ def find_reaction(catalog: Catalog, team: str, name: str) -> tuple[Place, Reacti
     )
 
 
-def _views(connection: Connection, catalog: Catalog, declared: Mapping[Place, Reaction]) -> list[ReactionView]:
+def _views(
+    services: Services, connection: Connection, catalog: Catalog, declared: Mapping[Place, Reaction]
+) -> list[ReactionView]:
     listeners, pauses, now = Listeners(catalog), Pauses(read_pauses(connection)), clock.now()
     tallies = read_tallies(connection)
     views = []
@@ -176,6 +179,7 @@ def _views(connection: Connection, catalog: Catalog, declared: Mapping[Place, Re
                 team=place.team,
                 location=place.location,
                 reaction=reaction,
+                on=reaction.enabled and services.automatic,
                 assets=None if listener is None or listener.keys is None else len(listener.keys),
                 problem=listeners.problems.get(place.title),
                 pause=pauses.over_team(place.team, now),

@@ -42,9 +42,13 @@ class Services:
         limits: Limits,
         at_head: Callable[[Connection], bool],
         platform: PlatformLimits | None = None,
+        *,
+        automatic: bool = True,
     ) -> None:
         self.engine = engine
         self.platform = platform or PlatformLimits()
+        self.automatic = automatic
+        """Whether anything is launched, or told, by itself here."""
         self.logs = logs
         self.limits = limits
         self.at_head = at_head

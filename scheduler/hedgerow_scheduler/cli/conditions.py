@@ -15,6 +15,9 @@ SINCE = "since ("
 
 def show_condition(report: Mapping[str, Any], output: Output) -> None:
     """Prints why an asset was, or was not, requested."""
+    if not report["on"] and (report["has_condition"] or report["launched_by"]):
+        output.line("  Nothing is launched by itself here: that is switched off.", "yellow")
+        output.line("    Start it with `hedgerow dev --automation`, or see [automation] in platform.toml.", "dim")
     launchers = ", ".join(map(clean, report["launched_by"]))
     if not report["has_condition"]:
         by = f", and by {launchers}" if launchers else ""

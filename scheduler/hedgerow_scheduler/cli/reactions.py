@@ -146,7 +146,7 @@ def _title(client: Client, name: str) -> str:
 
 
 def _state(one: dict[str, Any]) -> Text:
-    if not one["reaction"].get("enabled", True):
+    if not one["on"]:
         return Text("off", "dim")
     if one["problem"]:
         return Text("in trouble", "bold red")

@@ -64,6 +64,8 @@ def main(argv: list[str] | None = None) -> int:
         broken = [r.part.name for r in platform.reports().values() if r.part.state is State.BROKEN]
         but = f", but not {', '.join(broken)}" if broken else ""
         lines.say(f"ready at {platform.api_url}{but} (Ctrl-C stops everything)")
+        if not options.automation:
+            lines.say("conditions, schedules and sensors are off: --automation lets them launch")
         while True:
             signal.pause()
     except KeyboardInterrupt:
