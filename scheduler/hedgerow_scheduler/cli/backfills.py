@@ -12,6 +12,7 @@ from rich.live import Live
 
 from hedgerow import clock
 from hedgerow.errors import RequestError
+from hedgerow_scheduler.cli.awaiting import taken_up
 from hedgerow_scheduler.cli.backfill_view import (
     ENDED,
     ended_of,
@@ -37,7 +38,6 @@ from hedgerow_scheduler.cli.materialize import config_of, range_of
 from hedgerow_scheduler.cli.output import Output, ago, clean, short, state_text
 from hedgerow_scheduler.planning.backfill_request import DEFAULT_PER_RUN, DEFAULT_RUNS, BackfillRequest
 
-TAKE_UP_S = 10.0
 LOOK_S = 0.5
 PLAIN_EVERY_S = 10.0
 CHANGES = {
@@ -278,9 +278,7 @@ def pace(options: argparse.Namespace, output: Output) -> int:
 
 def _tell(client: Client, accepted: dict[str, Any], output: Output) -> int:
     """How it stands once the scheduler has taken up what was asked, for which ten seconds are waited at most."""
-    path, deadline = f"/backfills/{accepted['backfill_id']}", clock.monotonic() + TAKE_UP_S
-    while (found := client.get(path))["pending"] and clock.monotonic() < deadline:
-        time.sleep(0.1)
+    found = taken_up(client, f"/backfills/{accepted['backfill_id']}")
     if output.as_json:
         output.json({**accepted, "pending": found["pending"], "state": found["backfill"]["state"]})
         return OK

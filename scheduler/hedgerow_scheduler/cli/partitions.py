@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hedgerow import clock
-from hedgerow.errors import PlatformError, RequestError
+from hedgerow.errors import Problem, RequestError
 from hedgerow.suggestion import did_you_mean
+from hedgerow_scheduler.cli.awaiting import outcome
 from hedgerow_scheduler.cli.client import Client, connect, segment
 from hedgerow_scheduler.cli.command import FAILED, OK, Parser, add_author, add_json, author_of, execute, whole_number
 from hedgerow_scheduler.cli.output import Output, ago, clean
 
-LOOK_S = 0.1
 PATIENCE_S = 30
+LATE = Problem(
+    "HR-P354", "The keys were not changed in time.", "They will be once a scheduler leads: see `hedgerow doctor`."
+)
 PAGE = 10_000
 
 
@@ -113,20 +115,20 @@ def change(options: argparse.Namespace, output: Output) -> int:
     keys = list(_keys(options.keys))
     body = {options.word: keys, "author": author_of(options), "reason": options.reason}
     request = client.post(f"{path}/changes", body)["request"]
-    outcome = _awaited(client, f"{path}/changes/{request}")
+    became = outcome(client, f"{path}/changes/{request}", PATIENCE_S, LATE)
     if output.as_json:
-        output.json(outcome)
-    elif "refused" in outcome:
-        output.line(f"Refused: {clean(str(outcome['refused']))}", "red")
+        output.json(became)
+    elif "refused" in became:
+        output.line(f"Refused: {clean(str(became['refused']))}", "red")
     else:
-        changed = outcome["added"] if options.word == "add" else outcome["removed"]
+        changed = became["added"] if options.word == "add" else became["removed"]
         word = "Added" if options.word == "add" else "Removed"
         rest = len(set(keys)) - changed
         had = f"{'was' if rest == 1 else 'were'} {'there already' if options.word == 'add' else 'not there'}"
-        steps = f" {outcome['cancelled']:,} waiting steps were cancelled." if outcome["cancelled"] else ""
+        steps = f" {became['cancelled']:,} waiting steps were cancelled." if became["cancelled"] else ""
         keys_text = f"{changed:,} key{'' if changed == 1 else 's'}"
         output.line(f"{word} {keys_text}.{f' {rest:,} {had}.' if rest else ''}{steps}")
-    return FAILED if "refused" in outcome else OK
+    return FAILED if "refused" in became else OK
 
 
 def _keys(given: Sequence[str]) -> Iterator[str]:
@@ -150,18 +152,3 @@ def _path(client: Client, name: str) -> str:
             raise RequestError.of("HR-Q109", f"{says}.", remedy)
         team, own = teams[0], name
     return f"/partition-sets/{segment(team)}/{segment(own)}"
-
-
-def _awaited(client: Client, path: str) -> dict[str, Any]:
-    """What becomes of a request."""
-    rest, until = threading.Event(), clock.monotonic() + PATIENCE_S
-    while not (outcome := client.get(path)["outcome"]):
-        if clock.monotonic() > until:
-            raise PlatformError.of(
-                "HR-P354",
-                "The keys were not changed in time.",
-                "They will be once a scheduler leads: see `hedgerow doctor`.",
-            )
-        rest.wait(LOOK_S)
-    found: dict[str, Any] = outcome
-    return found

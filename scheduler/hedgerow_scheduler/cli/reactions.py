@@ -10,13 +10,14 @@ import msgspec
 from rich.text import Text
 
 from hedgerow import clock
-from hedgerow.errors import Problem, RequestError
-from hedgerow_scheduler.cli.client import Client, connect, segment
+from hedgerow.errors import Problem
+from hedgerow_scheduler.cli.client import connect
 from hedgerow_scheduler.cli.command import OK, Parser, add_author, add_json, author_of, execute, whole_number
-from hedgerow_scheduler.cli.output import Output, ago, clean, paused_text, problem_text, short_ids, show_problem
+from hedgerow_scheduler.cli.evaluations import show_told
+from hedgerow_scheduler.cli.output import Output, ago, clean, paused_text, problem_text, short_ids
+from hedgerow_scheduler.cli.titles import add_title, path_of_title, title_of
 
 LOOKS = {"delivered": "green", "waiting": "yellow", "given_up": "bold red", "dropped": "dim"}
-LOG_LINES = 20
 WITH_SEVERITY = frozenset({"asset_late", "asset_on_time", "check_failed"})
 
 
@@ -32,15 +33,13 @@ def parser() -> Parser:
     listing.set_defaults(run=list_reactions)
     told = "one reaction with what it was told last, and what became of that"
     showing = parts.add_parser("show", help=told, description=f"{told.capitalize()}.")
-    showing.add_argument(
-        "name", metavar="TEAM/NAME", help="as `reaction list` shows it; the name alone, if it is unique"
-    )
+    add_title(showing, "reaction")
     showing.add_argument("--count", type=whole_number(1, 250), default=10, help="deliveries (default: 10)")
     add_json(showing)
     showing.set_defaults(run=show)
     told = "have what was given up told again"
     retrying = parts.add_parser("retry", help=told, description=f"{told.capitalize()}, with all its tries.")
-    retrying.add_argument("name", metavar="TEAM/NAME", help="the reaction, as for `show`")
+    add_title(retrying, "reaction")
     which = retrying.add_mutually_exclusive_group(required=True)
     which.add_argument(
         "deliveries",
@@ -88,8 +87,7 @@ def list_reactions(options: argparse.Namespace, output: Output) -> int:
 def show(options: argparse.Namespace, output: Output) -> int:
     """`reaction show`."""
     client = connect()
-    team, _, name = _title(client, options.name).partition("/")
-    found = client.get(f"/reactions/{segment(team)}/{segment(name)}", count=options.count)
+    found = client.get(path_of_title(client, "reaction", options.name), count=options.count)
     if output.as_json:
         output.json(found)
         return OK
@@ -113,36 +111,24 @@ def show(options: argparse.Namespace, output: Output) -> int:
     rows = ((ids[each["id"]], *_row(each)) for each in found["deliveries"])
     output.table(("delivery", "happened", "what", "about", "state", "tries"), rows)
     for delivery in [each for each in found["deliveries"] if each["error"] or each["log"]][:1]:
-        _show_details(output, delivery)
+        title = f"{delivery['event']['kind']}, {delivery['state'].replace('_', ' ')}"
+        show_told(output, title, delivery)
     return OK
 
 
 def retry(options: argparse.Namespace, output: Output) -> int:
     """`reaction retry`."""
     client = connect()
-    team, _, name = _title(client, options.name).partition("/")
+    title = title_of(client, "reaction", options.name)
     body = {"deliveries": options.deliveries, "author": author_of(options), "reason": options.reason}
-    accepted = client.post(f"/reactions/{segment(team)}/{segment(name)}/retries", body)
+    accepted = client.post(f"{path_of_title(client, 'reaction', title)}/retries", body)
     if output.as_json:
         output.json(accepted)
         return OK
     number = len(accepted["deliveries"])
     output.line(f"{number} {'delivery' if number == 1 else 'deliveries'} will be told again.")
-    output.line(f"Look: `hedgerow reaction show {team}/{name}`.", "dim")
+    output.line(f"Look: `hedgerow reaction show {title}`.", "dim")
     return OK
-
-
-def _title(client: Client, name: str) -> str:
-    """`team/name` of a reaction that may be given by its name alone."""
-    if "/" in name:
-        return name
-    titles = [f"{one['team']}/{name}" for one in client.get("/reactions") if one["reaction"]["name"] == name]
-    if len(titles) == 1:
-        return titles[0]
-    remedy = f"Give one of: {', '.join(titles)}." if titles else "See `hedgerow reaction list`."
-    raise RequestError.of(
-        "HR-Q348", f"{'Several teams declare' if titles else 'No team declares'} a reaction '{name[:80]}'.", remedy
-    )
 
 
 def _state(one: dict[str, Any]) -> Text:
@@ -175,11 +161,3 @@ def _row(delivery: dict[str, Any]) -> tuple[object, ...]:
         ago(delivery["created_at"], clock.now()), f"{event['kind']}{severity}", f"{about}{f' {partition}' if partition else ''}",
         Text(state.replace("_", " "), LOOKS.get(state, "")), delivery["attempts"] + (state == "delivered"),
     )  # fmt: skip
-
-
-def _show_details(output: Output, delivery: dict[str, Any]) -> None:
-    output.line(f"{delivery['event']['kind']}, {delivery['state'].replace('_', ' ')}:", "bold")
-    if delivery["error"]:
-        show_problem(output, msgspec.convert(delivery["error"], Problem))
-    for line in clean(delivery["log"], lines=True).rstrip().splitlines()[-LOG_LINES:]:
-        output.line(f"    {line}")

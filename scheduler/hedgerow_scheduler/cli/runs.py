@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hedgerow import clock
-from hedgerow_scheduler.cli.client import Client, connect, segment
+from hedgerow_scheduler.cli.awaiting import taken_up
+from hedgerow_scheduler.cli.client import connect, segment
 from hedgerow_scheduler.cli.command import OK, Parser, add_author, add_json, author_of, execute, whole_number
 from hedgerow_scheduler.cli.following import ENDED_RUN
 from hedgerow_scheduler.cli.materialize import follow_to_end
@@ -27,7 +27,6 @@ from hedgerow_scheduler.cli.run_logs import logs
 from hedgerow_scheduler.cli.steps import show_error, show_step, split_target
 from hedgerow_scheduler.lifecycle.states import RunState
 
-TAKE_UP_S = 10.0
 MAX_FAILED = 10
 SAID_BY_AUTHOR = frozenset({"automation", "evaluation"})  # whose values say nothing to people
 
@@ -226,15 +225,8 @@ def retry(options: argparse.Namespace, output: Output) -> int:
     if options.no_wait:
         output.json(accepted) if output.as_json else output.line(f"Run {accepted['run_id']} goes on in a moment.")
         return OK
-    _await_taken_up(client, accepted["run_id"])
+    taken_up(client, f"/runs/{accepted['run_id']}")
     return follow_to_end(client, accepted["run_id"], output)
-
-
-def _await_taken_up(client: Client, run_id: str) -> None:
-    """Waits, for ten seconds at most, until the scheduler has taken up what was asked of the run."""
-    deadline = clock.monotonic() + TAKE_UP_S
-    while client.get(f"/runs/{run_id}")["pending"] and clock.monotonic() < deadline:
-        time.sleep(0.1)
 
 
 def _urgency(text: str) -> int:

@@ -12,11 +12,12 @@ import msgspec
 from rich.text import Text
 
 from hedgerow import clock
-from hedgerow.errors import Problem, RequestError
-from hedgerow_scheduler.cli.client import Client, connect, segment
+from hedgerow.errors import Problem
+from hedgerow_scheduler.cli.client import connect
 from hedgerow_scheduler.cli.command import OK, Parser, add_json, execute, whole_number
 from hedgerow_scheduler.cli.output import Output, ago, clean, paused_text, problem_text
 from hedgerow_scheduler.cli.pauses import add_circumstances, add_resuming, pause, resume
+from hedgerow_scheduler.cli.titles import add_title, path_of_title, title_of
 
 LOOKS = {"launched": "green", "skipped": "yellow", "failed": "bold red"}
 
@@ -37,29 +38,23 @@ def parser() -> Parser:
         ("preview", preview, "the next ticks in local time and UTC", 10),
     ):
         part = parts.add_parser(name, help=help_text, description=f"{help_text[:1].upper()}{help_text[1:]}.")
-        _name(part)
+        add_title(part, "schedule")
         part.add_argument("--count", type=whole_number(1, 100), default=default, help=f"ticks (default: {default})")
         add_json(part)
         part.set_defaults(run=run)
     pausing = parts.add_parser(
         "pause", help="hold a schedule back", description="Holds a schedule back: its ticks are recorded as skipped."
     )
-    _name(pausing)
+    add_title(pausing, "schedule")
     add_circumstances(pausing)
     pausing.set_defaults(run=pause_schedule)
     resuming = parts.add_parser(
         "resume", help="let a schedule go on", description="Lets a paused schedule go on with its next tick."
     )
-    _name(resuming)
+    add_title(resuming, "schedule")
     add_resuming(resuming)
     resuming.set_defaults(run=resume_schedule)
     return parser
-
-
-def _name(parser: Parser) -> None:
-    parser.add_argument(
-        "name", metavar="TEAM/NAME", help="as `schedule list` shows it; the name alone, if it is unique"
-    )
 
 
 def main(argv: Sequence[str]) -> int:
@@ -149,31 +144,18 @@ def preview(options: argparse.Namespace, output: Output) -> int:
 
 def pause_schedule(options: argparse.Namespace, output: Output) -> int:
     """`schedule pause`."""
-    return pause(options, output, "schedule", _title(connect(), options.name))
+    return pause(options, output, "schedule", title_of(connect(), "schedule", options.name))
 
 
 def resume_schedule(options: argparse.Namespace, output: Output) -> int:
     """`schedule resume`."""
-    return resume(options, output, "schedule", _title(connect(), options.name))
+    return resume(options, output, "schedule", title_of(connect(), "schedule", options.name))
 
 
 def _get(options: argparse.Namespace) -> dict[str, Any]:
     client = connect()
-    team, _, name = _title(client, options.name).partition("/")
-    found: dict[str, Any] = client.get(f"/schedules/{segment(team)}/{segment(name)}", count=options.count)
+    found: dict[str, Any] = client.get(path_of_title(client, "schedule", options.name), count=options.count)
     return found
-
-
-def _title(client: Client, name: str) -> str:
-    """`team/name` of a schedule that may be given by its name alone."""
-    if "/" in name:
-        return name
-    titles = [f"{one['team']}/{name}" for one in client.get("/schedules") if one["schedule"]["name"] == name]
-    if len(titles) == 1:
-        return titles[0]
-    remedy = f"Give one of: {', '.join(titles)}." if titles else "See `hedgerow schedule list`."
-    message = f"{'Several teams declare' if titles else 'No team declares'} a schedule '{name[:80]}'."
-    raise RequestError.of("HR-Q340", message, remedy)
 
 
 def _state(one: dict[str, Any]) -> Text:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -12,8 +11,9 @@ import msgspec
 from rich.text import Text
 
 from hedgerow import clock
-from hedgerow.errors import PlatformError, Problem, RequestError
-from hedgerow_scheduler.cli.client import Client, connect, segment
+from hedgerow.errors import Problem, RequestError
+from hedgerow_scheduler.cli.awaiting import outcome
+from hedgerow_scheduler.cli.client import Client, connect
 from hedgerow_scheduler.cli.command import (
     FAILED,
     OK,
@@ -24,13 +24,16 @@ from hedgerow_scheduler.cli.command import (
     execute,
     whole_number,
 )
-from hedgerow_scheduler.cli.output import Output, ago, clean, paused_text, short_ids, show_problem
+from hedgerow_scheduler.cli.evaluations import show_told
+from hedgerow_scheduler.cli.output import Output, ago, clean, paused_text, short_ids
 from hedgerow_scheduler.cli.pauses import add_circumstances, add_resuming, pause, resume
 from hedgerow_scheduler.cli.sensor_preview import add_preview
+from hedgerow_scheduler.cli.titles import add_title, path_of_title, title_of
 
 LOOKS = {"launched": "green", "skipped": "dim", "failed": "bold red", "timed_out": "bold red", "lost": "yellow"}
-LOOK_S = 0.2
-LOG_LINES = 20
+LATE = Problem(
+    "HR-Q347", "The sensor was not evaluated in time.", "See `hedgerow sensor show` and `hedgerow worker list`."
+)
 
 
 def parser() -> Parser:
@@ -46,7 +49,7 @@ def parser() -> Parser:
     listing.set_defaults(run=list_sensors)
     told = "one sensor with its cursor and what became of its last evaluations"
     showing = parts.add_parser("show", help=told, description=f"{told.capitalize()}.")
-    _name(showing)
+    add_title(showing, "sensor")
     showing.add_argument("--count", type=whole_number(1, 250), default=10, help="evaluations (default: 10)")
     add_json(showing)
     showing.set_defaults(run=show)
@@ -55,7 +58,7 @@ def parser() -> Parser:
         help="evaluate a sensor now",
         description="Evaluates a sensor now, also one that is off or paused: what it asks for is launched, and its cursor moves.",
     )
-    _name(evaluating)
+    add_title(evaluating, "sensor")
     evaluating.add_argument("--reason", default="asked for", help="why, for everyone to read")
     evaluating.add_argument("--no-wait", dest="wait", action="store_false", help="do not wait for what becomes of it")
     add_author(evaluating)
@@ -65,20 +68,16 @@ def parser() -> Parser:
     pausing = parts.add_parser(
         "pause", help="hold a sensor back", description="Holds a sensor back: it is not evaluated until it is resumed."
     )
-    _name(pausing)
+    add_title(pausing, "sensor")
     add_circumstances(pausing)
     pausing.set_defaults(run=pause_sensor)
     resuming = parts.add_parser(
         "resume", help="let a sensor go on", description="Lets a paused sensor go on from its cursor."
     )
-    _name(resuming)
+    add_title(resuming, "sensor")
     add_resuming(resuming)
     resuming.set_defaults(run=resume_sensor)
     return parser
-
-
-def _name(parser: Parser) -> None:
-    parser.add_argument("name", metavar="TEAM/NAME", help="as `sensor list` shows it; the name alone, if it is unique")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -137,72 +136,46 @@ def show(options: argparse.Namespace, output: Output) -> int:
     output.table(("began", "outcome", "took", "runs or reason"), map(_row, found["evaluations"]))
     told = [one for one in found["evaluations"] if one["error"] or one["log"]]
     for evaluation in told[:1]:
-        _show_details(output, evaluation)
+        show_told(output, _when(evaluation["at"]), evaluation)
     return OK
 
 
 def evaluate(options: argparse.Namespace, output: Output) -> int:
     """`sensor evaluate`."""
     client = connect()
-    team, _, name = _title(client, options.name).partition("/")
-    path = f"/sensors/{segment(team)}/{segment(name)}"
+    path = path_of_title(client, "sensor", options.name)
     body = {"author": author_of(options), "reason": options.reason}
     request = client.post(f"{path}/evaluations", body)["request"]
     if not options.wait:
         output.json({"request": request}) if output.as_json else output.line("It will be evaluated.")
         return OK
     timeout_ms = client.get(path, count=1)["sensor"]["sensor"].get("timeout_ms", 60_000)
-    outcome = _awaited(client, f"{path}/requests/{request}", timeout_ms / 1000 + 30)
-    if "refused" in outcome:
-        raise RequestError.of("HR-Q346", outcome["refused"], "See `hedgerow sensor list` and `hedgerow worker list`.")
+    became = outcome(client, f"{path}/requests/{request}", timeout_ms / 1000 + 30, LATE)
+    if "refused" in became:
+        raise RequestError.of("HR-Q346", became["refused"], "See `hedgerow sensor list` and `hedgerow worker list`.")
     found = client.get(path, count=250)["evaluations"]
-    evaluation = next(one for one in found if one["id"] == outcome["evaluation"])
+    evaluation = next(one for one in found if one["id"] == became["evaluation"])
     if output.as_json:
         output.json(evaluation)
     else:
         output.table(("began", "outcome", "took", "runs or reason"), [_row(evaluation)])
-        _show_details(output, evaluation)
+        show_told(output, _when(evaluation["at"]), evaluation)
     return OK if evaluation["outcome"] in ("launched", "skipped") else FAILED
-
-
-def _awaited(client: Client, path: str, seconds: float) -> dict[str, Any]:
-    """What becomes of a request."""
-    rest, until = threading.Event(), clock.monotonic() + seconds
-    while not (outcome := client.get(path)["outcome"]):
-        if clock.monotonic() > until:
-            message = "The sensor was not evaluated in time."
-            raise PlatformError.of("HR-Q347", message, "See `hedgerow sensor show` and `hedgerow worker list`.")
-        rest.wait(LOOK_S)
-    found: dict[str, Any] = outcome
-    return found
 
 
 def pause_sensor(options: argparse.Namespace, output: Output) -> int:
     """`sensor pause`."""
-    return pause(options, output, "sensor", _title(connect(), options.name))
+    return pause(options, output, "sensor", title_of(connect(), "sensor", options.name))
 
 
 def resume_sensor(options: argparse.Namespace, output: Output) -> int:
     """`sensor resume`."""
-    return resume(options, output, "sensor", _title(connect(), options.name))
+    return resume(options, output, "sensor", title_of(connect(), "sensor", options.name))
 
 
 def _get(client: Client, name: str, count: int) -> dict[str, Any]:
-    team, _, own = _title(client, name).partition("/")
-    found: dict[str, Any] = client.get(f"/sensors/{segment(team)}/{segment(own)}", count=count)
+    found: dict[str, Any] = client.get(path_of_title(client, "sensor", name), count=count)
     return found
-
-
-def _title(client: Client, name: str) -> str:
-    """`team/name` of a sensor that may be given by its name alone."""
-    if "/" in name:
-        return name
-    titles = [f"{one['team']}/{name}" for one in client.get("/sensors") if one["sensor"]["name"] == name]
-    if len(titles) == 1:
-        return titles[0]
-    remedy = f"Give one of: {', '.join(titles)}." if titles else "See `hedgerow sensor list`."
-    message = f"{'Several teams declare' if titles else 'No team declares'} a sensor '{name[:80]}'."
-    raise RequestError.of("HR-Q342", message, remedy)
 
 
 def _target(sensor: dict[str, Any]) -> str:
@@ -237,20 +210,6 @@ def _row(evaluation: dict[str, Any]) -> tuple[object, ...]:
         told += f" and {evaluation['launched'] - 5} more"
     outcome = Text(_outcome(evaluation), LOOKS.get(evaluation["outcome"], ""))
     return _when(evaluation["at"]), outcome, _duration(evaluation["duration_ms"]), clean(_cut(told, 160))
-
-
-def _show_details(output: Output, evaluation: dict[str, Any]) -> None:
-    """The error and the log of an evaluation, if it has them."""
-    if not (evaluation["error"] or evaluation["log"]):
-        return
-    output.line(f"{_when(evaluation['at'])}:", "bold")
-    if evaluation["error"]:
-        show_problem(output, msgspec.convert(evaluation["error"], Problem))
-    lines = clean(evaluation["log"], lines=True).rstrip().splitlines()
-    if len(lines) > LOG_LINES:
-        output.line(f"    ... {len(lines) - LOG_LINES} lines before", "dim")
-    for line in lines[-LOG_LINES:]:
-        output.line(f"    {line}")
 
 
 def _outcome(evaluation: dict[str, Any]) -> str:
