@@ -4,74 +4,30 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import func, select
 from support import seeding
 from support.processes import eventually
-from support.served import served
+from support.shell import Shell, shell_over
 
 from hedgerow.manifest.model import Asset, Check, Queue
 from hedgerow.partitions.model import TimePartitions
-from hedgerow.settings.platform import read_platform
-from hedgerow_scheduler.api.main import open_services
-from hedgerow_scheduler.cli import assets, check, database, explain, materialize, runs, teams
+from hedgerow_scheduler.cli import check, database, teams
 from hedgerow_scheduler.metadata import tables
 
 pytestmark = pytest.mark.servers
 DAYS = TimePartitions("day", "2024-01-01", "2024-02-01")
-COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "asset": assets.main,
-    "check": check.main,
-    "db": database.main,
-    "explain": explain.main,
-    "materialize": materialize.main,
-    "run": runs.main,
-    "team": teams.main,
-}
-
-
-class Done(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-    @property
-    def data(self) -> Any:
-        return json.loads(self.out)
-
-
-class Shell:
-    """Runs commands as the console does."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str], engine: Engine) -> None:
-        self._capsys = capsys
-        self.engine = engine
-
-    def __call__(self, command: str, *arguments: str) -> Done:
-        status = COMMANDS[command](list(arguments))
-        return Done(status, *self._capsys.readouterr())
 
 
 @pytest.fixture
 def shell(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Shell]:
-    environ = {
-        "HEDGEROW_DATABASE": database_url,
-        "HEDGEROW_STORAGE": str(tmp_path / "storage"),
-        "HEDGEROW_BROKER": "redis://127.0.0.1:1/0",
-    }
-    services = open_services(read_platform(None, environ))
-    monkeypatch.chdir(tmp_path)
-    with served(services) as url:
-        for name, value in {**environ, "HEDGEROW_API": url, "COLUMNS": "200"}.items():
-            monkeypatch.setenv(name, value)
-        yield Shell(capsys, services.engine)
-    services.engine.dispose()
+    with shell_over(database_url, tmp_path, monkeypatch, capsys) as shell:
+        yield shell
 
 
 @pytest.fixture

@@ -9,10 +9,8 @@ from pathlib import Path
 import pytest
 from support import seeding
 from support.locations import write_location
-from support.served import served
+from support.shell import shell_over
 
-from hedgerow.settings.platform import read_platform
-from hedgerow_scheduler.api.main import open_services
 from hedgerow_scheduler.cli import plan, preview
 
 pytestmark = pytest.mark.servers
@@ -27,28 +25,18 @@ CODE = """
 
 
 @pytest.fixture
-def deployed(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def deployed(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Path]:
     """A platform on which teams raw, sales and ml have code in force; the folder of a working tree of sales."""
-    settings = {
-        "HEDGEROW_DATABASE": database_url,
-        "HEDGEROW_STORAGE": str(tmp_path / "storage"),
-        "HEDGEROW_BROKER": "redis://127.0.0.1:1/0",
-    }
-    services = open_services(read_platform(None, settings))
-    with services.engine.begin() as connection:
-        seeding.lead(connection)
-        seeding.publish(connection, "raw", [seeding.asset("raw/orders")])
-        seeding.publish(
-            connection, "sales", [seeding.asset("sales/orders", ["raw/orders"]), seeding.asset("sales/old")]
-        )
-        seeding.publish(connection, "ml", [seeding.asset("ml/model", ["sales/orders"])])
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    with served(services) as url:
-        for name, value in {**settings, "HEDGEROW_API": url}.items():
-            monkeypatch.setenv(name, value)
+    with shell_over(database_url, tmp_path, monkeypatch, capsys) as shell:
+        with shell.engine.begin() as connection:
+            seeding.lead(connection)
+            seeding.publish(connection, "raw", [seeding.asset("raw/orders")])
+            orders = seeding.asset("sales/orders", ["raw/orders"])
+            seeding.publish(connection, "sales", [orders, seeding.asset("sales/old")])
+            seeding.publish(connection, "ml", [seeding.asset("ml/model", ["sales/orders"])])
         yield write_location(tmp_path / "tree", "sales", CODE.format(version="2"))
-    services.engine.dispose()
 
 
 def test_a_plan_tells_what_a_deploy_would_change_for_every_team(

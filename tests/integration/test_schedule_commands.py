@@ -2,102 +2,58 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import httpx
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 from support import seeding
 from support.served import served
+from support.shell import Shell, shell_over
 
 from hedgerow import clock
 from hedgerow.manifest.model import Schedule
 from hedgerow.settings.platform import read_platform
 from hedgerow_scheduler.api.main import open_services
-from hedgerow_scheduler.cli import explain, pauses, schedules
+from hedgerow_scheduler.cli import explain
 from hedgerow_scheduler.metadata import tables_automation as t
 
 pytestmark = pytest.mark.servers
-COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "schedule": schedules.main,
-    "pause": pauses.pause_main,
-    "resume": pauses.resume_main,
-}
 NIGHTLY = Schedule("nightly", "group:default", "30 2 * * *", "Europe/Oslo", description="\x1b[31mIn the night.")
 
 
-class Done(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-
-class Desk:
-    """A shell and the API's URL over a deployment with a few schedules, of which the leader has recorded something."""
-
-    def __init__(self, url: str, engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
-        self.url, self.engine, self._capsys = url, engine, capsys
-
-    def __call__(self, command: str, *arguments: str) -> Done:
-        status = COMMANDS[command](list(arguments))
-        return Done(status, *self._capsys.readouterr())
-
-    def data(self, command: str, *arguments: str) -> Any:
-        """The JSON of a command that succeeds."""
-        done = self(command, *arguments, "--json")
-        assert done.status == 0, done
-        return json.loads(done.out)
-
-    def rows(self, statement: str) -> list[tuple[Any, ...]]:
-        """What the database answers."""
-        with self.engine.begin() as connection:
-            return [tuple(row) for row in connection.execute(text(statement))]
-
-    def seed(self) -> None:
-        """Two teams and three schedules; one is on and has ticked."""
-        with self.engine.begin() as connection:
-            seeding.lead(connection)
-            off = Schedule("hourly", "sales/orders", "0 * * * *", enabled=False)
-            seeding.publish(connection, "sales", [seeding.asset("sales/orders")], schedules=[off, NIGHTLY])
-            own = Schedule("nightly", "model", "0 4 * * *")
-            seeding.publish(connection, "ml", [seeding.asset("model")], schedules=[own])
-            for team, name, last in (("sales", "nightly", seeding.AT), ("sales", "hourly", None)):
-                place = {"team": team, "location": team, "name": name}
-                seeding.add(connection, t.schedules, **place, cron="30 2 * * *", tz="Europe/Oslo", last_tick=last)
-            place = {"team": "sales", "location": "sales", "name": "nightly", "at": seeding.AT}
-            tick = clock.now().replace(minute=30, second=0, microsecond=0)
-            run_id = seeding.run(connection, "running", steps=0)
-            seeding.add(connection, t.schedule_ticks, **place, tick=tick, outcome="launched", run_id=run_id)
-            problem = {"code": "HR-Q001", "message": "No asset matches 'x'.", "remedy": "Mend it."}
-            seeding.add(connection, t.schedule_ticks, **place, tick=tick, outcome="failed", error=problem)
-            seeding.add(connection, t.schedule_ticks, **place, tick=tick, outcome="skipped", ticks=3, reason="away")
+def seed(engine: Engine) -> None:
+    """Two teams and three schedules; one is on and has ticked."""
+    with engine.begin() as connection:
+        seeding.lead(connection)
+        off = Schedule("hourly", "sales/orders", "0 * * * *", enabled=False)
+        seeding.publish(connection, "sales", [seeding.asset("sales/orders")], schedules=[off, NIGHTLY])
+        own = Schedule("nightly", "model", "0 4 * * *")
+        seeding.publish(connection, "ml", [seeding.asset("model")], schedules=[own])
+        for team, name, last in (("sales", "nightly", seeding.AT), ("sales", "hourly", None)):
+            place = {"team": team, "location": team, "name": name}
+            seeding.add(connection, t.schedules, **place, cron="30 2 * * *", tz="Europe/Oslo", last_tick=last)
+        place = {"team": "sales", "location": "sales", "name": "nightly", "at": seeding.AT}
+        tick = clock.now().replace(minute=30, second=0, microsecond=0)
+        run_id = seeding.run(connection, "running", steps=0)
+        seeding.add(connection, t.schedule_ticks, **place, tick=tick, outcome="launched", run_id=run_id)
+        problem = {"code": "HR-Q001", "message": "No asset matches 'x'.", "remedy": "Mend it."}
+        seeding.add(connection, t.schedule_ticks, **place, tick=tick, outcome="failed", error=problem)
+        seeding.add(connection, t.schedule_ticks, **place, tick=tick, outcome="skipped", ticks=3, reason="away")
 
 
 @pytest.fixture
 def desk(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Desk]:
-    environ = {
-        "HEDGEROW_DATABASE": database_url,
-        "HEDGEROW_STORAGE": str(tmp_path / "storage"),
-        "HEDGEROW_BROKER": "redis://127.0.0.1:1/0",
-    }
-    services = open_services(read_platform(None, environ))
-    monkeypatch.chdir(tmp_path)
-    with served(services) as url:
-        for name, value in {**environ, "HEDGEROW_API": url, "COLUMNS": "200"}.items():
-            monkeypatch.setenv(name, value)
-        found = Desk(url, services.engine, capsys)
-        found.seed()
-        yield found
-    services.engine.dispose()
+) -> Iterator[Shell]:
+    with shell_over(database_url, tmp_path, monkeypatch, capsys) as shell:
+        seed(shell.engine)
+        yield shell
 
 
-def test_every_schedule_is_listed_with_whether_it_is_on_its_next_tick_and_its_last(desk: Desk) -> None:
+def test_every_schedule_is_listed_with_whether_it_is_on_its_next_tick_and_its_last(desk: Shell) -> None:
     found = {f"{one['team']}/{one['schedule']['name']}": one for one in desk.data("schedule", "list")["items"]}
     assert list(found) == ["ml/nightly", "sales/hourly", "sales/nightly"]
     assert [(one["on"], one["next_tick"] is None) for one in found.values()] == [
@@ -114,7 +70,7 @@ def test_every_schedule_is_listed_with_whether_it_is_on_its_next_tick_and_its_la
     assert desk("schedule", "list", "--team", "slaes").status == 2
 
 
-def test_a_schedule_is_shown_with_what_became_of_its_ticks_and_what_is_wrong(desk: Desk) -> None:
+def test_a_schedule_is_shown_with_what_became_of_its_ticks_and_what_is_wrong(desk: Shell) -> None:
     shown = desk("schedule", "show", "sales/nightly").out
     for told in (
         "30 2 * * * in Europe/Oslo",
@@ -135,7 +91,7 @@ def test_a_schedule_is_shown_with_what_became_of_its_ticks_and_what_is_wrong(des
     assert "It has not ticked yet." in desk("schedule", "show", "hourly").out
 
 
-def test_the_next_ticks_are_told_in_local_time_and_in_utc(desk: Desk) -> None:
+def test_the_next_ticks_are_told_in_local_time_and_in_utc(desk: Shell) -> None:
     done = desk("schedule", "preview", "sales/nightly", "--count", "4")
     lines = [line for line in done.out.splitlines() if "UTC" in line and "local" not in line]
     assert len(lines) == 4
@@ -153,7 +109,7 @@ def test_the_next_ticks_are_told_in_local_time_and_in_utc(desk: Desk) -> None:
     ],
 )
 def test_a_schedule_that_is_not_there_or_not_the_only_one_of_its_name_is_told(
-    desk: Desk, name: str, told: str, remedy: str
+    desk: Shell, name: str, told: str, remedy: str
 ) -> None:
     done = desk("schedule", "show", name)
     assert done.status == 2
@@ -173,7 +129,7 @@ def test_a_schedule_that_is_not_there_or_not_the_only_one_of_its_name_is_told(
     ],
 )
 def test_what_is_paused_is_shown_audited_and_goes_on_when_it_is_resumed(
-    desk: Desk, what: tuple[str, ...], kind: str, name: str
+    desk: Shell, what: tuple[str, ...], kind: str, name: str
 ) -> None:
     done = desk(*what, "--reason", "moving", "--author", "ann")
     assert done.out == f"Paused {f'{kind} {name}'.strip()} until it is resumed: moving\n"
@@ -191,7 +147,7 @@ def test_what_is_paused_is_shown_audited_and_goes_on_when_it_is_resumed(
     ]
 
 
-def test_a_pause_may_end_by_itself_and_the_last_word_counts(desk: Desk) -> None:
+def test_a_pause_may_end_by_itself_and_the_last_word_counts(desk: Shell) -> None:
     assert desk("pause", "list").out == "Nothing is paused.\n"
     assert "until 20" in desk("pause", "team", "sales", "--reason", "a", "--for", "2h").out
     desk("pause", "team", "sales", "--reason", "b")
@@ -217,14 +173,14 @@ def test_a_pause_may_end_by_itself_and_the_last_word_counts(desk: Desk) -> None:
     ],
 )
 def test_a_pause_that_makes_no_sense_is_refused_and_changes_nothing(
-    desk: Desk, arguments: tuple[str, ...], code: str
+    desk: Shell, arguments: tuple[str, ...], code: str
 ) -> None:
     done = desk("pause", *arguments, "--reason", "moving")
     assert (done.status, done.err.partition(" ")[0]) == (2, code)
     assert desk.rows("SELECT count(*) FROM pauses") == desk.rows("SELECT count(*) FROM audit") == [(0,)]
 
 
-def test_the_api_refuses_other_kinds_and_ends_without_a_zone(desk: Desk) -> None:
+def test_the_api_refuses_other_kinds_and_ends_without_a_zone(desk: Shell) -> None:
     put = f"{desk.url}/api/v1/pauses"
     body = {"reason": "x", "author": "ann"}
     kind = httpx.put(f"{put}/queue/x", json=body)
@@ -235,7 +191,7 @@ def test_the_api_refuses_other_kinds_and_ends_without_a_zone(desk: Desk) -> None
     assert httpx.get(f"{desk.url}/api/v1/schedules/sales/nightly?count=101").status_code == 400
 
 
-def test_an_asset_tells_which_schedules_launch_it(desk: Desk) -> None:
+def test_an_asset_tells_which_schedules_launch_it(desk: Shell) -> None:
     for path in ("assets", "conditions"):
         told = httpx.get(f"{desk.url}/api/v1/{path}/sales/orders").json()["launched_by"]
         assert told == ["schedule sales/nightly"]

@@ -52,7 +52,7 @@ def test_what_is_declared_is_what_the_manifest_carries_and_the_asset_names_it() 
 
     found = bound(is_open, orders, alone, complete=True)
     assert found.problems == []
-    lowered = msgspec.structs.replace(found.conditions["is_open"].condition, source=None)
+    lowered = msgspec.structs.replace(found.conditions["is_open"].lowered, source=None)
     assert lowered == CustomCondition("is_open", 300_000, 10_000, "While the warehouse is open.")
     automation = found.assets["orders"].automation
     assert isinstance(automation, And)
