@@ -11,13 +11,14 @@ from hedgerow.arguments import Arguments, suggestion
 from hedgerow.assets import AssetDefinition
 from hedgerow.bound import Bound, Surroundings
 from hedgerow.checks import CheckDefinition
-from hedgerow.condition_binding import bind_conditions, unknown_conditions
+from hedgerow.condition_binding import BoundCondition, unknown_conditions
 from hedgerow.context import Context
 from hedgerow.custom_conditions import ConditionContext
 from hedgerow.cycles import cycles_of
 from hedgerow.declarations import Declarations
 from hedgerow.dependencies import Dep
 from hedgerow.errors import Problem
+from hedgerow.evaluable_binding import bind_functions
 from hedgerow.execution import BoundCheck, BoundComputation
 from hedgerow.identifiers import is_name
 from hedgerow.limits import LimitDefinition, refuse_unfit
@@ -27,7 +28,7 @@ from hedgerow.parameters import Parameters
 from hedgerow.partitions import Partitions, validate_mapping
 from hedgerow.pools import shown
 from hedgerow.protocol.happenings import Event
-from hedgerow.reaction_binding import bind_reactions
+from hedgerow.reaction_binding import BoundReaction
 from hedgerow.schedules import lower_schedule
 from hedgerow.sensing import SensorContext
 from hedgerow.sensor_binding import bind_sensors
@@ -83,13 +84,18 @@ class _Binder:
             self.declared, self.bound.jobs, self.sources, lambda told: self._parameters(told, (), SensorContext)
         )
         self.bound.problems += problems
-        self.bound.reactions, problems = bind_reactions(
-            self.declared.reactions, self.sources, lambda told: self._parameters(told, (), Event)
+        self.bound.reactions, problems = bind_functions(
+            "Reaction",
+            BoundReaction,
+            self.declared.reactions,
+            self.sources,
+            lambda told: self._parameters(told, (), Event),
         )
         self.bound.problems += problems
-        self.bound.conditions, problems = bind_conditions(
-            self.declared.conditions, self.sources, lambda told: self._parameters(told, (), ConditionContext)
-        )
+        self.bound.conditions, problems = bind_functions(
+            "Condition", BoundCondition, self.declared.conditions, self.sources,
+            lambda told: self._parameters(told, (), ConditionContext),
+        )  # fmt: skip
         self.bound.problems += problems
         owners = self._keys()
         for definition in owners:

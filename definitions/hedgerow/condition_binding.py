@@ -1,43 +1,30 @@
-"""Binding conditions of a team's own code: each function with what the manifest says of it, ready to be asked."""
+"""Conditions of a team's own code bound to their functions, ready to be asked."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
-from hedgerow.annotations import read_signature
-from hedgerow.arguments import Arguments, suggestion
+from hedgerow.arguments import suggestion
 from hedgerow.conditions.bounds import customs_of
-from hedgerow.custom_conditions import ConditionContext, ConditionDefinition
+from hedgerow.custom_conditions import ConditionContext
 from hedgerow.errors import ExecutionError, HedgerowError, Problem
-from hedgerow.execution import Call, run_coroutine
+from hedgerow.evaluable_binding import BoundFunction
 from hedgerow.manifest import model
-from hedgerow.manifest.lowering import Sources
-from hedgerow.parameters import Parameters
 from hedgerow.protocol.conditions import ConditionAnswer, ConditionQuestion
 
 
 @dataclass(frozen=True)
-class BoundCondition:
+class BoundCondition(BoundFunction[model.CustomCondition]):
     """A condition of the manifest with the function behind it."""
-
-    condition: model.CustomCondition
-    function: Callable[..., Any]
-    wants: Call
 
     def call(self, argument: msgspec.Raw | bytes) -> ConditionAnswer:
         """Asks it a `ConditionQuestion`. Raises what the function raises; ExecutionError HR-X234 when what it returns is no answer."""
         asked = msgspec.json.decode(argument, type=ConditionQuestion)
         context = ConditionContext(asked.asset, asked.partitions, asked.at)
-        arguments: dict[str, Any] = dict.fromkeys(self.wants.contexts, context) | dict(self.wants.resources)
-        returned = self.function(**arguments)
-        if inspect.isawaitable(returned):
-            returned = run_coroutine(_awaited(returned))
-        return self._answer(returned, frozenset(asked.partitions))
+        return self._answer(self.returned(context), frozenset(asked.partitions))
 
     def _answer(self, returned: object, asked: frozenset[str]) -> ConditionAnswer:
         if isinstance(returned, bool) or type(returned).__name__ == "bool_":  # numpy's, without an import of it
@@ -51,38 +38,12 @@ class BoundCondition:
     def _nonsense(self, why: str) -> HedgerowError:
         return ExecutionError.of(
             "HR-X234",
-            f"Condition {self.condition.name!r} {why}.",
+            f"Condition {self.lowered.name!r} {why}.",
             "Return True, False, or those of ctx.partitions for which it holds.",
         )
 
 
-async def _awaited(awaitable: Awaitable[Any]) -> Any:
-    return await awaitable
-
-
-def bind_conditions(
-    definitions: Iterable[ConditionDefinition[..., Any]],
-    sources: Sources,
-    parameters: Callable[[Arguments], Parameters],
-) -> tuple[dict[str, BoundCondition], list[Problem]]:
-    """The conditions by name, with what is wrong with them beside the rest of the location."""
-    bound: dict[str, BoundCondition] = {}
-    problems: list[Problem] = []
-    for definition in definitions:
-        name = definition.lowered.name
-        arguments = Arguments(f"Condition {name!r}", definition.site)
-        if name and name in bound:
-            arguments.refuse(
-                "HR-D018", f"{arguments.what} is declared twice.", 'Give each a name of its own: name="...".'
-            )
-        call = parameters(arguments).of_evaluation(read_signature(definition.function, definition.scope))
-        lowered = msgspec.structs.replace(definition.lowered, source=sources.of(definition.site, name))
-        bound[name] = BoundCondition(lowered, definition.function, call)
-        problems += arguments.problems
-    return bound, problems
-
-
-def unknown_conditions(assets: Mapping[str, model.Asset], declared: Mapping[str, BoundCondition]) -> Iterable[Problem]:
+def unknown_conditions(assets: Mapping[str, model.Asset], declared: Collection[str]) -> Iterable[Problem]:
     """What conditions of assets ask that is not declared in the location, as HR-D113."""
     for key, asset in assets.items():
         for name in customs_of(asset.automation) if asset.automation is not None else ():

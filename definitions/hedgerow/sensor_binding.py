@@ -1,4 +1,4 @@
-"""Binding sensors: each function with what the manifest says of it, ready to be evaluated."""
+"""Sensors bound to their functions, ready to be evaluated."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from hedgerow.annotations import read_signature
 from hedgerow.arguments import Arguments
 from hedgerow.declarations import Declarations
 from hedgerow.errors import Problem
-from hedgerow.execution import Call, run_coroutine
+from hedgerow.evaluable_binding import BoundFunction, bind_functions
+from hedgerow.execution import run_coroutine
 from hedgerow.manifest import model
 from hedgerow.manifest.lowering import Sources
 from hedgerow.parameters import Parameters
@@ -25,31 +25,24 @@ from hedgerow.sensors import probe_of
 
 
 @dataclass(frozen=True)
-class BoundSensor:
+class BoundSensor(BoundFunction[model.Sensor]):
     """A sensor of the manifest with the function behind it."""
-
-    sensor: model.Sensor
-    function: Callable[..., Any]
-    wants: Call
 
     def call(self, argument: msgspec.Raw | bytes) -> SensorAnswer:
         """Evaluates the sensor for a `SensorQuestion`. Raises what the function raises; ExecutionError when its return does not fit."""
         question = msgspec.json.decode(argument, type=SensorQuestion)
-        return self.evaluate(SensorContext(cursor=question.cursor, now=question.at, name=self.sensor.name))
+        return self.evaluate(SensorContext(cursor=question.cursor, now=question.at, name=self.lowered.name))
 
     def evaluate(self, context: SensorContext) -> SensorAnswer:
         """As `call`, with the context ready."""
-        arguments: dict[str, Any] = dict.fromkeys(self.wants.contexts, context) | dict(self.wants.resources)
-        returned = self.function(**arguments)
+        returned = self.returned(context)
         if inspect.isasyncgen(returned):
             returned = run_coroutine(_first(returned, MAX_RUNS + 2))
-        elif inspect.isawaitable(returned):
-            returned = run_coroutine(_awaited(returned))
         elif inspect.isgenerator(returned):
             returned = list(islice(returned, MAX_RUNS + 2))
-        if self.sensor.observes:
-            return observation_of(f"The probe of {self.sensor.observes!r}", returned)
-        return answer_of(f"Sensor {self.sensor.name!r}", returned, context.updated_cursor, context.key_changes)
+        if self.lowered.observes:
+            return observation_of(f"The probe of {self.lowered.observes!r}", returned)
+        return answer_of(f"Sensor {self.lowered.name!r}", returned, context.updated_cursor, context.key_changes)
 
 
 async def _first(items: Any, most: int) -> list[Any]:
@@ -62,10 +55,6 @@ async def _first(items: Any, most: int) -> list[Any]:
     return found
 
 
-async def _awaited(awaitable: Any) -> Any:
-    return await awaitable
-
-
 def bind_sensors(
     declared: Declarations,
     jobs: Mapping[str, model.Job],
@@ -73,25 +62,17 @@ def bind_sensors(
     parameters: Callable[[Arguments], Parameters],
 ) -> tuple[dict[str, BoundSensor], list[Problem]]:
     """The sensors by name, those that observe external assets too, with what is wrong with them beside the rest of the location."""
-    bound: dict[str, BoundSensor] = {}
     probes = [probe for external in declared.externals if (probe := probe_of(external)) is not None]
+    definitions = (*declared.sensors, *probes)
     problems = [problem for probe in probes for problem in probe.problems]
-    for definition in (*declared.sensors, *probes):
-        name = definition.lowered.name
-        arguments = Arguments(f"Sensor {name!r}", definition.site)
-        if name and name in bound:
-            arguments.refuse(
-                "HR-D018", f"{arguments.what} is declared twice.", 'Give each a name of its own: name="...".'
-            )
+    for definition in definitions:
         if definition.job is not None and definition.job.name not in jobs:
+            arguments = Arguments(f"Sensor {definition.lowered.name!r}", definition.site)
             arguments.refuse(
                 "HR-D026",
                 f"{arguments.what} is of job {definition.job.name!r}, which no module declares.",
                 "Bind the job to a name in one of the location's modules.",
             )
-        call = parameters(arguments).of_evaluation(read_signature(definition.function, definition.scope))
-        source = sources.of(definition.site, name)
-        lowered = msgspec.structs.replace(definition.lowered, source=source)
-        bound[name] = BoundSensor(lowered, definition.function, call)
-        problems += arguments.problems
-    return bound, problems
+            problems += arguments.problems
+    bound, found = bind_functions("Sensor", BoundSensor, definitions, sources, parameters)
+    return bound, [*problems, *found]

@@ -198,7 +198,7 @@ def test_an_asset_tells_which_schedules_launch_it(desk: Shell) -> None:
 
 
 def test_where_nothing_is_launched_by_itself_an_asset_tells_so(
-    desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    desk: Shell, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     off = read_platform(None, {**os.environ, "HEDGEROW_AUTOMATION_ENABLED": "false"})
     services = open_services(off)

@@ -25,8 +25,8 @@ def build_manifest(
         queues=tuple(sorted(queues, key=lambda queue: queue.name)),
         jobs=tuple(job for _, job in sorted(bound.jobs.items())),
         schedules=tuple(schedule for _, schedule in sorted(bound.schedules.items())),
-        sensors=tuple(one.sensor for _, one in sorted(bound.sensors.items())),
-        conditions=tuple(one.condition for _, one in sorted(bound.conditions.items())),
-        reactions=tuple(one.reaction for _, one in sorted(bound.reactions.items())),
+        sensors=tuple(one.lowered for _, one in sorted(bound.sensors.items())),
+        conditions=tuple(one.lowered for _, one in sorted(bound.conditions.items())),
+        reactions=tuple(one.lowered for _, one in sorted(bound.reactions.items())),
         environment=environment,
     )
