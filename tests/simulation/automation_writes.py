@@ -1,4 +1,4 @@
-"""The statements that record sensors and reactions, played over tables as `simulation.writes` does."""
+"""The statements that record what happens by itself, played over tables as `simulation.writes` does."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from hedgerow_scheduler.metadata import freshness
 from hedgerow_scheduler.metadata import reaction_statements as reaction_sql
 from hedgerow_scheduler.metadata import sensor_statements as sql
 from simulation.database import Database, Log
@@ -65,6 +66,21 @@ def _add_suppressed(db: Database, log: Log, row: Row, now: datetime) -> int:
     return 1
 
 
+def _upsert_freshness(db: Database, log: Log, row: Row, now: datetime) -> int:
+    log.put(db.freshness, (row["asset"], row["partition"]), {**row, "since": now})
+    return 1
+
+
+def _delete_freshness(db: Database, log: Log, row: Row) -> int:
+    log.drop(db.freshness, (row["asset"], row["partition"]))
+    return 1
+
+
+def _upsert_observation(db: Database, log: Log, row: Row) -> int:
+    log.put(db.observations, row["asset"], row)
+    return 1
+
+
 APPLY: dict[str, Callable[..., int]] = {
     sql.UPSERT_SENSORS: _upsert_sensor,
     sql.MOVE_SENSORS: _move_sensor,
@@ -74,5 +90,8 @@ APPLY: dict[str, Callable[..., int]] = {
     reaction_sql.UPDATE_DELIVERIES: _update_delivery,
     reaction_sql.ADD_SUPPRESSED: _add_suppressed,
     reaction_sql.TRIM_DELIVERIES: lambda *_, **__: 1,
+    freshness.UPSERT_FRESHNESS: _upsert_freshness,
+    freshness.DELETE_FRESHNESS: _delete_freshness,
+    freshness.UPSERT_OBSERVATIONS: _upsert_observation,
     sql.TRIM_EVALUATIONS: lambda *_, **__: 1,
 }

@@ -9,6 +9,7 @@ from hedgerow_scheduler.dispatch.writer import Acknowledge, Publish, Task
 from hedgerow_scheduler.lifecycle.states import ENDED
 from simulation.clock import START
 from simulation.evaluating import Evaluation
+from simulation.freshness_invariants import FreshnessInvariants
 from simulation.judging_invariants import JudgingInvariants
 from simulation.reacting_invariants import ReactingInvariants
 from simulation.sensing_invariants import SensingInvariants
@@ -38,7 +39,12 @@ class Checks:
         self._admitted: dict[Any, list[float]] = defaultdict(list)
         self._judging = JudgingInvariants(database, log, town)
         reacting = ReactingInvariants(database, town, evaluations)
-        self._parts = (self._judging, reacting, SensingInvariants(database, evaluations, self.excuses))
+        self._parts = (
+            self._judging,
+            FreshnessInvariants(database, town),
+            reacting,
+            SensingInvariants(database, evaluations, self.excuses),
+        )
         database.on_commit = self.committed
 
     # -- after each commit -----------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ class Database:
         self.schedules, self.schedule_ticks, self.verdicts = Table(), Table(), Table()
         self.sensors, self.sensor_keys, self.sensor_evaluations = Table(), Table(), Table()
         self.deliveries, self.floods = Table(), Table()
+        self.freshness, self.observations = Table(), Table()
         self.pauses: tuple[Pause, ...] = ()
         self._rang = False
         self.overrides: dict[tuple[str, str, str], Override] = {}

@@ -29,8 +29,13 @@ def judgeable(db: Database, steps: Sequence[Step]) -> dict[tuple[str, int], Judg
         if rows:
             best = max(rows, key=lambda row: ((row["run_id"], row["step_number"]) == maker, row["dispatch_seq"]))
             failed = failed_checks(db, [best["attempt_id"]]).get((best["attempt_id"], best["asset"]), ())
-            found[step.run.id, step.number] = Judgeable(output_of(best), frozenset(failed))
+            found[step.run.id, step.number] = Judgeable(output_of(best), frozenset(failed), _is_former(db, best))
     return found
+
+
+def _is_former(db: Database, output: Mapping[str, Any]) -> bool:
+    pointer = db.pointers.get((output["asset"], output["partition"]))
+    return pointer is not None and pointer["dispatch_seq"] > output["dispatch_seq"]
 
 
 def _is_judgeable(row: Mapping[str, Any], maker: tuple[str, int] | None) -> bool:
@@ -61,6 +66,7 @@ def with_verdicts(db: Database, attempts: Iterable[Attempt]) -> None:
         maker = db.attempts[attempt.id]["judged"]
         if maker is not None:
             asset, partition = attempt.step.locks()[0]
-            attempt.judged = output_of(db.outputs[maker, asset, partition])
+            output = db.outputs[maker, asset, partition]
+            attempt.judged, attempt.judges_former = output_of(output), _is_former(db, output)
             failed = failed_checks(db, [maker]).get((maker, asset), ())
             attempt.failed_checks |= {(asset, check) for check in failed}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from support.scheduling import asset, manifest
+from msgspec import structs
+from support.scheduling import Made, asset, manifest
 
+from hedgerow.freshness import FreshWithin
 from hedgerow.manifest.model import Check, Dependency, Pool, PoolUse, Queue, Reaction, Retry, Sensor
 from hedgerow_scheduler.planning.request import RunRequest
 from simulation.town import KEYS, PLAIN, RETRY, SPARED, STOP, Hears, Town
@@ -11,10 +13,18 @@ from simulation.worker import Code
 
 TOLD_AGAIN = Retry(2, 2000)
 
+
+def _watched(made: Made, warn_s: int, late_s: int) -> Made:
+    """An asset with a policy of freshness."""
+    assets, computation = made
+    policy = FreshWithin(late_s * 1000, warn_s * 1000)
+    return tuple(structs.replace(each, freshness=policy) for each in assets), computation
+
+
 SALES = manifest(
     "sales",
     asset("raw", partitions=KEYS, retry=RETRY),
-    asset("clean", "raw", partitions=KEYS, pools=(PoolUse("dw", 2),), retry=RETRY),
+    _watched(asset("clean", "raw", partitions=KEYS, pools=(PoolUse("dw", 2),), retry=RETRY), 15, 40),
     asset("mails", "clean", partitions=KEYS, queue="mail", **STOP),
     asset("report", Dependency("clean", parameter="clean")),
     checks=(
@@ -25,16 +35,23 @@ SALES = manifest(
     queues=(Queue("default", concurrency=5), Queue("mail", rate_per_s=0.2, burst=2.0)),
     sensors=(Sensor("inbox", every_ms=7000, timeout_ms=5000), Sensor("ticker", every_ms=9000, timeout_ms=5000)),
     reactions=(
-        Reaction("on_trouble", ("check_failed", "run_failed", "sensor_failed", "step_failed"), retry=TOLD_AGAIN),
+        Reaction(
+            "on_trouble",
+            ("asset_on_time", "check_failed", "run_failed", "sensor_failed", "step_failed"),
+            retry=TOLD_AGAIN,
+        ),
     ),
 )
 ML = manifest(
     "ml",
     asset("features", "clean", partitions=KEYS, pools=(PoolUse("dw"),), retry=RETRY, **SPARED),
-    asset("model", "features", priority=1, pools=(PoolUse("gpu"),), **STOP),
+    _watched(asset("model", "features", priority=1, pools=(PoolUse("gpu"),), **STOP), 20, 30),
     checks=(Check("good", "model", own_step=True, blocking=True),),
     pools=(Pool("gpu", 1),),
-    reactions=(Reaction("on_clean", ("check_failed", "run_failed", "run_succeeded"), "clean", retry=TOLD_AGAIN),),
+    reactions=(
+        Reaction("on_clean", ("check_failed", "run_failed", "run_succeeded"), "clean", retry=TOLD_AGAIN),
+        Reaction("on_late", ("asset_late", "asset_on_time"), retry=TOLD_AGAIN),
+    ),
 )
 LIVELY = Town(
     "lively",
@@ -58,14 +75,16 @@ LIVELY = Town(
         "model:checks": {("pool", "ml/gpu"): 1},
     },
     loads={"report": "clean"},
+    ages={"clean": (15, 40), "model": (20, 30)},
     hears=(
         Hears(
             ("sales", "on_trouble"),
-            frozenset({"check_failed", "run_failed", "sensor_failed", "step_failed"}),
+            frozenset({"asset_on_time", "check_failed", "run_failed", "sensor_failed", "step_failed"}),
             frozenset(),
             2,
         ),
         Hears(("ml", "on_clean"), frozenset({"check_failed", "run_failed", "run_succeeded"}), frozenset({"clean"}), 2),
+        Hears(("ml", "on_late"), frozenset({"asset_late", "asset_on_time"}), frozenset(), 2),
     ),
     judged={"clean": frozenset({"sound"}), "model": frozenset({"good"})},
 )

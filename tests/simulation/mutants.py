@@ -63,6 +63,7 @@ def _pairs(module: ModuleType, changed: ModuleType) -> list[tuple[FunctionType, 
 
 _SENSORS = "hedgerow_scheduler.service.sensors"
 _REACTIONS, _TELLING = "hedgerow_scheduler.service.reactions", "hedgerow_scheduler.automation.reactions"
+_FRESHNESS = "hedgerow_scheduler.service.freshness"
 _OUTCOMES = "hedgerow_scheduler.ingest.outcomes"
 _FOLD, _LEASES, _CLAIMS = (
     "hedgerow_scheduler.ingest.fold",
@@ -133,5 +134,9 @@ MUTANTS = (
     Mutant("a reaction is told again at once", _TELLING, "next_at=now + delay", "next_at=now", town=LIVELY),
     Mutant("teams hear what others' code says", _TELLING, 'if event.team in ("", team) else', "if True else", town=LIVELY),
     Mutant("happenings are told once more", _REACTIONS, "for event in self._snapshot.happenings.take():", "for event in [*self._snapshot.happenings._new, *self._snapshot.happenings.take()]:", town=LIVELY),
+    Mutant("a former output that is judged late counts as made", _OUTCOMES, "MaterializationState.SUPERSEDED if attempt.judges_former else MaterializationState.CURRENT", "MaterializationState.CURRENT", town=LIVELY),
+    Mutant("an output is as old as its checks", _FRESHNESS, "self._board.make(key, partition, at or now)", "self._board.make(key, partition, now)", town=LIVELY),
+    Mutant("a new leader tells again what is late", _FRESHNESS, "self._board.recall(not_fresh)", "pass", town=LIVELY),
+    Mutant("what is on time again is not recorded", _RECORDING, 'writes.rows(DELETE_FRESHNESS, [one for one in told if one.status == "on_time"])', "pass", town=LIVELY),
     Mutant("levels of buckets are not recorded", _RECORDING, "writes.rows(sql.UPSERT_BUCKETS, changes.buckets)", "pass"),
 )  # fmt: skip

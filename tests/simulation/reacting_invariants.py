@@ -31,6 +31,7 @@ class Happening(NamedTuple):
     partition: str = ""
     run_id: str = ""
     check: str = ""
+    severity: str = "error"
 
 
 class ReactingInvariants:
@@ -84,10 +85,22 @@ class ReactingInvariants:
         elif table is db.verdicts and not table[key]["passed"]:
             row = table[key]
             team = db.attempts[row["attempt_id"]]["team"]
-            about = (row["partition"], row["run_id"], row["check_name"])
+            about = (row["partition"], row["run_id"], row["check_name"], row["severity"])
             yield Happening("check_failed", team, (row["asset"],), *about)
+        elif table is db.freshness:
+            yield from self._turned(key, before, table.get(key))
         elif table is db.sensor_evaluations and table[key]["outcome"] in ("failed", "timed_out"):
             yield Happening("sensor_failed", table[key]["team"], ())
+
+    def _turned(self, pair: tuple[str, str], before: Row | None, after: Row | None) -> Iterator[Happening]:
+        old, new = before and before["status"], after and after["status"]
+        if old != new:
+            kind, severity = (
+                ("asset_on_time" if new is None else "asset_late"),
+                "error" if "late" in (new or old) else "warn",
+            )
+            (team,) = [team for team, own in self._own.items() if pair[0] in own]
+            yield Happening(kind, team, (pair[0],), pair[1], severity=severity)
 
     def _hears(self, hears: Hears, happened: Happening) -> bool:
         if happened.kind not in hears.kinds:
@@ -141,7 +154,7 @@ class ReactingInvariants:
 
 def _as_happened(event: Event) -> Iterable[Any]:
     assets = tuple(sorted(event.assets))
-    return Happening(event.kind, event.team, assets, event.partition, event.run_id, event.check)
+    return Happening(event.kind, event.team, assets, event.partition, event.run_id, event.check, event.severity)
 
 
 def told_again_s(attempts: int) -> float:

@@ -83,6 +83,7 @@ class SimTransaction:
             cursors={key: (row["position"], row["epoch"]) for key, row in db.cursors.items()},
             schedules=[Standing(**_of(Standing, row)) for row in db.schedules.values()],
             deliveries=[Delivery(**_of(Delivery, row)) for row in _waiting(db)],
+            not_fresh=[(*key, row["status"]) for key, row in db.freshness.items()],
             sensors=[SensorStanding(**row) for row in db.sensors.values()],
         )
 
@@ -109,10 +110,16 @@ class SimTransaction:
     def made(
         self, keys: Collection[str], windows: Mapping[str, Wanted]
     ) -> Mapping[str, Sequence[tuple[str, datetime]]]:
-        """Nothing has a policy of freshness here."""
-        assert not keys
+        """What is current of assets, and when it was made; no asset here is partitioned by time."""
         assert not windows
-        return {}
+        db, found = self._db, dict[str, list[tuple[str, datetime]]]()
+        for pair, pointer in db.pointers.items():
+            if pair[0] in keys:
+                found.setdefault(pair[0], []).append((pair[1], db.outputs[pointer["attempt_id"], *pair]["created_at"]))
+        for key in keys:
+            if key in db.observations:
+                found.setdefault(key, []).append(("", db.observations[key]["at"]))
+        return {key: sorted(made, key=lambda one: one[1]) for key, made in found.items()}
 
     def requested_runs(self) -> list[runs.RequestedRun]:
         """Runs to plan."""

@@ -70,7 +70,8 @@ class Town:
 
     The rest says once more, by hand and apart from the code that works it out, what must come of that: the `slots` of limits and their
     `rates` with a burst, which asset each is made from (`upstream`) and loads (`loads`), what it uses of pools, and which blocking checks
-    of an asset are a step of their own (`judged`), and which reactions there are (`hears`).
+    of an asset are a step of their own (`judged`), and which reactions there are (`hears`), and
+    after how many seconds an asset is warned of and late (`ages`).
     """
 
     name: str
@@ -83,6 +84,7 @@ class Town:
     loads: Mapping[str, str]
     judged: Mapping[str, frozenset[str]] = field(default_factory=dict)
     hears: tuple[Hears, ...] = ()
+    ages: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 PLAIN = Town(

@@ -159,9 +159,8 @@ class Ages:
         self._warned, self._late = BitMap(), BitMap()
 
     def make(self, ordinal: int, at: datetime) -> None:
-        """The partition was made, after all others."""
-        self._fresh[ordinal] = at
-        self._fresh.move_to_end(ordinal)
+        """The partition was made then, mostly after all others."""
+        _put(self._fresh, ordinal, at)
         if self._warning.pop(ordinal, None) is not None:
             self._warned.discard(ordinal)
         self._late.discard(ordinal)
@@ -173,7 +172,7 @@ class Ages:
         bounds = frames.bounds(policy, now)
         while self._fresh and next(iter(self._fresh.values())) < bounds.warned:
             ordinal, at = self._fresh.popitem(last=False)
-            self._warning[ordinal] = at
+            _put(self._warning, ordinal, at)
             self._warned.add(ordinal)
         while self._warning and next(iter(self._warning.values())) < bounds.late:
             ordinal, _ = self._warning.popitem(last=False)
@@ -186,6 +185,16 @@ class Ages:
     def has(self, ordinal: int) -> bool:
         """Whether the partition was ever made."""
         return ordinal in self._fresh or ordinal in self._warning or ordinal in self._late
+
+
+def _put(line: OrderedDict[int, datetime], ordinal: int, at: datetime) -> None:
+    """Into a line in order of time: what waited for its checks comes before what was made meanwhile."""
+    line.pop(ordinal, None)
+    later = []
+    while line and line[next(reversed(line))] > at:
+        later.append(line.popitem())
+    line[ordinal] = at
+    line.update(reversed(later))
 
 
 class Lone:

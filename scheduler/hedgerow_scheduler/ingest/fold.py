@@ -183,7 +183,7 @@ class Fold:
         attempt = self._bound(team, body.attempt_id, body.token, body.asset)
         if is_judging(attempt.step.computation):
             raise StaleEventError("other_asset")  # it is to run checks, and makes nothing
-        self.outcomes.materialized(attempt, body)
+        self.outcomes.materialized(attempt, body, now)
 
     def _checked(self, team: str, _: Envelope, body: ev.CheckEvaluated, now: datetime) -> None:
         self.outcomes.checked(self._bound(team, body.attempt_id, body.token, body.asset), body, now)

@@ -26,12 +26,13 @@ class Outcomes:
         self.snapshot = snapshot
         self.noise = noise
 
-    def materialized(self, attempt: Attempt, body: ev.AssetMaterialized) -> None:
+    def materialized(self, attempt: Attempt, body: ev.AssetMaterialized, now: datetime) -> None:
         """An output of the attempt's was written: a candidate until the attempt ends."""
         step = attempt.step
         output = Materialization(
             attempt.id, body.asset, step.partition or "", step.run.id, step.number, attempt.dispatch_seq,
             MaterializationState.CANDIDATE, body.reference, body.data_version, body.code_version, body.metadata, body.columns,
+            now,
         )  # fmt: skip
         attempt.outputs[body.asset] = output
         self.snapshot.changes.outputs[attempt.id, body.asset] = output
@@ -127,7 +128,8 @@ class Outcomes:
             self.snapshot.news.made(output, failed, state is MaterializationState.CURRENT)
         judged = attempt.judged
         if judged is not None:
-            state = MaterializationState.REJECTED if attempt.rejected else MaterializationState.CURRENT
+            passed = MaterializationState.SUPERSEDED if attempt.judges_former else MaterializationState.CURRENT
+            state = MaterializationState.REJECTED if attempt.rejected else passed
             if judged.state not in (state, MaterializationState.SUPERSEDED):
                 self.snapshot.settle(judged, state, attempt.step.team)
                 if state is MaterializationState.CURRENT:

@@ -15,10 +15,11 @@ SUFFIX = ":checks"  # no asset's key has a colon
 
 
 class Judgeable(msgspec.Struct, frozen=True):
-    """An output that is to be judged, and the checks of it that have failed until now."""
+    """An output that is to be judged, and the checks of it that have failed until now. `is_former`: something newer is current."""
 
     output: Materialization
     failed_checks: frozenset[str] = frozenset()
+    is_former: bool = False
 
 
 def judging_name(asset: str) -> str:

@@ -103,7 +103,7 @@ class Run(msgspec.Struct, eq=False):
 
 
 class Materialization(msgspec.Struct, eq=False):
-    """One output of one attempt."""
+    """One output of one attempt. `made_at` is when it was reported: it may become current much later."""
 
     attempt_id: str
     asset: str
@@ -117,6 +117,7 @@ class Materialization(msgspec.Struct, eq=False):
     code_version: str
     metadata: dict[str, Any]
     columns: tuple[Column, ...]
+    made_at: datetime | None = None
 
 
 class Attempt(msgspec.Struct, eq=False):
@@ -124,7 +125,7 @@ class Attempt(msgspec.Struct, eq=False):
     its outcome still counts then.
 
     `batch` is the dispatch number of the first of those that went out in one message. `worker` and `token` are bound by attempt_started. `revoking` says that the scheduler is trying to take the claim. Of its checks, `failed_checks` names those that failed, with their assets.
-    `judged` is what it runs checks on, when it makes nothing (lifecycle.judging).
+    `judged` is what it runs checks on, when it makes nothing (lifecycle.judging); if it `judges_former`, something newer is current already.
     `inputs` are the versions of what it is made from (planning.versions), `after` the partitions of what it only comes after, whose versions are looked up when it is recorded.
     """
 
@@ -153,6 +154,7 @@ class Attempt(msgspec.Struct, eq=False):
     rejected: set[str] = msgspec.field(default_factory=set)
     failed_checks: set[tuple[str, str]] = msgspec.field(default_factory=set)
     judged: Materialization | None = None
+    judges_former: bool = False
 
 
 class Worker(msgspec.Struct, eq=False):

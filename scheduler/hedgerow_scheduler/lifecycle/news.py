@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Set
+from datetime import datetime
 from typing import Literal, NamedTuple, TypeAlias
 
 from hedgerow_scheduler.lifecycle.judging import is_judging
@@ -43,10 +44,10 @@ class NewsDesk:
         self.watched: Set[str] = frozenset()
         """Assets of which is kept, for freshness, what was made."""
         self._news: list[News] = []
-        self._made: list[tuple[str, str | None]] = []
+        self._made: list[tuple[str, str | None, datetime | None]] = []
 
-    def take_made(self) -> list[tuple[str, str | None]]:
-        """What was made of the `watched` assets since the last time."""
+    def take_made(self) -> list[tuple[str, str | None, datetime | None]]:
+        """What has become current of the `watched` assets since the last time, and when it was made (None: now)."""
         made, self._made = self._made, []
         return made
 
@@ -76,7 +77,7 @@ class NewsDesk:
     def seen(self, asset: str) -> None:
         """An external asset was seen with another data version than before, or for the first time."""
         if asset in self.watched:
-            self._made.append((asset, None))
+            self._made.append((asset, None, None))
 
     def observed(self, asset: str, data_version: str) -> None:
         """An external asset was seen with another data version than before."""
@@ -92,7 +93,7 @@ class NewsDesk:
         """An output is settled: it became current, or its checks kept it from that."""
         partition = output.partition or None
         if is_current and output.asset in self.watched:
-            self._made.append((output.asset, partition))
+            self._made.append((output.asset, partition, output.made_at))
         if output.asset not in self.followed:
             return
         if is_current:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, and_, select, text
 
 from hedgerow_scheduler.lifecycle.judging import Judgeable
 from hedgerow_scheduler.lifecycle.model import Attempt, Step
@@ -14,7 +14,7 @@ from hedgerow_scheduler.metadata.runs import output_of
 # What the attempt of the step before it made (`maker`), even if something newer is current by now; otherwise what was made last, unless its
 # attempt came to nothing. After a step that made nothing, only what no check has rejected: not all checks will judge it.
 _JUDGEABLE = text("""
-SELECT u.place, m.* FROM unnest(
+SELECT u.place, m.*, coalesce(c.dispatch_seq > m.dispatch_seq, false) AS is_former FROM unnest(
     CAST(:places AS int[]), CAST(:assets AS text[]), CAST(:partitions AS text[]), CAST(:makers AS uuid[]), CAST(:follows AS bool[])
   ) AS u(place, asset, partition, maker, follows)
 CROSS JOIN LATERAL (
@@ -30,6 +30,7 @@ CROSS JOIN LATERAL (
   )
   ORDER BY choice LIMIT 1
 ) AS m
+LEFT JOIN current_materializations c ON c.asset = m.asset AND c.partition = m.partition
 """).columns(attempt_id=t.materializations.c.attempt_id.type, run_id=t.materializations.c.run_id.type)
 
 
@@ -46,7 +47,7 @@ def read_judgeable(connection: Connection, steps: Sequence[Step]) -> dict[tuple[
     failed = read_failed_checks(connection, [row.attempt_id for row in rows])
     return {
         (steps[row.place].run.id, steps[row.place].number): Judgeable(
-            found := output_of(row), frozenset(failed.get((found.attempt_id, found.asset), ()))
+            found := output_of(row), frozenset(failed.get((found.attempt_id, found.asset), ())), row.is_former
         )
         for row in rows
     }
@@ -68,19 +69,23 @@ def read_failed_checks(connection: Connection, attempts: Collection[str]) -> dic
 
 def with_judged(connection: Connection, attempts: list[Attempt]) -> list[Attempt]:
     """Attempts, those that judge with what they judge."""
-    a, m = t.attempts.c, t.materializations.c
+    a, m, p = t.attempts.c, t.materializations.c, t.current_materializations.c
     by_id = {attempt.id: attempt for attempt in attempts}
-    rows = connection.execute(select(a.id, a.judged).where(a.id.in_(list(by_id)), a.judged.is_not(None)))
-    judged: dict[str, str] = {row.id: row.judged for row in rows}
+    judging = select(a.id, a.judged).where(a.id.in_(list(by_id)), a.judged.is_not(None))
+    judged: dict[str, str] = {row.id: row.judged for row in connection.execute(judging)}
     makers = set(judged.values())
-    outputs = {
-        (row.attempt_id, row.asset, row.partition): output_of(row)
-        for row in connection.execute(select(t.materializations).where(m.attempt_id.in_(makers)))
-    }
+    here = and_(p.asset == m.asset, p.partition == m.partition)
+    found = select(t.materializations, p.dispatch_seq.label("current_seq")).outerjoin_from(
+        t.materializations, t.current_materializations, here
+    )
+    rows = connection.execute(found.where(m.attempt_id.in_(makers))).all()
+    outputs = {(row.attempt_id, row.asset, row.partition): row for row in rows}
     failed = read_failed_checks(connection, makers)
     for id, maker in judged.items():
         attempt = by_id[id]
         asset, partition = attempt.step.locks()[0]
-        attempt.judged = outputs[maker, asset, partition]
+        row = outputs[maker, asset, partition]
+        attempt.judged = output_of(row)
+        attempt.judges_former = row.current_seq is not None and row.current_seq > row.dispatch_seq
         attempt.failed_checks |= {(asset, check) for check in failed.get((maker, asset), ())}
     return attempts

@@ -190,5 +190,5 @@ def output_of(row: Any) -> Materialization:
     return Materialization(
         row.attempt_id, row.asset, row.partition, row.run_id, row.step_number, row.dispatch_seq,
         MaterializationState(row.state), reference, row.data_version, row.code_version, row.metadata,
-        msgspec.convert(row.columns, tuple[Column, ...]),
+        msgspec.convert(row.columns, tuple[Column, ...]), row.created_at,
     )  # fmt: skip

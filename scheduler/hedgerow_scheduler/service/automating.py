@@ -6,11 +6,11 @@ import logging
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Mapping, Set
 from datetime import datetime
-from time import perf_counter
 from typing import Protocol
 
 from pyroaring import BitMap
 
+from hedgerow import clock
 from hedgerow.conditions.model import Failed
 from hedgerow_scheduler.automation.engine import Engine
 from hedgerow_scheduler.automation.facts import EMPTY
@@ -112,7 +112,7 @@ class Automating:
         """
         if not self._enabled:
             return False
-        self._now, until = now, perf_counter() + TURN_S
+        self._now, until = now, clock.monotonic() + TURN_S
         if self._launches.is_under_way():  # as the code that was in force then has it
             self._go_on_launching(now, until)
             if self._launches.is_under_way():
@@ -133,12 +133,12 @@ class Automating:
                 self._hear()
             if not self._engine.is_due(now):
                 break
-            began = perf_counter()
-            if (outcome := self._engine.turn(now, lambda: perf_counter() > until)) is not None:
+            began = clock.monotonic()
+            if (outcome := self._engine.turn(now, lambda: clock.monotonic() > until)) is not None:
                 self._launches.begin(self._catalog, outcome)
                 self._go_on_launching(now, until)
-            self._turn_s += perf_counter() - began
-            if perf_counter() > until or self._launches.is_under_way():
+            self._turn_s += clock.monotonic() - began
+            if clock.monotonic() > until or self._launches.is_under_way():
                 break
         if not self._launches.is_under_way():
             self._snapshot.changes.memories |= self._engine.store()
@@ -215,11 +215,11 @@ class Automating:
             except StopIteration as taken:
                 self._taking_up = None
                 self._taken_up(taken.value)
-            if perf_counter() > until:
+            if clock.monotonic() > until:
                 return not (self._taking_up or self._unknown)
         while self._unknown:
             self._learn(transaction, record)
-            if perf_counter() > until:
+            if clock.monotonic() > until:
                 return not self._unknown
         return True
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from time import perf_counter
 from typing import Any
 
 import msgspec
 from pyroaring import BitMap
 
+from hedgerow import clock
 from hedgerow.errors import HedgerowError, Problem, RequestError
 from hedgerow_scheduler.lifecycle.backfill_changes import ChunkChange, TrackChange
 from hedgerow_scheduler.lifecycle.backfills import ENDED_BACKFILLS, GOING_ON, LAUNCHING, BackfillState, PartitionState
@@ -140,7 +140,7 @@ class Backfills:
 
     def turn(self, now: datetime) -> bool:
         """Draws the conclusions from what has happened, and launches what may be launched now. Returns whether there is more to do at once."""
-        until = perf_counter() + TURN_S
+        until = clock.monotonic() + TURN_S
         if self._snapshot.catalog is not self._catalog:
             self._catalog = self._snapshot.catalog
             self._outdated = set(self._live)
@@ -148,7 +148,7 @@ class Backfills:
         restless, self._restless = self._restless, set()
         due = [live for live in self._live.values() if live.backfill.id in restless or live.has_token(now)]
         for live in sorted(due, key=lambda live: live.served):  # who had no turn for longest, first
-            if perf_counter() > until:
+            if clock.monotonic() > until:
                 self._restless.add(live.backfill.id)
                 continue
             self._turns += 1
@@ -181,7 +181,7 @@ class Backfills:
             if tokens is not None:
                 live.tokens -= len(chunk.which)
             self._launch(live, chunk, now)
-            if perf_counter() > until:
+            if clock.monotonic() > until:
                 return True
         return False
 

@@ -6,11 +6,11 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from time import perf_counter
 
 import msgspec
 from pyroaring import BitMap
 
+from hedgerow import clock
 from hedgerow.errors import HedgerowError, RequestError
 from hedgerow_scheduler.automation.engine import Engine
 from hedgerow_scheduler.automation.facts import EMPTY
@@ -56,10 +56,10 @@ class ConditionLaunches:
         self._runs, self._problems = {}, {}
 
     def go_on(self, now: datetime, until: float) -> Outcome | None:
-        """Launches runs, at least one, until `perf_counter` is at `until`; the outcome once everything is launched and recorded."""
+        """Launches runs, at least one, until `clock.monotonic` is at `until`; the outcome once everything is launched and recorded."""
         while self._groups:
             self._launch(self._groups.popleft(), now)
-            if self._groups and perf_counter() > until:
+            if self._groups and clock.monotonic() > until:
                 return None
         outcome, self._outcome = self._outcome, None
         if outcome is None:

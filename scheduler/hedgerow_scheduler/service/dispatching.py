@@ -101,7 +101,7 @@ class Dispatcher:
                 attempt = self._attempt(snapshot, grant, now)
                 attempt.inputs, attempt.after = inputs, after
                 if judged is not None:
-                    attempt.judged = judged.output
+                    attempt.judged, attempt.judges_former = judged.output, judged.is_former
                     attempt.failed_checks = {(judged.output.asset, check) for check in judged.failed_checks}
                 order = order_of(attempt, grant, choice.inputs, self._deployment, self._storage, former)
                 messages.setdefault(attempt.batch, []).append(order)

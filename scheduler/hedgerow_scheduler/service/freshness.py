@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from time import perf_counter
 from typing import Protocol
 
 from pyroaring import BitMap
 
+from hedgerow import clock
 from hedgerow.freshness import policy_text
 from hedgerow_scheduler.automation.freshness import FreshnessBoard, Status, Turned, Wanted
 from hedgerow_scheduler.lifecycle.changes import FreshnessRecord
@@ -67,9 +67,9 @@ class FreshnessWatch:
         """Takes in what was made, and looks at what may stand otherwise. Returns whether there is more to do at once. `record` has the
         transaction take what was decided in this cycle.
         """
-        until = perf_counter() + TURN_S
-        for key, partition in self._snapshot.news.take_made():
-            self._board.make(key, partition, now)
+        until = clock.monotonic() + TURN_S
+        for key, partition, at in self._snapshot.news.take_made():
+            self._board.make(key, partition, at or now)
         if self._snapshot.catalog is not self._catalog:
             self._catalog = self._snapshot.catalog
             fresh = self._board.use(self._catalog)
@@ -79,9 +79,9 @@ class FreshnessWatch:
             self._board.keys_changed()
         if self._unknown:
             record()
-        while self._unknown and perf_counter() < until:
+        while self._unknown and clock.monotonic() < until:
             self._learn(transaction, now)
-        for turned in self._board.turn(now, lambda: perf_counter() > until):
+        for turned in self._board.turn(now, lambda: clock.monotonic() > until):
             self._tell(turned, now)
         return self.is_behind() or self._board.is_due(now)
 

@@ -6,8 +6,8 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from time import perf_counter
 
+from hedgerow import clock
 from hedgerow.cron import Cron
 from hedgerow.errors import HedgerowError, Problem
 from hedgerow.manifest.model import Schedule
@@ -67,8 +67,8 @@ class Schedules:
         """
         if self._snapshot.catalog is not self._catalog:
             self._take_up(now)
-        until = perf_counter() + PUTTING_S
-        while self._to_put and perf_counter() < until:
+        until = clock.monotonic() + PUTTING_S
+        while self._to_put and clock.monotonic() < until:
             if (standing := self._standing.get(self._to_put.popleft())) is not None:
                 self._put(standing)
         launched = steps = 0

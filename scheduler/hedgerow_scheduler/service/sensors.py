@@ -6,11 +6,11 @@ import logging
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from time import perf_counter
 from typing import Any, Final
 
 import msgspec
 
+from hedgerow import clock
 from hedgerow.errors import Problem
 from hedgerow.manifest.model import Sensor
 from hedgerow.protocol.sensing import SensorAnswer, SensorQuestion
@@ -84,8 +84,8 @@ class Sensors:
         if self._snapshot.catalog is not self._catalog:
             self._take_up(now)
         self._hear(self._snapshot.evaluations.take(KIND), transaction, now)
-        until = perf_counter() + PLANNING_S
-        while self._answered and perf_counter() < until:
+        until = clock.monotonic() + PLANNING_S
+        while self._answered and clock.monotonic() < until:
             self._plan(now, transaction.stay)
         for place in self._agenda.take(now, ASKED_PER_CYCLE):
             try:

@@ -97,7 +97,7 @@ class SimulatedSteps:
                 attempt.id, asset, partition=step.partition, data_version=self._data_version(asset, step.partition, attempt),
                 code_version=version,
             )  # fmt: skip
-            self._outcomes.materialized(attempt, made)
+            self._outcomes.materialized(attempt, made, now)
             self._outputs[asset, step.partition or ""] = attempt.outputs[asset]
             self._check(attempt, asset, now)
         if attempt.rejected:

@@ -100,6 +100,17 @@ def test_a_failed_blocking_check_rejects_the_output_until_the_step_is_tried_agai
     assert states(run) == ["succeeded", "succeeded", "ready"]
 
 
+def test_what_passes_after_something_newer_became_current_is_superseded_and_no_news() -> None:
+    world = Judged()
+    world.start("a")
+    world.finish(world.out())
+    judging = world.out()
+    judging.judges_former = True
+    world.judge(judging, sound=True)
+    assert world.made().state is MaterializationState.SUPERSEDED
+    assert world.news() == []
+
+
 def test_checks_run_again_hold_back_what_is_current_and_set_it_free() -> None:
     world = Judged()
     world.make()
