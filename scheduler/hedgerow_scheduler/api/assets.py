@@ -132,7 +132,7 @@ def show_asset(
         asset = find_asset(catalog, key)
         count = count_current(connection, [key]).get(key)
         current = _count_existing(connection, asset, count.partitions if count else 0, now)
-        last = list_materializations(connection, key, partition=partition, limit=1)
+        last, _ = list_materializations(connection, key, partition=partition, limit=1)
         verdicts = last_checks(connection, key, partition)
         staleness = staleness_of(connection, catalog, asset, partition, now)
         freshness = freshness_of(connection, catalog, asset, count, now)
@@ -180,12 +180,12 @@ def show_materializations(
 ) -> MaterializationPage:
     """Materializations of an asset, the last dispatched first. The key is a parameter here: a path after it would be a key too."""
     with services.reading() as connection:
-        found = list_materializations(
-            connection, asset, partition=partition, states=states or (), before=cursor, limit=limit + 1
+        found, more = list_materializations(
+            connection, asset, partition=partition, states=states or (), before=cursor, limit=limit
         )
         if not found:
             find_asset(services.catalog(connection), asset)
-    return MaterializationPage(found[:limit], str(found[limit - 1].dispatch_seq) if len(found) > limit else None)
+    return MaterializationPage(found, str(found[-1].dispatch_seq) if more else None)
 
 
 @get("/graph", tags=["assets"], sync_to_thread=True)

@@ -119,10 +119,10 @@ def show_backfills(
     now = clock.now()
     with services.reading() as connection:
         before = _full_id(connection, cursor) if cursor else None
-        found = list_backfills(connection, states=states or (), before=before, limit=limit + 1)
-        tracks = backfills.read_tracks(connection, [one.id for one in found[:limit]])
-    items = tuple(view(one, tracks[one.id], now) for one in found[:limit])
-    return BackfillPage(items, items[-1].id if len(found) > limit else None)
+        found, more = list_backfills(connection, states=states or (), before=before, limit=limit)
+        tracks = backfills.read_tracks(connection, [one.id for one in found])
+    items = tuple(view(one, tracks[one.id], now) for one in found)
+    return BackfillPage(items, items[-1].id if more else None)
 
 
 @get("/backfills/{backfill_id:str}", tags=["backfills"], sync_to_thread=True)

@@ -33,12 +33,12 @@ def show_check_results(
     """Verdicts of one check of an asset, newest first, also of a check that is not declared any more."""
     before = _place(cursor) if cursor is not None else None
     with services.reading() as connection:
-        found = list_verdicts(
-            connection, asset, check, partition=partition, passed=passed, before=before, limit=limit + 1
+        found, more = list_verdicts(
+            connection, asset, check, partition=partition, passed=passed, before=before, limit=limit
         )
         if not found:
             _refuse_unknown(services.catalog(connection), asset, check)
-    return CheckResultPage(found[:limit], _cursor(found[limit - 1]) if len(found) > limit else None)
+    return CheckResultPage(found, _cursor(found[-1]) if more else None)
 
 
 def _refuse_unknown(catalog: Catalog, asset: str, check: str) -> None:

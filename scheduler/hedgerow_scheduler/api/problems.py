@@ -29,6 +29,9 @@ STATUS = {
     "HR-Q307": 404,
     "HR-Q308": 404,
     "HR-Q309": 404,
+    "HR-Q109": 404,
+    "HR-Q342": 404,
+    "HR-Q346": 404,
     "HR-Q348": 404,
     "HR-Q311": 409,
     "HR-Q312": 409,
@@ -42,6 +45,8 @@ STATUS = {
     "HR-Q370": 404,
     "HR-Q364": 409,
 }
+MAX_PROBLEMS = 100
+MAX_TEXT = 2_000  # characters
 _MISSING_PARAMETER = re.compile(r"Missing required (?:query|header) parameter '([^']+)'")
 _UNKNOWN_FIELD = re.compile(r"unknown field `([^`]+)`")
 
@@ -60,8 +65,16 @@ def status_of(error: HedgerowError) -> int:
 
 
 def answer(problems: tuple[Problem, ...], status: int) -> Response[Problems]:
-    """The response that carries problems."""
-    return Response(Problems(problems), status_code=status, media_type="application/json")
+    """The response that carries problems: the first ones, and of each as much as one reads, however large what is wrong was."""
+    told = tuple(
+        msgspec.structs.replace(each, message=_clipped(each.message), remedy=_clipped(each.remedy))
+        for each in problems[:MAX_PROBLEMS]
+    )
+    return Response(Problems(told), status_code=status, media_type="application/json")
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 200]}…{text[-199:]}"
 
 
 def on_hedgerow_error(_: Request[Any, Any, Any], error: HedgerowError) -> Response[Problems]:

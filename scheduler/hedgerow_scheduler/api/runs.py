@@ -158,16 +158,16 @@ def show_runs(
 ) -> RunPage:
     """Runs, newest first."""
     with services.reading() as connection:
-        found = list_runs(
+        found, more = list_runs(
             connection,
             states=states or (),
             asset=asset,
             tags=[_pair(text) for text in tag or ()],
             author=author,
             before=full_run_id(connection, cursor) if cursor else None,
-            limit=limit + 1,
+            limit=limit,
         )
-    return RunPage(found[:limit], found[limit - 1].id if len(found) > limit else None)
+    return RunPage(found, found[-1].id if more else None)
 
 
 def _pair(text: str) -> tuple[str, str]:

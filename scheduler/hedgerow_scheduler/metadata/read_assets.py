@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection, and_, any_, func, literal, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from hedgerow_scheduler.metadata.read_rows import all_rows, one_row
+from hedgerow_scheduler.metadata.read_rows import all_rows, one_row, page_rows
 from hedgerow_scheduler.metadata.read_runs import CheckResult, Materialization, Step
 from hedgerow_scheduler.metadata.tables import check_results, current_materializations, materializations, steps
 
@@ -54,8 +54,10 @@ def list_materializations(
     states: Sequence[str] = (),
     before: int | None = None,
     limit: int,
-) -> tuple[Materialization, ...]:
-    """Materializations of an asset, the last dispatched first; those before the dispatch number `before`, at most `limit`."""
+) -> tuple[tuple[Materialization, ...], bool]:
+    """A page of the materializations of an asset, the last dispatched first, those before the dispatch number `before`; and whether there
+    are more.
+    """
     found = select(materializations).where(materializations.c.asset == asset)
     if partition is not None:
         found = found.where(materializations.c.partition == partition)
@@ -63,7 +65,7 @@ def list_materializations(
         found = found.where(materializations.c.state.in_(states))
     if before is not None:
         found = found.where(materializations.c.dispatch_seq < before)
-    return all_rows(connection, found.order_by(materializations.c.dispatch_seq.desc()).limit(limit), Materialization)
+    return page_rows(connection, found.order_by(materializations.c.dispatch_seq.desc()), Materialization, limit)
 
 
 def last_checks(connection: Connection, asset: str, partition: str | None) -> tuple[CheckResult, ...]:

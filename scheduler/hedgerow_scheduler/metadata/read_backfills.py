@@ -10,8 +10,8 @@ from sqlalchemy import Connection, func, literal, select
 from hedgerow.errors import Problem
 from hedgerow_scheduler.lifecycle.states import RunState, StepState
 from hedgerow_scheduler.metadata import tables as t
-from hedgerow_scheduler.metadata.backfills import StoredBackfill, read_backfills
-from hedgerow_scheduler.metadata.read_rows import id_bounds, one_row
+from hedgerow_scheduler.metadata.backfills import StoredBackfill
+from hedgerow_scheduler.metadata.read_rows import id_bounds, one_row, page_rows
 from hedgerow_scheduler.metadata.tables_backfills import backfills
 
 MAX_MATCHES = 5
@@ -19,14 +19,14 @@ MAX_MATCHES = 5
 
 def list_backfills(
     connection: Connection, *, states: Sequence[str] = (), before: str | None = None, limit: int
-) -> tuple[StoredBackfill, ...]:
-    """Backfills in one of these states, newest first; those before the backfill with id `before`, at most `limit`."""
-    found = select(backfills).order_by(backfills.c.id.desc()).limit(limit)
+) -> tuple[tuple[StoredBackfill, ...], bool]:
+    """A page of the backfills in one of these states, newest first, those before the backfill with id `before`; and whether there are more."""
+    found = select(backfills).order_by(backfills.c.id.desc())
     if states:
         found = found.where(backfills.c.state.in_(list(states)))
     if before is not None:
         found = found.where(backfills.c.id < before)
-    return read_backfills(connection, found)
+    return page_rows(connection, found, StoredBackfill, limit)
 
 
 def match_backfill(connection: Connection, prefix: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, literal, select, tuple_
 
-from hedgerow_scheduler.metadata.read_rows import all_rows
+from hedgerow_scheduler.metadata.read_rows import page_rows
 from hedgerow_scheduler.metadata.read_runs import CheckResult
 from hedgerow_scheduler.metadata.tables import check_results
 
@@ -20,8 +20,8 @@ def list_verdicts(
     passed: bool | None = None,
     before: tuple[datetime, str] | None = None,
     limit: int,
-) -> tuple[CheckResult, ...]:
-    """Verdicts of one check of an asset, newest first; those before a time and attempt id, at most `limit`."""
+) -> tuple[tuple[CheckResult, ...], bool]:
+    """A page of the verdicts of one check of an asset, newest first, those before a time and attempt id; and whether there are more."""
     c = check_results.c
     found = select(check_results).where(c.asset == asset, c.check_name == check)
     if partition is not None:
@@ -31,4 +31,4 @@ def list_verdicts(
     if before is not None:
         place = (literal(before[0], c.created_at.type), literal(before[1], c.attempt_id.type))
         found = found.where(tuple_(c.created_at, c.attempt_id) < tuple_(*place))
-    return all_rows(connection, found.order_by(c.created_at.desc(), c.attempt_id.desc()).limit(limit), CheckResult)
+    return page_rows(connection, found.order_by(c.created_at.desc(), c.attempt_id.desc()), CheckResult, limit)

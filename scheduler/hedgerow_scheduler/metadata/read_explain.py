@@ -344,5 +344,5 @@ def _held_back(connection: Connection, asset: CatalogAsset, partition: str | Non
     if asset.definition.partitions is not None and partition is None:
         return ""
     states = ("unchecked", "current", "rejected")
-    newest = list_materializations(connection, asset.key, partition=partition or "", states=states, limit=1)
+    newest, _ = list_materializations(connection, asset.key, partition=partition or "", states=states, limit=1)
     return newest[0].state if newest and newest[0].state != "current" else ""

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select
 from sqlalchemy.sql import Executable
 
 T = TypeVar("T")
+FETCHED = 20  # rows at once, each of which may have a megabyte
+PAGE_BYTES = 4 * 1024 * 1024
 
 
 def all_rows(
@@ -18,6 +20,21 @@ def all_rows(
     """Every row of `statement`, its columns as the fields of `kind` by name; columns that it has no field for are left out."""
     found = connection.execute(statement, parameters or {}).mappings()
     return tuple(msgspec.convert(_plain(row), kind) for row in found)
+
+
+def page_rows(connection: Connection, statement: Select[Any], kind: type[T], limit: int) -> tuple[tuple[T, ...], bool]:
+    """The first rows of `statement`, and whether there are more: at most `limit`, and fewer where they are large. Whoever puts much into
+    each row costs a reader pages, and no process its memory.
+    """
+    rows: list[T] = []
+    size = 0
+    with connection.execute(statement.limit(limit + 1), execution_options={"yield_per": FETCHED}) as found:
+        for row in found.mappings():
+            if len(rows) == limit or size > PAGE_BYTES:
+                return tuple(rows), True
+            rows.append(msgspec.convert(_plain(row), kind))
+            size += len(msgspec.json.encode(rows[-1]))
+    return tuple(rows), False
 
 
 def one_row(

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, any_, func, literal, s
 
 from hedgerow.errors import Problem
 from hedgerow_scheduler.lifecycle.states import RunState
-from hedgerow_scheduler.metadata.read_rows import all_rows, id_bounds, one_row
+from hedgerow_scheduler.metadata.read_rows import all_rows, id_bounds, one_row, page_rows
 from hedgerow_scheduler.metadata.tables import attempts, check_results, commands, materializations, runs, steps
 from hedgerow_scheduler.planning.unchanged import UNCHANGED
 
@@ -168,8 +168,8 @@ def list_runs(
     author: str | None = None,
     before: str | None = None,
     limit: int,
-) -> tuple[Run, ...]:
-    """Runs that fit every filter, newest first; those before the run with id `before`, at most `limit`."""
+) -> tuple[tuple[Run, ...], bool]:
+    """A page of the runs that fit every filter, newest first, those before the run with id `before`; and whether there are more."""
     where: list[ColumnElement[bool]] = []
     if states:
         where.append(runs.c.state.in_(states))
@@ -182,7 +182,7 @@ def list_runs(
         where.append(runs.c.author == author)
     if before is not None:
         where.append(runs.c.id < before)
-    return all_rows(connection, select(runs).where(*where).order_by(runs.c.id.desc()).limit(limit), Run)
+    return page_rows(connection, select(runs).where(*where).order_by(runs.c.id.desc()), Run, limit)
 
 
 def read_caps(connection: Connection) -> dict[str, int]:
