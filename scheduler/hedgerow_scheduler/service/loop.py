@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
@@ -19,7 +18,6 @@ from hedgerow_scheduler.dispatch.orders import Publication
 from hedgerow_scheduler.ingest.fold import Fold
 from hedgerow_scheduler.ingest.inbox import Batch, ClaimAnswer, Inbox, Message, StreamLost
 from hedgerow_scheduler.ingest.pace import pauses
-from hedgerow_scheduler.ingest.reader import Follow
 from hedgerow_scheduler.lifecycle.changes import Changes, Effects
 from hedgerow_scheduler.lifecycle.judging import Judgeable
 from hedgerow_scheduler.lifecycle.model import Step
@@ -33,7 +31,7 @@ from hedgerow_scheduler.planning.former_columns import Former
 from hedgerow_scheduler.planning.key_changes import cancel_removed
 from hedgerow_scheduler.planning.rules import PlatformLimits
 from hedgerow_scheduler.recovery.claims import claim_answered, claim_unanswered
-from hedgerow_scheduler.recovery.leases import Contact, broker_lost_data, reap
+from hedgerow_scheduler.recovery.leases import reap
 from hedgerow_scheduler.service.automating import Automating
 from hedgerow_scheduler.service.backfills import COMMANDS, Backfills
 from hedgerow_scheduler.service.brokers import Brokers
@@ -45,13 +43,13 @@ from hedgerow_scheduler.service.requests import Apply, take_commands, take_reque
 from hedgerow_scheduler.service.run_commands import Begun
 from hedgerow_scheduler.service.schedules import Schedules
 from hedgerow_scheduler.service.sensors import Sensors
+from hedgerow_scheduler.service.streams import Streams
 from hedgerow_scheduler.service.takeover import snapshot_of
 
 RENEW = timedelta(seconds=1)
 REAP = timedelta(milliseconds=500)
 LOOK = timedelta(seconds=1)
 TRIM = timedelta(minutes=1)
-KEEP = timedelta(minutes=15)
 IDLE_S = 0.25
 SHORTEST_REST_S = 0.001
 # For teams with many events cycles begin no closer together than this, so that each takes more of them: it costs about a millisecond
@@ -59,8 +57,6 @@ SHORTEST_REST_S = 0.001
 BUSY_EVENTS = 24
 BUSY_STEPS = 16
 APART_S = 0.01
-ANEW_APART_S = 1.0  # between two new beginnings of a team's stream
-log = logging.getLogger("hedgerow.scheduler")
 
 
 class _Due(msgspec.Struct):
@@ -94,7 +90,7 @@ class Loop:
         timings = settings.timings
         self.lease = timedelta(seconds=timings.lease_s)
         self._store, self._inbox, self._brokers = store, inbox, brokers
-        self._metrics, self._generation, self._care, self._new_id = metrics, generation, care, new_id
+        self._metrics, self._care = metrics, care
         self._pictures = Pictures(metrics)
         care.begin_term()
         inbox.begin_term(generation)
@@ -106,7 +102,6 @@ class Loop:
             state = transaction.state(start_timeout)
             left_out = care.left_out(state.lately)
             self.snapshot = snapshot_of(state, self.now, self.lease, platform, new_id, left_out)
-            self._cursors = state.cursors
         self._schedules = Schedules(self.snapshot, state.schedules, settings.automation.enabled, new_id)
         self._sensors = Sensors(self.snapshot, state.sensors, settings.automation.enabled, new_id)
         self._reactions = Reactions(self.snapshot, state.deliveries, settings.automation.enabled, new_id, noise)
@@ -125,9 +120,9 @@ class Loop:
         self.fold = Fold(self.snapshot, self.lease, noise)
         self.fold.manifests.condemns = care.condemns
         self.admission = Admission(self.lease, settings.dispatch.max_batch)
-        self._contacts: dict[str, Contact] = {}
-        self._teams: set[str] = set()
-        self._to_follow: list[Follow] = []
+        self._streams = Streams(
+            self.snapshot, self.fold, inbox, care, metrics, state.cursors, generation, self.lease, new_id
+        )
         past = self.now - timedelta(hours=1)
         self._due = _Due(self.now, past, past, self.now, past)
         self._more = self._unwatched = self._unasked = self._unplanned = False
@@ -179,7 +174,7 @@ class Loop:
             planned = perf_counter()
             if self.now - self._due.reaped >= REAP:
                 self._due.reaped = self.now
-                reap(self.snapshot, self._contacts, self.now, self.lease, self.lease * 3)
+                reap(self.snapshot, self._streams.contacts, self.now, self.lease, self.lease * 3)
             reaped = perf_counter()
             if len(self.snapshot.changes.steps) >= BUSY_STEPS:  # PostgreSQL writes what has ended while we admit
                 transaction.write(self._swap_changes(), self.now, at_once=True)
@@ -271,77 +266,22 @@ class Loop:
         changes, self.snapshot.changes = self.snapshot.changes, Changes()
         return changes
 
-    # -- events ------------------------------------------------------------------------------------------------------
-
     def _take(self, message: Message) -> None:
         if isinstance(message, Batch):
-            team = message.team
-            for entry in message.entries:
-                if self._care.suspects(entry):
-                    self.fold.pass_over(entry, "folding it ended the scheduler's term")
-                else:
-                    self.fold.entry(entry, self.now)
-            if message.entries:
-                self._cursors[team] = (message.entries[-1].id, self._cursors[team][1])
-                self.snapshot.changes.cursors[team] = self._cursors[team]
-            if message.length is not None:
-                self._metrics.stream(team, self._lag(message), message.length)
-            if message.is_drained:  # when it was read, not when its turn came: what was written since is not known yet
-                read = self.now - timedelta(seconds=max(0.0, clock.monotonic() - message.read_at))
-                self._contacts.setdefault(team, Contact(read, read)).read_to_end(read)
+            self._streams.take(message, self.now)
         elif isinstance(message, StreamLost):
-            for entry in message.ahead:
-                self.fold.put_aside(entry, "its id is over an hour ahead of the broker's clock: the stream begins anew")
-            self._stream_lost(message.team, spoilt=bool(message.ahead))
+            self._streams.lost(message, self.now)
         elif isinstance(message, ClaimAnswer):
             if message.failed:
                 claim_unanswered(self.snapshot, message.attempt_id)
             else:
                 claim_answered(self.snapshot, message.attempt_id, message.holder, self.now, self.lease)
 
-    def _lag(self, batch: Batch) -> float:
-        """The age of the oldest entry of a batch, by the broker's clock against PostgreSQL's."""
-        stamps = [int(entry.id.partition("-")[0]) for entry in batch.entries]
-        return self.now.timestamp() - min(stamps) / 1000 if stamps else 0.0
-
-    def _stream_lost(self, team: str, spoilt: bool) -> None:
-        """The broker forgot, or the team has spoilt its stream, which then begins anew: a new epoch begins, everything
-        unacknowledged is asked for again, nothing expires for a while.
-        """
-        if spoilt:
-            log.warning("team %s wrote an entry with an id of its own, far ahead: its stream begins anew", team)
-            self._inbox.hold(team, ANEW_APART_S)
-        else:
-            log.warning("the broker of team %s lost data: a new epoch begins", team)
-            self._metrics.count("broker_losses", (team,))
-        self._contacts.setdefault(team, Contact(self.now, self.now)).broken(self.now)
-        broker_lost_data(self.snapshot, team, self.now, self.lease)
-        self._begin_epoch(team, anew=spoilt)
-        for (of, worker), acked in self.snapshot.sequences.items():
-            if of == team and (team, worker) in self.snapshot.workers:
-                self.snapshot.effects.acks[of, worker] = acked
-                self.snapshot.effects.resend[of, worker] = acked
-
-    def _begin_epoch(self, team: str, anew: bool = False) -> None:
-        epoch = self._new_id()
-        self._cursors[team] = ("0-0", epoch)
-        self.snapshot.changes.cursors[team] = self._cursors[team]
-        self._to_follow.append(Follow(team, "0-0", epoch, True, self._generation, anew))
-
     # -- requests ----------------------------------------------------------------------------------------------------
 
     def _look(self, transaction: Transaction) -> None:
         self._due.looked = self.now
-        for team in transaction.teams():
-            if team in self._teams:
-                continue
-            self._teams.add(team)
-            self._metrics.add_team(team)
-            known = self._cursors.get(team)
-            if known is None or not known[1]:
-                self._begin_epoch(team)
-            else:
-                self._to_follow.append(Follow(team, known[0], known[1], False, self._generation))
+        self._streams.meet(transaction.teams())
         overrides = transaction.overrides()
         if overrides != self.snapshot.rules.overrides:
             limiting.use_overrides(self.snapshot, overrides, self.now)
@@ -359,21 +299,15 @@ class Loop:
 
     def _carry_out(self, publications: list[Publication]) -> None:
         effects, self.snapshot.effects = self.snapshot.effects, Effects()
-        orders, self._to_follow = self._to_follow, []
-        for order in orders:
+        for order in self._streams.to_follow():
             self._brokers.follow(order)
         self._brokers.carry_out(effects, publications)
         self._brokers.evaluate(self.snapshot.evaluations.outgoing())
         self._metrics.take(effects.measures)
         if self.now - self._due.trimmed >= TRIM:
             self._due.trimmed = self.now
-            self._trim()
-
-    def _trim(self) -> None:
-        for team, (position, _) in self._cursors.items():
-            stamp = int(position.partition("-")[0]) - int(KEEP.total_seconds() * 1000)
-            if stamp > 0:
-                self._brokers.trim(team, f"{stamp}-0")
+            for team, position in self._streams.outlived():
+                self._brokers.trim(team, position)
 
     def _measure(self, lasted_s: float) -> None:
         events: Counter[str] = Counter()
