@@ -94,7 +94,7 @@ def make_app(settings: WorkerSettings, service: Service) -> Celery:
     options = {} if settings.celery_tools else {"Strategy": "hedgerow_workers.pool:direct_strategy"}
 
     # Sent when Celery's own command handles the signals; ours does that itself.
-    signals.worker_shutting_down.connect(lambda **_: service.told_to_stop("Celery is told to stop"), weak=False)
+    signals.worker_shutting_down.connect(lambda **_: service.leaving.told("Celery is told to stop"), weak=False)
 
     @app.task(name=names.CELERY_TASK, **options)  # type: ignore[untyped-decorator]
     def execute(text: str) -> None:

@@ -100,14 +100,14 @@ def _positive(text: str) -> int:
 
 def _set_up_signals(service: Any) -> None:
     def on_signal(number: int, _: FrameType | None) -> None:
-        service.told_to_stop(f"got {signal.Signals(number).name}")
+        service.leaving.told(f"got {signal.Signals(number).name}")
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
 
     def orphaned() -> None:
-        service.hurry()
-        service.request_stop(0, "its parent is gone")
+        service.leaving.hurry()
+        service.leaving.begin(0, "its parent is gone")
         threading.Event().wait(ORPHAN_GRACE_S)
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -123,7 +123,7 @@ def _end_with_threads(service: Any) -> None:
         name = told.thread.name if told.thread else "?"
         error = told.exc_value
         log.error("thread %s of the worker failed", name, exc_info=error)
-        service.request_stop(EXIT_FAILED, f"its thread {name} failed: {error!r}")
+        service.leaving.begin(EXIT_FAILED, f"its thread {name} failed: {error!r}")
 
     threading.excepthook = failed
 

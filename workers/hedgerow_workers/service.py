@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import sys
 import threading
@@ -26,6 +25,7 @@ from hedgerow_workers.control import ControlReader
 from hedgerow_workers.evaluations import open_evaluations
 from hedgerow_workers.heartbeat import Heartbeat, host, memory_bytes
 from hedgerow_workers.journals import JournalFolder
+from hedgerow_workers.leaving import EXIT_CODE_CHANGED, Leaving
 from hedgerow_workers.loading import failure, read_manifest
 from hedgerow_workers.log_tail import LogFollower
 from hedgerow_workers.logs import LogStore
@@ -43,10 +43,7 @@ from hedgerow_workers.watchdog import Watchdog
 EXIT_LOAD_FAILED = 1
 EXIT_USAGE = 2
 EXIT_WATCHDOG = 70
-EXIT_CODE_CHANGED = 75
 
-# What a drain keeps of its time for ending what still runs and for the outbox.
-RESERVE_S = 15.0
 FLUSH_S = 10.0
 TICK_S = 0.05
 AHEAD_PER_SLOT = 8
@@ -64,15 +61,11 @@ class Service:
         self.attempts = Attempts()
         self._manifest = ""
         self._publication: Publication | None = None
-        self._draining = False
+        self.leaving = Leaving(settings.grace_s, self._leaves)
         self._disk_full = False
-        self._hurry = False
-        self._why = "asked to stop"
-        self._code = 0
         self._celery: Any = None
         self._slots: Slots | None = None
         self._stopped = False
-        self._asked_at: float | None = None
         self._start_no_more: Callable[[], None] = lambda: None
 
     # Starting
@@ -139,7 +132,7 @@ class Service:
     def _listen(self) -> None:
         port = self.settings.metrics_port
         try:
-            self.metrics.serve(port, lambda: not self._draining)
+            self.metrics.serve(port, lambda: not self.leaving.has_begun)
         except (OSError, OverflowError) as error:
             message, remedy = (
                 f"Port {port} for metrics can't be used: {error}.",
@@ -149,8 +142,8 @@ class Service:
             raise SystemExit(EXIT_USAGE) from error
 
     def _load(self) -> model.Manifest:
-        if self._draining:
-            self._leave(self._code)
+        if self.leaving.has_begun:
+            self._leave(self.leaving.code)
         try:
             answer = self.runners.load_first()
             if isinstance(answer, Loaded):
@@ -162,7 +155,7 @@ class Service:
         except PlatformError as error:
             problems = error.problems
         except PoolClosedError:
-            self._leave(self._code)
+            self._leave(self.leaving.code)
         for problem in problems:
             print(problem, *([problem.traceback] if problem.traceback else []), sep="\n", file=sys.stderr, flush=True)
         self.outbox.put([encode(failure(self.settings, problems))])
@@ -172,7 +165,7 @@ class Service:
     def _serve(self, manifest: model.Manifest) -> None:
         settings = self.settings
         claims = Claims(partial(Line, connect(settings.broker)), settings.deployment, settings.team, self.worker)
-        accepting = lambda: not (self._draining or self._disk_full)  # noqa: E731
+        accepting = lambda: not (self.leaving.has_begun or self._disk_full)  # noqa: E731
         self.evaluations = open_evaluations(settings, self._manifest, claims, self.outbox, accepting, self.metrics)
         self.control.handle(control.Evaluate, self.evaluations.take)
         self._slots = Slots(
@@ -220,20 +213,20 @@ class Service:
 
     def _ahead(self) -> int:
         """How many messages may wait for a slot: none, unless steps are so short that fetching them is what slots wait for."""
-        quick = self._slots is not None and self._slots.quick and not self._draining
+        quick = self._slots is not None and self._slots.quick and not self.leaving.has_begun
         return AHEAD_PER_SLOT * self.settings.slots if quick else 0
 
     def _hand_back(self) -> None:
         """Gives back what waits behind steps that turned out to be long, so that another worker has it."""
         if self._slots is not None:
-            for message in self._celery.pool.give_up(0.0 if self._draining else WAIT_FOR_SLOT_S):
+            for message in self._celery.pool.give_up(0.0 if self.leaving.has_begun else WAIT_FOR_SLOT_S):
                 self._slots.refuse(message)
 
     def _describe(self) -> events.WorkerHeartbeat:
         settings = self.settings
         self._hand_back()
         beside = self.evaluations.runners.pids() if self.serving else ()
-        state = "draining" if self._draining else "ready" if self._manifest else "starting"
+        state = "draining" if self.leaving.has_begun else "ready" if self._manifest else "starting"
         return events.WorkerHeartbeat(
             settings.location,
             self._manifest,
@@ -267,9 +260,9 @@ class Service:
     def _drain_asked(self, message: control.DrainWorker) -> None:
         if message.worker == self.worker:
             why = message.why or "the scheduler asked for it"
-            if self._asked_at is None:
+            if not self.leaving.is_asked_for:
                 log.info("asked to leave: %s", why)
-            self.request_stop(0, why)
+            self.leaving.begin(0, why)
 
     def _send_manifest(self, message: control.SendManifest) -> None:
         if self._publication is not None:
@@ -282,37 +275,19 @@ class Service:
 
     def _code_changed(self, why: str) -> None:
         log.warning("HR-P102  %s: leaving, to be started again", why)
-        self.request_stop(EXIT_CODE_CHANGED, why)
+        self.leaving.begin(EXIT_CODE_CHANGED, why)
 
     def _watchdog_bites(self) -> None:
         self.metrics.watchdog_restarts += 1
-        self.request_stop(EXIT_WATCHDOG, "the consumer was stuck")
+        self.leaving.begin(EXIT_WATCHDOG, "the consumer was stuck")
 
     # Ending
 
-    def told_to_stop(self, why: str) -> None:
-        """Begins to leave; told again, ends what runs at once. Safe in a signal handler."""
-        if self._asked_at is not None:
-            self._hurry = True
-        self.request_stop(0, why)
-
-    def request_stop(self, code: int, why: str = "asked to stop") -> None:
-        """Begins to leave with this exit code, the first one counts. Safe in a signal handler."""
-        if code != EXIT_CODE_CHANGED and self._asked_at is None:
-            self._asked_at = clock.monotonic()
-        if self._draining:
-            return
-        self._draining = True
-        self._why = why
-        self._code = code
+    def _leaves(self, code: int) -> None:
         celery_state.should_stop = code
         self._start_no_more()
         if self._celery is not None:
             self._celery.pool.waker.wake()
-
-    def hurry(self) -> None:
-        """Ends what runs at once instead of waiting for it."""
-        self._hurry = True
 
     @property
     def outbox_events(self) -> int:
@@ -332,7 +307,7 @@ class Service:
     @property
     def draining(self) -> bool:
         """Whether the worker is leaving."""
-        return self._draining
+        return self.leaving.has_begun
 
     @property
     def serving(self) -> bool:
@@ -343,35 +318,28 @@ class Service:
         """Waits for the steps that run, ends those that take too long, delivers every event. Called when Celery stops."""
         if self._stopped or self._slots is None:
             return
-        if not self._draining:  # Celery was told, not we
-            self.request_stop(0)
+        if not self.leaving.has_begun:  # Celery was told, not we
+            self.leaving.begin(0, "asked to stop")
         self._stopped = True
         self.heartbeat.beat()
         if len(self.attempts):
             log.info("leaving: %d steps still run", len(self.attempts))
-        self._wait_for_attempts(self._patience_ends)
+        self._wait_for_attempts(self.leaving.patience_ends)
         rest = self.attempts.running()
         if rest:
-            grace_s = 1.0 if self._hurry else self.settings.kill_grace_s
+            grace_s = 1.0 if self.leaving.hurried else self.settings.kill_grace_s
             for attempt in rest:
                 attempt.request_stop(
                     Stop("interrupted", "HR-X104", "The worker had to leave while the step ran.", grace_s)
                 )
             killed_at = clock.monotonic() + grace_s + 2.0
             self._wait_for_attempts(lambda: killed_at, hurry=False)
-        self.evaluations.close(hurry=self._hurry)
+        self.evaluations.close(hurry=self.leaving.hurried)
         self._close(FLUSH_S)
-
-    def _patience_ends(self) -> float:
-        """When the steps that run are ended. Other code on disk is no reason: that waits until someone asks us to stop."""
-        if self._asked_at is None:
-            return math.inf
-        grace = self.settings.grace_s
-        return self._asked_at + max(grace / 2, grace - RESERVE_S)
 
     def _wait_for_attempts(self, deadline: Callable[[], float], *, hurry: bool = True) -> None:
         pause = threading.Event()
-        while len(self.attempts) and clock.monotonic() < deadline() and not (hurry and self._hurry):
+        while len(self.attempts) and clock.monotonic() < deadline() and not (hurry and self.leaving.hurried):
             pause.wait(TICK_S)
 
     def _leave(self, code: int) -> None:
@@ -392,8 +360,8 @@ class Service:
             self.watchdog.close()
             if self.memory is not None:
                 self.memory.close()
-        self.outbox.put([encode(events.WorkerStopped(self._why))])
-        if self._hurry:
+        self.outbox.put([encode(events.WorkerStopped(self.leaving.why))])
+        if self.leaving.hurried:
             flush_s = min(flush_s, 2.0)
         if not self.outbox.close(flush_s):
             log.warning("%d events stay in %s for the next worker", self.outbox.pending, self.outbox.directory)
