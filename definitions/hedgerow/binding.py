@@ -11,7 +11,7 @@ from hedgerow.arguments import Arguments, suggestion
 from hedgerow.assets import AssetDefinition
 from hedgerow.bound import Bound, Surroundings
 from hedgerow.checks import CheckDefinition
-from hedgerow.condition_binding import BoundCondition, unknown_conditions
+from hedgerow.condition_binding import BoundCondition, futile_conditions, unknown_conditions
 from hedgerow.context import Context
 from hedgerow.custom_conditions import ConditionContext
 from hedgerow.cycles import cycles_of
@@ -106,6 +106,15 @@ class _Binder:
         self._cycles()
         if self.around.complete:
             self.bound.problems += unknown_conditions(self.bound.assets, self.bound.conditions)
+            self.bound.problems += self._futile_conditions()
+
+    def _futile_conditions(self) -> Iterable[Problem]:
+        computations = [one.computation for one in self.bound.computations.values()]
+        upstream = {key: {dep.key for dep in made.deps} for made in computations for key in made.assets}
+        checks: dict[str, set[str]] = {}
+        for asset, name in self.bound.checks:
+            checks.setdefault(asset, set()).add(name)
+        return futile_conditions(self.bound.assets, upstream, checks)
 
     def _resources(self) -> None:
         for instance in self.declared.resources:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import msgspec
 
 from hedgerow.arguments import suggestion
-from hedgerow.conditions.bounds import customs_of
+from hedgerow.conditions.bounds import customs_of, operands_of
+from hedgerow.conditions.model import AllDeps, AnyDep, CheckFailed, Late
 from hedgerow.custom_conditions import ConditionContext
 from hedgerow.errors import ExecutionError, HedgerowError, Problem
 from hedgerow.evaluable_binding import BoundFunction
@@ -56,3 +57,37 @@ def unknown_conditions(assets: Mapping[str, model.Asset], declared: Collection[s
                     asset.source.file if asset.source else None,
                     asset.source.line if asset.source else None,
                 )
+
+
+def futile_conditions(
+    assets: Mapping[str, model.Asset],
+    upstream_of: Mapping[str, Collection[str]],
+    checks_of: Mapping[str, Collection[str]],
+) -> Iterable[Problem]:
+    """What conditions ask of assets that can never be so, as HR-D114: of an upstream that is none, a check or a policy that there is not."""
+    for key, asset in assets.items():
+        for what, remedy in _futile(asset, upstream_of.get(key, ()), checks_of.get(key, ())):
+            place = (asset.source.file, asset.source.line) if asset.source else (None, None)
+            yield Problem("HR-D114", f"The condition of asset {key!r} asks {what}.", remedy, *place)
+
+
+def _futile(asset: model.Asset, upstream: Collection[str], checks: Collection[str]) -> Iterable[tuple[str, str]]:
+    asked = [asset.automation] if asset.automation is not None else []
+    while asked:
+        condition = asked.pop()
+        match condition:
+            case AnyDep(keys=keys, but=but) | AllDeps(keys=keys, but=but):
+                for key in (*keys, *but):
+                    if key not in upstream:
+                        remedy = suggestion(key, upstream) + "Name assets that it is made from."
+                        yield f"something of {key!r}, which it is not made from", remedy
+                continue  # what is below is asked of another asset
+            case CheckFailed(check=check) if check and check not in checks:
+                remedy = suggestion(check, checks) + f"Declare it: @hr.check({asset.key!r})."
+                yield f"whether its check {check!r} failed, which it does not have", remedy
+            case Late() if asset.freshness is None:
+                yield (
+                    "whether it is late, and it has no policy of freshness",
+                    "Give it one: freshness=hr.fresh_within(...).",
+                )
+        asked += operands_of(condition)

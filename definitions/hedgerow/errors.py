@@ -130,6 +130,7 @@ CODES: dict[str, str] = {
     "HR-D110": "The name of a set of dynamic partitions breaks the grammar of names.",
     "HR-D112": "The periods of a freshness policy make no sense.",
     "HR-D113": "A condition asks a function that no module declares.",
+    "HR-D114": "A condition asks for something that its asset does not have, and could never hold.",
     # Q: requests
     "HR-Q001": "A selection names an asset or job that does not exist.",
     "HR-Q002": "A selection leaves nothing to materialize.",

@@ -48,6 +48,9 @@ class Forgetful:
     def renew(self) -> None:
         """Nobody else leads."""
 
+    def stay(self) -> None:
+        """Nobody waits for it to go on."""
+
     def now(self) -> datetime:
         """The clock."""
         return self.at

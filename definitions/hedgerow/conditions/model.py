@@ -48,6 +48,16 @@ class Operand(msgspec.Struct, frozen=True, omit_defaults=True, cache_hash=True):
     def __invert__(self) -> Not:
         return Not(_checked(self))
 
+    def __bool__(self) -> bool:
+        """Refused: `and`, `or` and `not` would take one of two conditions and say nothing."""
+        raise DefinitionError(
+            Problem(
+                "HR-D109",
+                "`and`, `or` and `not` do not join conditions.",
+                "Write &, | and ~, with each side in brackets.",
+            )
+        )
+
     def since(self, reset: Condition) -> Since:
         """True from when this became true until `reset` is; where both are true at once, false."""
         return Since(_checked(self), _checked(reset))
