@@ -20,11 +20,12 @@ from hedgerow_workers.claims import Claims
 from hedgerow_workers.control import ControlReader
 from hedgerow_workers.fetching import order_text
 from hedgerow_workers.heartbeat import Heartbeat
+from hedgerow_workers.leaving import RESERVE_S
 from hedgerow_workers.outbox import Outbox, encode
 from hedgerow_workers.pace import Pace
 from hedgerow_workers.publishing import Publication
 from hedgerow_workers.report import Report
-from hedgerow_workers.service import FLUSH_S, RESERVE_S
+from hedgerow_workers.service import FLUSH_S
 from hedgerow_workers.task import orders_of
 from simulation.broker import SimBroker
 from simulation.clock import VirtualClock
