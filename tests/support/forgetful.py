@@ -39,6 +39,11 @@ class Forgetful:
         self.problems: dict[tuple[str, str], str] = {}
         self.current: dict[Pair, tuple[str, str, datetime]] = {}
         self.sequences: dict[tuple[str, str], int] = {}
+        self.evaluations: dict[str, str] = {}
+        """Of each asset whose condition was evaluated: what is wrong with it, "" for nothing."""
+        self.memories: dict[str, bytes] = {}
+        self.planned: list[tuple[str, int]] = []
+        """Who has launched runs, and of how many steps each was."""
 
     @contextmanager
     def transaction(self) -> Iterator[Forgetful]:
@@ -98,6 +103,9 @@ class Forgetful:
             if made.state is MaterializationState.CURRENT:
                 self.current[made.asset, made.partition] = (made.code_version, made.data_version, now)
         self.sequences |= changes.sequences
+        self.evaluations |= {key: record.problem for (key, _), record in changes.evaluations.items()}
+        self.memories |= changes.memories
+        self.planned += [(run.author, len(run.steps)) for run in changes.planned_runs]
         gather(Writes(), changes, now)
 
     def made_times(self, key: str) -> int:

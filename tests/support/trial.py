@@ -6,18 +6,35 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from hedgerow.conditions.constructors import on_cron
+from hedgerow.conditions.constructors import eager, on_cron
+from hedgerow.conditions.model import Condition
+from hedgerow.freshness import FreshWithin
 from hedgerow.manifest import model
+from hedgerow.partitions.model import TimePartitions
 from hedgerow.settings.platform import PlatformSettings, read_platform
 from support.arena import Arena, Played
 from support.everything import everything
 from support.forgetful import Forgetful
 from support.mutated import encoded, plain
-from support.scheduling import asset, manifest
+from support.scheduling import Made, asset, manifest
 
 NOW = datetime(2024, 4, 10, 12, 0, 30, tzinfo=UTC)
-(_X,), _MAKES_X = asset("raw/x")
-RAW = manifest("raw", ((msgspec.structs.replace(_X, automation=on_cron("*/10 * * * *")),), _MAKES_X))
+READ = ("daily", "hourly", "shifts", "static", "product", "whole")
+
+
+def _automated(made: Made, condition: Condition) -> Made:
+    (made_asset,), computation = made
+    return (msgspec.structs.replace(made_asset, automation=condition, freshness=FreshWithin(3_600_000)),), computation
+
+
+# The other team makes one asset by itself, and two from what the stranger declares.
+_FROM = tuple(model.Dependency(f"evil/{name}", name, optional=True) for name in READ)
+RAW = manifest(
+    "raw",
+    _automated(asset("raw/x"), on_cron("*/10 * * * *")),
+    _automated(asset("raw/reads", *_FROM), eager()),
+    _automated(asset("raw/days", *_FROM[:3], partitions=TimePartitions("day", "2024-04-08")), eager()),
+)
 WHOLE = everything(NOW)
 VALID = encoded(plain(WHOLE))
 STRANGER = ("evil", "evil")

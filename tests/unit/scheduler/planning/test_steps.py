@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.scheduling import asset, catalog_of, external, manifest, multi, planned
 
 from hedgerow.errors import RequestError
-from hedgerow.manifest.model import Dependency
+from hedgerow.manifest.model import Dependency, KeyLimit
 from hedgerow.partitions.model import All, Last, StaticPartitions, TimePartitions, Window
 from hedgerow_scheduler.planning import steps as steps_module
 from hedgerow_scheduler.planning.planned import PlannedStep
@@ -324,3 +324,21 @@ def test_every_step_comes_after_what_it_waits_for_and_waits_for_exactly_what_its
                 assert by_place[name, step.partition] in step.upstream
             if step.partition is None:
                 assert {by_place[place] for place in by_place if place[0] == name} <= set(step.upstream)
+
+
+def test_what_steps_read_counts_also_where_the_run_does_not_make_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    everything = asset("x", Dependency("raw", mapping=All()), partitions=DAILY)
+    catalog = catalog_of(manifest("a", asset("raw", partitions=DAILY), everything))
+    monkeypatch.setattr(steps_module, "MAX_LOOKS", 240)
+    assert len(planned(catalog, "*", partition_range=PartitionRange("2024-01-01", "2024-01-03"), now=MID_MARCH)) == 6
+    error = refusal("*", catalog=catalog, partition_range=PartitionRange("2024-01-01", "2024-01-04"))
+    assert (error.code, "240 partitions read by its 8 steps" in str(error)) == ("HR-Q006", True)
+
+
+def test_more_limits_by_key_than_a_run_takes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = (KeyLimit("a", "partition", 1), KeyLimit("b", "partition", 1))
+    catalog = catalog_of(manifest("a", asset("x", partitions=DAILY, limits=limits)))
+    monkeypatch.setattr(steps_module, "MAX_KEYED", 6)
+    assert len(planned(catalog, "x", partition_range=PartitionRange("2024-01-01", "2024-01-03"))) == 3
+    error = refusal("x", catalog=catalog, partition_range=PartitionRange("2024-01-01", "2024-01-04"))
+    assert (error.code, "8 limits by key" in str(error)) == ("HR-Q006", True)
