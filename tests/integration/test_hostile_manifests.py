@@ -25,7 +25,7 @@ from hedgerow_scheduler.service.sensors import Sensors
 
 pytestmark = pytest.mark.servers
 
-TRIED = 250
+TRIED = 150
 POISON = manifest("sales", asset("alone"), sensors=(model.Sensor("poison", "alone"),))
 MENDED = manifest("sales", asset("alone"), asset("more"))
 CHUNK = 100_000
@@ -59,7 +59,9 @@ def epoch(platform: Platform) -> int:
 
 def test_no_mutant_of_a_manifest_with_everything_in_it_ends_a_term(platform: Platform) -> None:
     whole = everything(datetime.now(UTC), "sales")
-    chosen = random.Random(11).sample(list(mutants(whole, of_each=1)), 4 * TRIED)
+    # Under another location's name one would take the keys away from those that follow.
+    every = [each for each in mutants(whole, of_each=1) if each.path != ("location",)]
+    chosen = random.Random(11).sample(every, 4 * TRIED)
     bodies = [body for each in chosen if is_readable(body := each.body())][:TRIED]
     bodies.append(encoded(plain(whole)))
     with platform.scheduling():
