@@ -150,6 +150,7 @@ CODES: dict[str, str] = {
     "HR-Q016": "A manifest declares a schedule, sensor or reaction that another location of the team has; it was refused whole.",
     "HR-Q017": "A selection takes too long to resolve.",
     "HR-Q018": "A manifest was put aside because terms of the scheduler have ended by it.",
+    "HR-Q019": "A team's locations declare more together than one team may; the manifest was refused whole.",
     "HR-Q020": "A step was cancelled before it started.",
     "HR-Q021": "A step did not run because an upstream step failed.",
     "HR-Q022": "The asset's code skipped the step.",

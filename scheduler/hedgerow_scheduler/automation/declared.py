@@ -18,6 +18,7 @@ from hedgerow_scheduler.partitions.spaces import Space, space_of
 from hedgerow_scheduler.planning.catalog import Catalog
 
 log = logging.getLogger("hedgerow.automation")
+KEPT_UNUSED = 10_000
 PAUSE_EACH = 25  # assets: a millisecond of work, and some more for large conditions
 
 
@@ -96,7 +97,15 @@ class Declared:
             if number % PAUSE_EACH == 0:
                 yield
         found.touched = made | looked_at
+        found._forget_unused()
         return found
+
+    def _forget_unused(self) -> None:
+        """Programs and crossings of conditions that are gone go as well, once they are more than those in use."""
+        if len(self._programs) + len(self._crossings) > 2 * len(self.automated) + KEPT_UNUSED:
+            used = {id(crossing) for each in self.automated.values() for _, crossing in each.deps}
+            self._crossings = {alike: each for alike, each in self._crossings.items() if id(each) in used}
+            self._programs = {each.program.condition: each.program for each in self.automated.values()}
 
     def _made(self, key: str) -> Automated | None:
         """An asset with its condition; None when it has none, or when that can't be asked: then its problem is noted."""

@@ -25,11 +25,13 @@ from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest, refu
 from hedgerow_scheduler.planning.limiting import use_catalog
 from hedgerow_scheduler.planning.sharing import share_conditions
 from hedgerow_scheduler.planning.snapshot import Snapshot
+from hedgerow_scheduler.planning.team_bounds import team_excess
 
 MAX_TOLD = 100  # of what is wrong with a manifest
 MAX_OPEN_MANIFESTS = 4  # of a team, of which some chunks have not come yet, or which are to be judged
 SMALL_MANIFEST_BYTES = 512 * 1024  # of about 500 assets: those take a cycle no longer than its events do
 MAX_WHY = 300
+MAX_KEPT = 10  # of a location's manifests that no one serves any more
 log = logging.getLogger("hedgerow.scheduler")
 
 
@@ -142,26 +144,44 @@ class Manifests:
         """Why a manifest can't come into force, and the catalog with it, None when it makes no sense even by itself."""
         manifest, snapshot = published.manifest, self.snapshot
         if problems := excess(manifest, size_bytes):
-            return problems[:MAX_TOLD], None
+            return problems, None
         if (why := manifest_defect(manifest, now)) is not None:
             return _contradiction(why), None
+        if problems := team_excess(snapshot.catalog, manifest, snapshot.owners):
+            return problems, None
         after = snapshot.catalog.replacing(published)
         return refusals(snapshot.catalog, manifest, snapshot.owners, after), after
 
     def _refuse(self, manifest_hash: str, manifest: Manifest, problems: tuple[Problem, ...], now: datetime) -> None:
         """What is in force stays so; the location shows why the other was refused."""
         self._refused.add(manifest_hash)
-        self._location_problems(manifest.team, manifest.location, problems, now)
+        self._location_problems(manifest.team, manifest.location, problems[:MAX_TOLD], now)
 
     def _put_in_force(self, published: PublishedManifest, after: Catalog | None, now: datetime) -> None:
         """A manifest comes into force, for the first time or again (a roll-back, a restart); None: it is in force already."""
         snapshot, manifest = self.snapshot, published.manifest
         snapshot.accepted.pop(published.hash, None)
         snapshot.accepted[published.hash] = published
+        self._forget_old(manifest.team, manifest.location)
         if after is not None:
             use_catalog(snapshot, after, now)
         snapshot.broken.discard((manifest.team, manifest.location))
         snapshot.changes.locations.append(LocationChange(manifest.team, manifest.location, published.hash))
+
+    def _forget_old(self, team: str, location: str) -> None:
+        """Of a location, so many manifests are kept beside those that workers serve: one that comes back is asked for again."""
+        snapshot = self.snapshot
+        known = [
+            hash
+            for hash, each in snapshot.accepted.items()
+            if (each.manifest.team, each.manifest.location) == (team, location)
+        ]
+        if len(known) > MAX_KEPT:
+            served = {worker.manifest_hash for worker in snapshot.workers.values()}
+            served |= {attempt.manifest_hash for attempt in snapshot.attempts.values()}
+            for manifest_hash in known[:-MAX_KEPT]:
+                if manifest_hash not in served:
+                    del snapshot.accepted[manifest_hash]
 
     def location_failed(self, team: str, _: Envelope, body: ev.LocationFailed, now: datetime) -> None:
         self._location_problems(team, body.location, body.problems, now)

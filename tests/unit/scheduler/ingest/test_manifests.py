@@ -18,6 +18,7 @@ from hedgerow.partitions.model import StaticPartitions, TimePartitions, Window
 from hedgerow.protocol import events as ev
 from hedgerow_scheduler.ingest import manifests as arriving
 from hedgerow_scheduler.ingest.bounds import depth, manifest_defect
+from hedgerow_scheduler.planning import team_bounds
 
 OLD = manifest("sales", asset("orders"))
 NEW = manifest("sales", asset("orders"), asset("totals", "orders"))
@@ -444,3 +445,36 @@ def test_a_manifest_that_nobody_can_judge_is_refused_and_ends_nothing(monkeypatc
     assert in_force(world) is None
     (told,) = world.recorded()[0].locations[-1].problems
     assert (told.code, "ZeroDivisionError" in told.message) == ("HR-Q015", True)
+
+
+def test_a_team_has_so_many_locations_assets_and_keys_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(team_bounds, "MAX_LOCATIONS", 2)
+    monkeypatch.setattr(team_bounds, "MAX_ASSETS", 3)
+    monkeypatch.setattr(team_bounds, "MAX_KEYS", 4)
+    world = World(RAW)
+
+    def told(location: str, *keys: str) -> str:
+        deliver(world, manifest("sales", *map(asset, keys), location=location))
+        problems = world.recorded()[0].locations[-1].problems
+        assert all(each.code == "HR-Q019" for each in problems)
+        return problems[0].message if problems else ""
+
+    assert told("one", "a", "b") == ""
+    assert "over 3 assets" in told("two", "c", "d")
+    assert told("two", "c") == ""
+    assert "over 2 locations" in told("three", "d")
+    assert told("one", "a", "d") == ""
+    assert "over 4 keys" in told("one", "a", "e")
+    assert world.snapshot.catalog.manifest_hash("sales", "three") is None
+
+
+def test_manifests_that_nobody_serves_are_not_kept_for_ever() -> None:
+    world = World(RAW)
+    several = [manifest("sales", asset("x", code_version=f"v{number}")) for number in range(arriving.MAX_KEPT + 5)]
+    for number, one in enumerate(several):
+        deliver(world, one)
+        if number == 2:
+            world.beat("sales", manifest=published(one).hash)
+    kept = [published(one).hash in world.snapshot.accepted for one in several]
+    assert kept == [number == 2 or number >= 5 for number in range(len(several))]
+    assert published(RAW).hash in world.snapshot.accepted
