@@ -10,7 +10,8 @@ from hedgerow_scheduler.automation.schedules import Place, job_of
 from hedgerow_scheduler.planning.catalog import Catalog
 from hedgerow_scheduler.planning.selection import selections_with
 
-MOST = 500  # different selections that one question looks at
+LOOKS = 2_000_000  # at assets, that one question may take: about a second
+LEAST, MOST = 20, 500  # different selections that one question resolves
 
 
 def launchers_of(catalog: Catalog, key: str) -> tuple[str, ...]:
@@ -20,8 +21,9 @@ def launchers_of(catalog: Catalog, key: str) -> tuple[str, ...]:
     asset = catalog.assets[key]
     found = [(each, selection) for each, selection in _launchers(catalog) if asset.computation is not None]
     found.sort(key=lambda item: not item[0].partition(" ")[2].startswith(f"{asset.team}/"))
-    distinct = list(dict.fromkeys(selection for _, selection in found))[:MOST]
-    chosen = selections_with(catalog, distinct, key)
+    distinct = [each for each in dict.fromkeys(selection for _, selection in found) if each not in catalog.assets]
+    most = min(MOST, max(LEAST, LOOKS // len(catalog.assets)))
+    chosen = {key, *selections_with(catalog, distinct[:most], key)}
     return tuple(each for each, selection in found if selection in chosen)
 
 
