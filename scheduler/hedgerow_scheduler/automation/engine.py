@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 import logging
-from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Set
 from datetime import datetime
 from itertools import count
@@ -26,10 +25,10 @@ from hedgerow_scheduler.automation.memory import Memory, decode, encode
 from hedgerow_scheduler.automation.program import Asking
 from hedgerow_scheduler.automation.turns import Evaluated, Outcome, Turn
 from hedgerow_scheduler.automation.window_watch import Moved, WindowWatch
+from hedgerow_scheduler.automation.withheld import Withheld
 from hedgerow_scheduler.partitions.spaces import Space
 from hedgerow_scheduler.planning.catalog import Catalog
 
-MOST_IN_VAIN = 10
 log = logging.getLogger("hedgerow.automation")
 
 
@@ -47,15 +46,12 @@ class Engine(Knowledge):
     ) -> None:
         super().__init__()
         self.makes, self._may_request, self._coming = makes, may_request, coming
-        self._left: dict[str, BitMap] = {}  # requested, and left to whoever is going to make it
+        self.withheld = Withheld()
         self.declared = Declared()
         self.memories: dict[str, Memory] = {}
         self._altered: set[str] = set()  # assets whose memory is to be stored
         self._stored = dict(stored or {})  # what was stored before, by asset
         self.broken: dict[str, str] = {}
-        self._held_back: dict[str, BitMap] = {}
-        self._given_up: dict[str, BitMap] = {}  # requested too often in vain: asked again when a step has ended
-        self._in_vain: Counter[str] = Counter()  # requests in a row of what is requested already, by asset
         self._asked_again: dict[str, BitMap] = {}
         self._last: dict[str, int] = {}  # a hash of what each found: that itself would be most of what is kept
         self._timers: list[tuple[datetime, int, str | Space, BitMap | Cron | datetime]] = []
@@ -196,7 +192,7 @@ class Engine(Knowledge):
     def start(self, key: str, partition: str | None) -> None:
         """A step that waited goes out."""
         super().start(key, partition)
-        self._in_vain.pop(key, None)
+        self.withheld.not_in_vain(key)
 
     def hear(self, key: str, name: str, said: Said | None, now: datetime) -> None:
         """What a function of the team's own code says of an asset; None: it does not answer, and nothing is requested until it does."""
@@ -215,22 +211,19 @@ class Engine(Knowledge):
     def end(self, key: str, partition: str | None, succeeded: bool | None, was_queued: bool = False) -> None:
         """A step of the partition has ended."""
         super().end(key, partition, succeeded, was_queued)
-        if (which := self._given_up.pop(key, None)) is not None and key in self.memories:
-            self._in_vain.pop(key, None)
+        if (which := self.withheld.tried_again(key)) and key in self.memories:
             self.memories[key].held -= which  # what holds for it still is news again
             self._altered.add(key)
             self._ask_again(key, which)
 
     def release(self) -> None:
         """Pauses have changed: what was held back is asked again."""
-        held_back, self._held_back = self._held_back, {}
-        for key, scope in held_back.items():
+        for key, scope in self.withheld.released().items():
             self._ask_again(key, scope)
 
     def let_go(self, key: str, which: BitMap) -> None:
         """Partitions that were going to be made are not: what was requested of them and left to that is asked again."""
-        if (left := self._left.get(key, EMPTY) & which) and key in self.memories:
-            self._left[key] -= left
+        if (left := self.withheld.let_go(key, which)) and key in self.memories:
             self.memories[key].held -= left
             self._altered.add(key)
             self._ask_again(key, left)
@@ -365,7 +358,7 @@ class Engine(Knowledge):
         may_request = not fresh or self._may_request(automated.team, key)
         if kept := memory.unanswered(program.customs, fresh) if may_request else fresh:
             memory.held -= kept
-            self._held_back[key] = self._held_back.get(key, EMPTY) | kept
+            self.withheld.hold_back(key, kept)
             fresh = fresh - kept
         if fresh:
             self._request(turn, automated, fresh)
@@ -378,20 +371,15 @@ class Engine(Knowledge):
         key = automated.key
         queued = self.facts[key].queued  # whose step will take the inputs that there are when it goes out
         if left := fresh & self._coming(key):
-            self._left[key] = self._left.get(key, EMPTY) | left
+            self.withheld.leave(key, left)
             fresh = fresh - left
         if not fresh:
             return
         if more := fresh - BitMap(each for each in fresh if each in queued) if queued else fresh:
             turn.outcome.requests[key] = more
             self._spread_below(turn, key, more)
-            self._in_vain.pop(key, None)
-        else:
-            self._in_vain[key] += 1
-            if (
-                self._in_vain[key] > MOST_IN_VAIN
-            ):  # it asks because it asked: enough until its step has gone out or ended
-                self._given_up[key] = self._given_up.get(key, EMPTY) | fresh
-                return
+            self.withheld.not_in_vain(key)
+        elif self.withheld.gives_up(key, fresh):
+            return
         self.moments_of(key).requested |= fresh
         self.change(key, fresh)
