@@ -237,7 +237,7 @@ class AssetPage(msgspec.Struct, frozen=True):
 class AssetDetail(msgspec.Struct, frozen=True):
     """All about one asset. `partitions` is how many it has now, None without partitions; `last` its latest materialization.
     `staleness` is None when it is external, or when too much is upstream of it to be compared by the way, `freshness` without a policy;
-    `pause` is what holds its condition back, `launched_by` are schedules and sensors that select it.
+    `pause` is what holds its condition back, `launched_by` are schedules and sensors that select it, or observe it.
     """
 
     key: str

@@ -1,4 +1,4 @@
-"""Which schedules and sensors launch an asset."""
+"""Which schedules and sensors launch an asset, or observe it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ LEAST, MOST = 20, 500  # different selections that one question resolves
 
 def launchers_of(catalog: Catalog, key: str) -> tuple[str, ...]:
     """What launches an asset by its selection, as `schedule team/name` or `sensor team/name`; that of the asset's own team comes first,
-    and counts before that of others where there are more than can be looked at.
+    and counts before that of others where there are more than can be looked at. Of an external asset, what observes it.
     """
     asset = catalog.assets[key]
-    found = [(each, selection) for each, selection in _launchers(catalog) if asset.computation is not None]
+    if asset.computation is None:
+        sensors = declared_sensors(catalog).items()
+        return tuple(f"sensor {place.title}" for place, one in sensors if one.observes == key and one.enabled)
+    found = list(_launchers(catalog))
     found.sort(key=lambda item: not item[0].partition(" ")[2].startswith(f"{asset.team}/"))
     distinct = [each for each in dict.fromkeys(selection for _, selection in found) if each not in catalog.assets]
     most = min(MOST, max(LEAST, LOOKS // len(catalog.assets)))

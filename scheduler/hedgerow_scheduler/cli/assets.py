@@ -212,7 +212,10 @@ def _facts(asset: dict[str, Any], what: dict[str, Any], computation: dict[str, A
         ("has data", _coverage(asset) if computation is not None else ""),
         ("status", _status(asset["staleness"]) if asset["staleness"] else ""),
         *freshness_facts(asset["freshness"]),
-        ("launched by", ", ".join([*(["its condition"] if what.get("automation") else []), *asset["launched_by"]])),
+        (
+            "launched by" if computation is not None else "observed by",
+            ", ".join([*(["its condition"] if what.get("automation") else []), *asset["launched_by"]]),
+        ),
         ("paused", paused_text(asset["pause"]) if asset["pause"] and what.get("automation") else ""),
         ("made from", ", ".join(asset["upstream"])),
         ("used by", ", ".join(asset["downstream"])),
