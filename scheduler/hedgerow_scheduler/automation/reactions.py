@@ -64,7 +64,9 @@ OVER = frozenset({DeliveryState.DELIVERED, DeliveryState.GIVEN_UP, DeliveryState
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """One happening for one reaction (`team` and `name`). `attempts` counts the tellings that failed, `next_at` says when it is told."""
+    """One happening for one reaction (`team` and `name`). `created_at` is when it began to wait: with what happened, or when
+    someone asked for it to be told again; `attempts` counts the tellings that failed since then, `next_at` says when it is told.
+    """
 
     id: str
     team: str
@@ -168,5 +170,5 @@ def after(delivery: Delivery, reaction: Reaction, answer: Answer, now: datetime,
 
 
 def told_again(delivery: Delivery, now: datetime) -> Delivery:
-    """A delivery that was given up, as someone asks for it: due now, with all its tries."""
-    return msgspec.structs.replace(delivery, next_at=now, attempts=0)
+    """A delivery that was given up, as someone asks for it: it begins to wait anew, due now, with all its tries."""
+    return msgspec.structs.replace(delivery, created_at=now, next_at=now, attempts=0)

@@ -158,6 +158,6 @@ def _row(delivery: dict[str, Any]) -> tuple[object, ...]:
     partition = event.get("partition", "")
     severity = f" ({event.get('severity', 'error')})" if event["kind"] in WITH_SEVERITY else ""
     return (
-        ago(delivery["created_at"], clock.now()), f"{event['kind']}{severity}", f"{about}{f' {partition}' if partition else ''}",
+        ago(event.get("at") or delivery["created_at"], clock.now()), f"{event['kind']}{severity}", f"{about}{f' {partition}' if partition else ''}",
         Text(state.replace("_", " "), LOOKS.get(state, "")), delivery["attempts"] + (state == "delivered"),
     )  # fmt: skip

@@ -12,8 +12,8 @@ FROM json_to_recordset(%(rows)s::json) AS u(
 
 # Guarded by the state: only what was given up is told again.
 RETRY_DELIVERIES = """
-UPDATE reaction_deliveries AS d SET state = 'waiting', attempts = u.attempts, next_at = u.next_at, ended_at = NULL
-FROM json_to_recordset(%(rows)s::json) AS u(id uuid, next_at timestamptz, attempts int)
+UPDATE reaction_deliveries AS d SET state = 'waiting', attempts = u.attempts, created_at = u.created_at, next_at = u.next_at, ended_at = NULL
+FROM json_to_recordset(%(rows)s::json) AS u(id uuid, created_at timestamptz, next_at timestamptz, attempts int)
 WHERE d.id = u.id AND d.state = 'given_up'
 """
 

@@ -46,7 +46,9 @@ class Suppressed(msgspec.Struct, frozen=True):
 
 
 class DeliveryEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """What a reaction was told, or is to be told at `next_at`, and what became of it; `attempts` counts the tellings that failed."""
+    """What a reaction was told, or is to be told at `next_at`, and what became of it. `created_at` is when it began to wait, `attempts` counts the
+    tellings that failed since then.
+    """
 
     id: str
     state: str

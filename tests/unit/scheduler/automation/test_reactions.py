@@ -115,7 +115,9 @@ def test_what_becomes_of_a_delivery(
 def test_what_was_given_up_waits_again_when_someone_asks_for_it() -> None:
     tried = Delivery("id", "sales", "r", DELIVERY.event, NOW, NOW, 3)
     later = NOW + timedelta(days=2)
-    assert told_again(tried, later) == Delivery("id", "sales", "r", DELIVERY.event, NOW, later, 0)
+    assert told_again(tried, later) == Delivery("id", "sales", "r", DELIVERY.event, later, later, 0)
+    lost = after(told_again(tried, later), REACTION, Answer("e", "sales", "reaction", "r", "lost"), later, 0.5)
+    assert lost.state is DeliveryState.WAITING
     assert (DeliveryState.GIVEN_UP, DeliveryState.WAITING) in DELIVERY_ARROWS
 
 
