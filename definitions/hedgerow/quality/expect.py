@@ -1,6 +1,7 @@
 """Ready-made checks: `rows = hr.expect.row_count("sales/orders", min=1, blocking=True)`, bound to a name in a module like any other check.
 
-They take the value as it is: a table of pandas, polars or pyarrow, or a list of dicts. A column that there is not is a bad verdict.
+They take the value as it is: a table of pandas, polars or pyarrow, or a list of dicts; but `same_schema`, which takes what is recorded of its
+columns. A column that there is not is a bad verdict.
 """
 
 from __future__ import annotations
@@ -206,9 +207,10 @@ def same_schema(
         passed = not (change.removed or change.retyped or (change.added and not new_allowed))
         if not passed and schemas.is_accepted():
             return CheckResult(True, change.metadata(), f"Accepted by the run: {told}.")
-        if not passed:
-            told += f". If that is meant, accept it once: {schemas.way_out()}"
-        return CheckResult(passed, change.metadata(), f"{told[:1].upper()}{told[1:]}" if told else "")
+        told = f"{told[:1].upper()}{told[1:]}." if told else ""
+        if not passed and options.get("blocking"):
+            told += f" If that is meant, accept it once: `{schemas.way_out()}`."
+        return CheckResult(passed, change.metadata(), told)
 
     words = "columns" if typed else "names of columns"
     only = ", and maybe others" if new_allowed else ""

@@ -14,7 +14,8 @@ ACCEPT_TAG = "accept-schema"
 """The tag of a run that accepts changed columns: the key of an asset, or a glob of keys."""
 
 _SHOWN = 10  # columns of each kind in a description
-_KEPT = 100  # and in metadata, whose size is bounded
+_KEPT = 50  # and in metadata, whose size is bounded
+_LONGEST = 100  # characters of a name or type in either
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,9 @@ class Schemas:
         return fnmatchcase(self.asset, self.run_tags.get(ACCEPT_TAG, ""))
 
     def way_out(self) -> str:
-        """The command that accepts these columns."""
+        """The command that accepts these columns, without making the output again."""
         where = f" --partition {shlex.quote(self.partition)}" if self.partition is not None else ""
-        return f"hedgerow materialize {self.asset}{where} --tag {ACCEPT_TAG}={self.asset}"
+        return f"hedgerow materialize {self.asset}{where} --checks-only --tag {ACCEPT_TAG}={self.asset}"
 
 
 @dataclass(frozen=True)
@@ -54,15 +55,20 @@ class SchemaChange:
         >>> SchemaChange({"note": "String"}, {}, {"id": ("Int64", "String")}).text()
         'added: note (String); retyped: id (Int64 → String)'
         """
-        retyped = {name: f"{before} → {now}" for name, (before, now) in self.retyped.items()}
+        retyped = {name: f"{_cut(before)} → {_cut(now)}" for name, (before, now) in self.retyped.items()}
         kinds = {"added": self.added, "removed": self.removed, "retyped": retyped}
         return "; ".join(f"{kind}: {_listed(columns)}" for kind, columns in kinds.items() if columns)
 
     def metadata(self) -> dict[str, Any]:
-        """What changed, as data: at most a hundred columns of each kind."""
-        retyped = {name: list(types) for name, types in self.retyped.items()}
-        kinds: dict[str, Mapping[str, Any]] = {"added": self.added, "removed": self.removed, "retyped": retyped}
-        return {kind: dict(sorted(columns.items())[:_KEPT]) for kind, columns in kinds.items() if columns}
+        """What changed, as data: at most fifty columns of each kind, long names and types cut short."""
+        retyped = {name: [_cut(before), _cut(now)] for name, (before, now) in self.retyped.items()}
+        added, removed = ({name: _cut(type_) for name, type_ in found.items()} for found in (self.added, self.removed))
+        kinds: dict[str, Mapping[str, Any]] = {"added": added, "removed": removed, "retyped": retyped}
+        return {
+            kind: {_cut(name): types for name, types in sorted(columns.items())[:_KEPT]}
+            for kind, columns in kinds.items()
+            if columns
+        }
 
 
 def compare(before: Iterable[Column], now: Iterable[Column]) -> SchemaChange:
@@ -81,5 +87,12 @@ def compare(before: Iterable[Column], now: Iterable[Column]) -> SchemaChange:
 
 
 def _listed(columns: Mapping[str, str]) -> str:
-    shown = [f"{name} ({type_})" if type_ else name for name, type_ in sorted(columns.items())[:_SHOWN]]
+    shown = [
+        f"{_cut(name)} ({_cut(type_, 2)})" if type_ else _cut(name) for name, type_ in sorted(columns.items())[:_SHOWN]
+    ]
     return ", ".join([*shown, *([f"{len(columns) - _SHOWN} more"] if len(columns) > _SHOWN else [])])
+
+
+def _cut(text: str, times: int = 1) -> str:
+    longest = _LONGEST * times + 3 * (times - 1)  # of two types with an arrow between them
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -52,7 +52,7 @@ def test_columns_are_compared_without_their_order_whichever_library_made_the_tab
     (before, now) = other.metadata["retyped"]["id"]
     told = other.description
     assert told.startswith("Added: note (")
-    assert f"retyped: id ({before} → {now}). If that is meant, accept it once: " in told
+    assert f"retyped: id ({before} → {now}). If that is meant, accept it once: `hedgerow " in told
 
 
 def test_a_run_with_the_tag_accepts_what_there_is_and_the_next_is_compared_with_that() -> None:
@@ -62,7 +62,7 @@ def test_a_run_with_the_tag_accepts_what_there_is_and_the_next_is_compared_with_
     refused = made(pl.DataFrame(changed), check, first, partition="it's tue")
     assert refused.failures
     assert refused.checks[0].description.endswith(
-        "hedgerow materialize sales/orders --partition 'it'\"'\"'s tue' --tag accept-schema=sales/orders"
+        "hedgerow materialize sales/orders --partition 'it'\"'\"'s tue' --checks-only --tag accept-schema=sales/orders`."
     )
     for tag in ("sales/orders", "sales/*", "*"):
         accepted = made(pl.DataFrame(changed), check, first, run_tags={"accept-schema": tag})
@@ -79,7 +79,7 @@ def test_new_columns_or_other_types_may_be_allowed() -> None:
     wider = verdict(pl.DataFrame(OLD), pl.DataFrame({**OLD, "note": ["a"]}), check)
     assert (wider.passed, wider.description, wider.metadata) == (
         True,
-        "Added: note (String)",
+        "Added: note (String).",
         {"added": {"note": "String"}},
     )
     assert not verdict(pl.DataFrame({**OLD, "note": ["a"]}), pl.DataFrame(OLD), check).passed
@@ -103,7 +103,11 @@ def test_a_wide_change_is_told_in_few_words() -> None:
     wide = [Column(f"column_{number:04}", "int") for number in range(1_000)]
     change = compare((), wide)
     assert change.text().endswith("column_0009 (int), 990 more")
-    assert len(change.metadata()["added"]) == 100
+    assert len(change.metadata()["added"]) == 50
+    long, longer = ("Struct(" + "x" * size for size in (9_999, 20_000))
+    change = compare([Column("n" * 500, long), Column("a")], [Column("n" * 500, longer), Column("b" * 500, long)])
+    assert len(change.text()) < 800
+    assert len(str(change.metadata())) < 800
 
 
 def test_wrong_use_is_refused_where_it_is_declared() -> None:
