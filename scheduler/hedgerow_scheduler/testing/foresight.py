@@ -13,7 +13,7 @@ from hedgerow.manifest.model import Manifest
 from hedgerow_scheduler.planning.catalog import Catalog, PublishedManifest, refusals
 from hedgerow_scheduler.planning.fitting import Misfit, misfits
 from hedgerow_scheduler.testing.simulation import PERSON, Simulation
-from hedgerow_scheduler.testing.told import Launch, Missed
+from hedgerow_scheduler.testing.told import Launch, Missed, later
 
 MAX_HOURS = 24 * 366
 SHOWN = 100  # partitions of one launch of an asset
@@ -96,14 +96,13 @@ def foresee(
     """What would be launched, if everything is there at `start`, each step ends well at once, and nobody launches anything. `answers`
     are those of functions under `@hr.condition`, by name, from the start on.
 
-    RequestError HR-Q380 when `hours` is out of bounds, and what `Simulation` raises.
+    RequestError HR-Q380 when `start` or `hours` is out of bounds, and what `Simulation` raises.
     """
     if not 0 < hours <= MAX_HOURS:
         raise RequestError.of(
             "HR-Q380", f"{hours:g} hours can't be foreseen.", f"Give more than 0 and at most {MAX_HOURS:,} hours."
         )
-    end = start + timedelta(hours=hours)
-    simulation = Simulation(manifests, start)
+    simulation, end = Simulation(manifests, start), later(start, timedelta(hours=hours))
     for condition, holds in answers.items():
         simulation.answer(condition, holds)
     for update in sorted(updates, key=lambda each: each.at):

@@ -14,7 +14,6 @@ from typing import Any
 from pyroaring import BitMap
 
 from hedgerow.conditions.bounds import customs_of
-from hedgerow.durations import parse_duration
 from hedgerow.errors import RequestError
 from hedgerow.manifest.model import Manifest, encode, manifest_hash
 from hedgerow.suggestion import did_you_mean
@@ -43,7 +42,7 @@ from hedgerow_scheduler.service.freshness import FreshnessWatch
 from hedgerow_scheduler.service.requests import step_of
 from hedgerow_scheduler.service.schedules import Schedules
 from hedgerow_scheduler.testing.simulated_steps import SimulatedSteps
-from hedgerow_scheduler.testing.told import Launch, Missed, check_pause, instant, line_of, why_not
+from hedgerow_scheduler.testing.told import Launch, Missed, check_pause, instant, later, line_of, span, why_not
 
 MOST_CYCLES = 1_000  # within one instant
 PERSON = "person"
@@ -65,7 +64,7 @@ class Simulation:
     ) -> None:
         self.now = instant(start)
         self._zone = self.now.tzinfo  # in which everything is told
-        self._durations = {key: parse_duration(each) for key, each in (durations or {}).items()}
+        self._durations = {key: span(each) for key, each in (durations or {}).items()}
         self.launches: list[Launch] = []
         self.missed: list[Missed] = []
         self._made: dict[
@@ -91,7 +90,7 @@ class Simulation:
 
     def advance(self, duration: str | timedelta) -> Sequence[Launch]:
         """Lets time pass; returns what was launched meanwhile."""
-        return self.advance_to(self.now + parse_duration(duration))
+        return self.advance_to(later(self.now, duration))
 
     def advance_to(self, until: str | datetime) -> Sequence[Launch]:
         """Lets time pass up to an instant, and everything happen that is due then; returns what was launched meanwhile."""

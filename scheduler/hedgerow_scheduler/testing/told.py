@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from hedgerow.errors import RequestError
+from hedgerow.durations import parse_duration
+from hedgerow.errors import Problem, RequestError
 from hedgerow.manifest.model import Manifest, Schedule, Sensor
 from hedgerow.suggestion import did_you_mean
 from hedgerow_scheduler.automation.telling import Operand
 from hedgerow_scheduler.lifecycle.changes import TickRecord
 from hedgerow_scheduler.lifecycle.model import Run
 from hedgerow_scheduler.planning.catalog import Catalog
+
+YEARS = range(1970, 2200)  # in which time may be simulated: further off, calendars are out of their depth
 
 
 @dataclass(frozen=True)
@@ -42,16 +45,42 @@ class Missed:
 
 
 def instant(when: str | datetime) -> datetime:
-    """An instant with its offset; RequestError HR-D022 when it is none."""
+    """An instant with its offset; RequestError HR-D022 when it is none, HR-Q380 when it is too long ago or too far ahead."""
     try:
         found = datetime.fromisoformat(when) if isinstance(when, str) else when
     except ValueError:
-        raise RequestError.of("HR-D022", f"{when!r} is no time.", 'Write it as "2026-01-01T06:00+01:00".') from None
+        found = None
+    if not isinstance(found, datetime):
+        raise RequestError.of("HR-D022", f"{when!r} is no time.", 'Write it as "2026-01-01T06:00+01:00".')
     if found.tzinfo is None:
         raise RequestError.of(
             "HR-D022", f"{when!r} is in no time zone.", 'Give the offset too: "2026-01-01T06:00+01:00".'
         )
+    if found.year not in YEARS:
+        raise RequestError(_out_of_bounds(f"The year {found.year}"))
     return found
+
+
+def span(duration: str | timedelta) -> timedelta:
+    """A duration; RequestError HR-D022 when it is none."""
+    if isinstance(duration, timedelta):
+        return duration
+    try:
+        return parse_duration(duration)
+    except ValueError as error:
+        raise RequestError.of("HR-D022", f"{error}.", 'Write it such as "36h".') from None
+
+
+def later(now: datetime, duration: str | timedelta) -> datetime:
+    """The instant after so much time; RequestError as `span` and `instant` have it."""
+    try:
+        return instant(now + span(duration))
+    except OverflowError:
+        raise RequestError(_out_of_bounds(f"{duration!s} after {now}")) from None
+
+
+def _out_of_bounds(what: str) -> Problem:
+    return Problem("HR-Q380", f"{what} can't be foreseen.", f"Stay within {YEARS[0]} to {YEARS[-1]}.")
 
 
 def check_pause(catalog: Catalog, kind: str, name: str) -> None:

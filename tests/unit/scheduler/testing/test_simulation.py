@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
 import hedgerow as hr
 from hedgerow.errors import DefinitionError, HedgerowError, RequestError
+from hedgerow_scheduler.testing.foresight import foresee
 
 OSLO_MORNING = "2026-01-05T07:00+01:00"  # a Monday
 
@@ -200,6 +202,21 @@ def test_a_condition_that_never_comes_to_rest_is_told() -> None:
     [
         (lambda: hr.simulate([], start="soon"), "HR-D022"),
         (lambda: hr.simulate([], start="2026-01-01T00:00"), "HR-D022"),
+        *(
+            (lambda when=when: hr.simulate([], start=when), "HR-D022")
+            for when in ("", None, 3, date(2024, 1, 1), float("nan"))
+        ),
+        *(
+            (lambda when=when: hr.simulate([], start=when), "HR-Q380")
+            for when in ("9999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00", datetime.max.replace(tzinfo=UTC))
+        ),
+        *(
+            (lambda span=span: hr.simulate(chain(), start=OSLO_MORNING).advance(span), code)
+            for span, code in (("x", "HR-D022"), (5, "HR-D022"), ("1000000d", "HR-Q380"), (timedelta.max, "HR-Q380"))
+        ),
+        (lambda: hr.simulate(chain(), start=OSLO_MORNING, durations={"up": "long"}), "HR-D022"),
+        (lambda: foresee([], datetime(2199, 12, 31, tzinfo=UTC), 48), "HR-Q380"),
+        (lambda: foresee([], datetime.min.replace(tzinfo=UTC), 48), "HR-Q380"),
         (lambda: hr.simulate([3], start=OSLO_MORNING), "HR-D022"),
         (lambda: hr.simulate([*chain(), hr.schedule("up", "0 6 * * *")], start=OSLO_MORNING), "HR-D002"),
         (lambda: hr.simulate({"Sales Team": []}, start=OSLO_MORNING), "HR-D022"),
