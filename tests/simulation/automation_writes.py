@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from hedgerow_scheduler.metadata import freshness
+from hedgerow_scheduler.metadata import freshness, statements
 from hedgerow_scheduler.metadata import reaction_statements as reaction_sql
 from hedgerow_scheduler.metadata import sensor_statements as sql
 from simulation.database import Database, Log
@@ -81,6 +81,16 @@ def _upsert_observation(db: Database, log: Log, row: Row) -> int:
     return 1
 
 
+def _upsert_memory(db: Database, log: Log, row: Row) -> int:
+    log.put(db.memories, row["asset"], row)
+    return 1
+
+
+def _upsert_condition(db: Database, log: Log, row: Row) -> int:
+    log.put(db.evaluations, (row["asset"], row["kind"]), row)
+    return 1
+
+
 APPLY: dict[str, Callable[..., int]] = {
     sql.UPSERT_SENSORS: _upsert_sensor,
     sql.MOVE_SENSORS: _move_sensor,
@@ -93,5 +103,7 @@ APPLY: dict[str, Callable[..., int]] = {
     freshness.UPSERT_FRESHNESS: _upsert_freshness,
     freshness.DELETE_FRESHNESS: _delete_freshness,
     freshness.UPSERT_OBSERVATIONS: _upsert_observation,
+    statements.UPSERT_MEMORIES: _upsert_memory,
+    statements.UPSERT_EVALUATIONS: _upsert_condition,
     sql.TRIM_EVALUATIONS: lambda *_, **__: 1,
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hedgerow_scheduler.dispatch.writer import Acknowledge, Publish, Task
 from hedgerow_scheduler.lifecycle.states import ENDED
 from simulation.clock import START
+from simulation.condition_invariants import ConditionInvariants
 from simulation.evaluating import Evaluation
 from simulation.freshness_invariants import FreshnessInvariants
 from simulation.judging_invariants import JudgingInvariants
@@ -42,6 +43,7 @@ class Checks:
         self._parts = (
             self._judging,
             FreshnessInvariants(database, town),
+            ConditionInvariants(database, town),
             reacting,
             SensingInvariants(database, evaluations, self.excuses),
         )

@@ -41,6 +41,7 @@ class Database:
         self.sensors, self.sensor_keys, self.sensor_evaluations = Table(), Table(), Table()
         self.deliveries, self.floods = Table(), Table()
         self.freshness, self.observations = Table(), Table()
+        self.memories, self.evaluations = Table(), Table()
         self.pauses: tuple[Pause, ...] = ()
         self._rang = False
         self.overrides: dict[tuple[str, str, str], Override] = {}

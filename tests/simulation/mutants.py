@@ -64,6 +64,7 @@ def _pairs(module: ModuleType, changed: ModuleType) -> list[tuple[FunctionType, 
 _SENSORS = "hedgerow_scheduler.service.sensors"
 _REACTIONS, _TELLING = "hedgerow_scheduler.service.reactions", "hedgerow_scheduler.automation.reactions"
 _FRESHNESS = "hedgerow_scheduler.service.freshness"
+_ENGINE, _MEMORY = "hedgerow_scheduler.automation.engine", "hedgerow_scheduler.automation.memory"
 _OUTCOMES = "hedgerow_scheduler.ingest.outcomes"
 _FOLD, _LEASES, _CLAIMS = (
     "hedgerow_scheduler.ingest.fold",
@@ -138,5 +139,8 @@ MUTANTS = (
     Mutant("an output is as old as its checks", _FRESHNESS, "self._board.make(key, partition, at or now)", "self._board.make(key, partition, now)", town=LIVELY),
     Mutant("a new leader tells again what is late", _FRESHNESS, "self._board.recall(not_fresh)", "pass", town=LIVELY),
     Mutant("what is on time again is not recorded", _RECORDING, 'writes.rows(DELETE_FRESHNESS, [one for one in told if one.status == "on_time"])', "pass", town=LIVELY),
+    Mutant("what conditions remember is not recorded", _RECORDING, "writes.rows(sql.UPSERT_MEMORIES, [rows.MemoryRow(asset, body) for asset, body in changes.memories.items()])", "pass", town=LIVELY),
+    Mutant("a new leader remembers nothing of conditions", _ENGINE, "self._stored = dict(stored or {})", "self._stored = {}", town=LIVELY),
+    Mutant("what was updated before is forgotten at takeover", _MEMORY, "memory.sets = {(place, of): BitMap.deserialize(found) for place, of, found in stored.sets}", "pass", town=LIVELY),
     Mutant("levels of buckets are not recorded", _RECORDING, "writes.rows(sql.UPSERT_BUCKETS, changes.buckets)", "pass"),
 )  # fmt: skip

@@ -19,7 +19,7 @@ from hedgerow_scheduler.lifecycle.changes import Changes
 from hedgerow_scheduler.lifecycle.judging import Judgeable
 from hedgerow_scheduler.lifecycle.model import Attempt, Run, Step, Worker
 from hedgerow_scheduler.metadata import recording, runs
-from hedgerow_scheduler.metadata.automation import StoredFacts
+from hedgerow_scheduler.metadata.automation import MadeRow, StoredFacts
 from hedgerow_scheduler.metadata.backfills import Known
 from hedgerow_scheduler.metadata.commands import PendingCommand
 from hedgerow_scheduler.metadata.inputs import Stored
@@ -84,6 +84,7 @@ class SimTransaction:
             schedules=[Standing(**_of(Standing, row)) for row in db.schedules.values()],
             deliveries=[Delivery(**_of(Delivery, row)) for row in _waiting(db)],
             not_fresh=[(*key, row["status"]) for key, row in db.freshness.items()],
+            memories={key: row["body"] for key, row in db.memories.items()},
             sensors=[SensorStanding(**row) for row in db.sensors.values()],
         )
 
@@ -102,10 +103,22 @@ class SimTransaction:
         return self._db.pauses
 
     def facts(self, keys: Collection[str], with_failures: Collection[str]) -> StoredFacts:
-        """Nothing has a condition here."""
-        assert not keys
+        """What is current of assets, and which checks of it failed; no condition here asks what failed last."""
         assert not with_failures
-        return StoredFacts()
+        db = self._db
+        pairs = {pair: pointer["attempt_id"] for pair, pointer in db.pointers.items() if pair[0] in keys}
+        outputs = [db.outputs[attempt_id, *pair] for pair, attempt_id in pairs.items()]
+        failed = judged.failed_checks(db, set(pairs.values()))
+        return StoredFacts(
+            tuple(MadeRow(row["asset"], row["partition"], row["code_version"], row["data_version"]) for row in outputs),
+            tuple(
+                sorted(
+                    (*pair, check)
+                    for pair, attempt_id in pairs.items()
+                    for check in failed.get((attempt_id, pair[0]), ())
+                )
+            ),
+        )
 
     def made(
         self, keys: Collection[str], windows: Mapping[str, Wanted]

@@ -70,8 +70,8 @@ class Town:
 
     The rest says once more, by hand and apart from the code that works it out, what must come of that: the `slots` of limits and their
     `rates` with a burst, which asset each is made from (`upstream`) and loads (`loads`), what it uses of pools, and which blocking checks
-    of an asset are a step of their own (`judged`), and which reactions there are (`hears`), and
-    after how many seconds an asset is warned of and late (`ages`).
+    of an asset are a step of their own (`judged`), and which reactions there are (`hears`),
+    after how many seconds an asset is warned of and late (`ages`), and which are made by themselves after which (`eager`).
     """
 
     name: str
@@ -85,6 +85,7 @@ class Town:
     judged: Mapping[str, frozenset[str]] = field(default_factory=dict)
     hears: tuple[Hears, ...] = ()
     ages: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    eager: Mapping[str, str] = field(default_factory=dict)
 
 
 PLAIN = Town(

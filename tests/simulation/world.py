@@ -34,6 +34,7 @@ LAST_STRIDE_S = 4.0
 SLOTS = 3
 CHECKS_FAIL = 0.15
 MENDED_EVERY = 40  # cycles
+RESTED_S = 15.0  # in which nothing happens any more: what is to come by itself has come
 
 _metrics: list[Unmeasured] = []
 
@@ -59,7 +60,7 @@ class World:
         self.frozen: dict[str, float] = {}
         self.database_down_until = 0.0
         self.armed: dict[str, str] = {}  # what happens at the next boundary of this name
-        self.is_healed = False
+        self.is_healed, self._restless_at = False, 0.0
         self.faults = Faults(self)
         for scheduler in self.schedulers:
             scheduler.copies, scheduler.chunks = self.faults.copies, self.checks.chunks
@@ -194,9 +195,11 @@ class World:
     def _is_at_rest(self) -> bool:
         read = all(row["cursor"] == str(self.sources.count) for row in self.database.sensors.values())
         told = all(row["state"] != "waiting" for row in self.database.deliveries.values())
-        return (
-            read and told and all(row["state"] not in ("requested", "running") for row in self.database.runs.values())
-        )
+        ended = all(row["state"] not in ("requested", "running") for row in self.database.runs.values())
+        if not (read and told and ended):
+            self._restless_at = self.clock.seconds
+            return False
+        return self.clock.seconds - self._restless_at >= (RESTED_S if self.town.eager else 0.0)
 
     def _is_stuck(self) -> bool:
         """Whether nothing goes on: a check may hold back what others are to load, until it is made again."""
