@@ -143,12 +143,17 @@ class Catalog:
         asset = self.assets.get(key)
         if asset is None or asset.computation is None:
             return ()
-        own = asset.computation.assets
-        return tuple(dep for dep in asset.computation.deps if dep.key not in own or looks_back(dep))
+        own, deps = asset.computation.assets, asset.computation.deps
+        for dep in deps:
+            if dep.key in own:
+                return tuple(dep for dep in deps if dep.key not in own or looks_back(dep))
+        return deps
 
     def upstream(self, key: str) -> tuple[str, ...]:
         """The keys an asset is made from, itself left out, sorted; keys nobody declares are among them."""
-        return tuple(sorted({dep.key for dep in self.dependencies(key) if dep.key != key}))
+        found = {dep.key for dep in self.dependencies(key)}
+        found.discard(key)
+        return tuple(sorted(found)) if len(found) > 1 else tuple(found)
 
     def downstream(self, key: str) -> tuple[str, ...]:
         """The keys made from an asset, sorted."""
