@@ -268,7 +268,11 @@ def test_a_body_nested_without_end_is_refused(place: Town) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["run show ..", "asset show a?b", "team show .", "run list --limit 0", "run frobnicate"]
+    "words",
+    [
+        *("run show ..", "asset show a?b", "team show .", "run list --limit 0", "audit --limit -1", "run frobnicate"),
+        *("materialize \udcff", "backfill start numbers --all --abort-threshold nan"),
+    ],
 )
 def test_odd_words_on_the_command_line_are_answered_with_a_code(place: Town, words: str) -> None:
     done = place.cli(*words.split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -192,9 +193,12 @@ def _share(text: str | None) -> float | None:
     if text is None:
         return None
     try:
-        return float(text.removesuffix("%")) / 100 if text.endswith("%") else float(text)
-    except ValueError as error:
-        raise RequestError.of("HR-Q321", f"'{text}' is no share.", "Write it such as 10% or 0.1.") from error
+        share = float(text.removesuffix("%")) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        share = math.nan
+    if not math.isfinite(share):
+        raise RequestError.of("HR-Q321", f"'{text}' is no share.", "Write it such as 10% or 0.1.")
+    return share
 
 
 def start(options: argparse.Namespace, output: Output) -> int:

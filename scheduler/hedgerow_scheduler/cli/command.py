@@ -69,6 +69,7 @@ def execute(parser: Parser, argv: Sequence[str]) -> int:
     """Parses `argv` and runs what it asks for (`run` of the namespace); an error is printed and becomes the exit code."""
     output = Output(as_json="--json" in argv)
     try:
+        _refuse_undecodable(argv)
         options = parser.parse_args(argv)
         if getattr(options, "run", None) is None:
             parser.print_help(sys.stderr)
@@ -78,6 +79,13 @@ def execute(parser: Parser, argv: Sequence[str]) -> int:
     except HedgerowError as error:
         output.problems(error.problems)
         return exit_code(error)
+
+
+def _refuse_undecodable(argv: Sequence[str]) -> None:
+    """RequestError HR-Q320 for words that are no text: Python has lone surrogates for their bytes, which nothing can be sent with."""
+    for word in argv:
+        if any("\ud800" <= character <= "\udfff" for character in word):
+            raise RequestError.of("HR-Q320", f"{ascii(word)[:200]} is not UTF-8.", "Write it in UTF-8.")
 
 
 def exit_code(error: HedgerowError) -> int:

@@ -15,7 +15,7 @@ from hedgerow import clock
 from hedgerow.errors import RequestError
 from hedgerow_scheduler.admission.causes import duration
 from hedgerow_scheduler.cli.client import connect, path_of, segment
-from hedgerow_scheduler.cli.command import OK, Parser, add_author, add_json, author_of, execute
+from hedgerow_scheduler.cli.command import OK, Parser, add_author, add_json, author_of, execute, whole_number
 from hedgerow_scheduler.cli.output import Output, clean
 
 KINDS = ("queue", "pool", "team", "run", "key")
@@ -234,7 +234,7 @@ def audit_parser() -> Parser:
     """The command line of `hedgerow audit`."""
     parser = Parser(prog="hedgerow audit", description="Who changed what of the platform, and why; the newest first.")
     parser.add_argument("--subject", metavar="SUBJECT", help='only of this, such as "queue sales/default"')
-    parser.add_argument("--limit", type=int, default=20, help="how many at most (default: 20)")
+    parser.add_argument("--limit", type=whole_number(1), default=20, help="how many at most (default: 20)")
     add_json(parser)
     parser.set_defaults(run=show_audit)
     return parser

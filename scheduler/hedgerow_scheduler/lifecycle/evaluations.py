@@ -67,6 +67,10 @@ class Evaluations:
         self._outgoing: list[tuple[str, Evaluate]] = []
         self._due: list[tuple[datetime, str]] = []
 
+    def can_ask(self, team: str, location: str) -> bool:
+        """Whether a live worker serves the code in force."""
+        return self._serving(team, location) is not None
+
     def ask(
         self,
         team: str,

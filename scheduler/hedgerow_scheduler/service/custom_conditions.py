@@ -121,6 +121,9 @@ class CustomConditions:
         if self._at_once[team] >= AT_ONCE:
             self._put(question, now + timedelta(milliseconds=200))
             return None
+        if not self._snapshot.evaluations.can_ask(team, location):  # before a thousand partitions are named for nothing
+            self._put(question, now + LOOK_AGAIN)
+            return None
         names = tuple(name for each in space.existing(now)[-MAX_ASKED:] if (name := space.key(each)) is not None)
         argument = msgspec.Raw(msgspec.json.encode(ConditionQuestion(question.asset, now, names)))
         timeout = timedelta(milliseconds=function.timeout_ms)
