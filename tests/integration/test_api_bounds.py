@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from litestar.testing import TestClient
 from support import seeding
 
 from hedgerow.settings.platform import read_platform
 from hedgerow_scheduler.api.app import build_app
+from hedgerow_scheduler.api.changes import ChangeFeed
 from hedgerow_scheduler.api.main import open_services
+from hedgerow_scheduler.metadata.read_changes import Change
 
 pytestmark = pytest.mark.servers
 
@@ -31,6 +35,7 @@ def client(database_url: str) -> Iterator[TestClient[Any]]:
         for number in range(14):
             seeding.run(connection, "succeeded", request=large, author=f"{number}")
     with TestClient(build_app(services)) as found:
+        found.app.state.services = services
         yield found
     services.engine.dispose()
 
@@ -66,3 +71,30 @@ def test_a_refusal_is_as_long_as_one_reads_whatever_was_sent(client: TestClient[
 )
 def test_what_is_not_there_is_not_found(client: TestClient[Any], path: str) -> None:
     assert client.get(f"/api/v1/{path}").status_code == 404
+
+
+def test_streams_that_are_opened_all_at_once_are_no_more_than_may_be(client: TestClient[Any]) -> None:
+    services = client.app.state.services
+    services.limits = msgspec.structs.replace(services.limits, streams=3)
+
+    async def first(feed: ChangeFeed) -> str:
+        return "heard" if [change async for change in _one(feed)] == [None] else "ended"
+
+    async def _one(feed: ChangeFeed) -> AsyncIterator[Change | None]:
+        async for change in feed.listen(None):
+            yield change
+            await opened.wait()
+            return
+
+    async def open_many() -> list[str]:
+        feed = ChangeFeed(services)
+        asking = [asyncio.create_task(first(feed)) for _ in range(10)]
+        early = asyncio.as_completed(asking)
+        told = [await next(early) for _ in range(7)]
+        opened.set()
+        told += [await each for each in early]
+        await feed.close()
+        return told
+
+    opened = asyncio.Event()
+    assert asyncio.run(open_many()) == ["ended"] * 7 + ["heard"] * 3

@@ -52,14 +52,18 @@ class ChangeFeed:
         self._live: set[str] = set()
 
     @property
-    def listeners(self) -> int:
-        """How many listen now."""
-        return len(self._listeners)
+    def is_full(self) -> bool:
+        """Whether as many listen as may."""
+        return len(self._listeners) >= self._services.limits.streams
 
     async def listen(self, run_id: str | None) -> AsyncIterator[Change | None]:
-        """None at once, then what changes from that moment on, and None now and then while nothing does. Ends when the listener is too slow."""
+        """None at once, then what changes from that moment on, and None now and then while nothing does. Ends when the listener is too slow,
+        and at once when too many have begun to listen together with it.
+        """
         listener = _Listener(run_id)
         since = await asyncio.to_thread(self._horizon)
+        if self.is_full:
+            return
         self._listeners.add(listener)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._poll(since))
@@ -122,7 +126,7 @@ async def stream_events(
     """Changes of runs and steps as server-sent events `run` and `step`. The first message is a comment, or the run as it is: all
     that changes after it is sent. A change that is undone at once may be left out.
     """
-    if feed.listeners >= services.limits.streams:
+    if feed.is_full:
         raise ServiceUnavailableException("Too many streams of events are open.")
     run_id = await asyncio.to_thread(_full_id, services, run) if run else None
     return ServerSentEvent(_messages(services, feed, run_id))
