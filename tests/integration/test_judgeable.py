@@ -14,6 +14,7 @@ from hedgerow.manifest.model import Check
 from hedgerow_scheduler.lifecycle.model import Step
 from hedgerow_scheduler.metadata import tables
 from hedgerow_scheduler.metadata.automation import read_facts
+from hedgerow_scheduler.metadata.backfills import read_failed
 from hedgerow_scheduler.metadata.database import open_engine
 from hedgerow_scheduler.metadata.judging import read_failed_checks, read_judgeable
 
@@ -91,3 +92,13 @@ def test_the_last_verdict_of_each_check_counts_whichever_attempt_gave_it(engine:
             )  # fmt: skip
         assert read_failed_checks(connection, [made]) == {(made, "a"): {"usual", "good"}}
         assert read_facts(connection, ["a"], []).failed_checks == (("a", "", "good"), ("a", "", "usual"))
+
+
+def test_a_judging_step_that_failed_is_no_failure_to_make_its_asset(engine: Engine) -> None:
+    with engine.begin() as connection:
+        run = seeding.run(connection, "failed", steps=3)
+        seeding.step(connection, run, 0, "a", "succeeded", team="sales")
+        seeding.step(connection, run, 1, "a", "failed", team="sales", computation="a:checks")
+        seeding.step(connection, run, 2, "b", "failed", team="sales")
+        assert read_facts(connection, ["a", "b"], ["a", "b"]).failed == (("b", ""),)
+        assert [len(read_failed(connection, key, None)) for key in ("a", "b")] == [0, 1]

@@ -12,6 +12,7 @@ from hedgerow_scheduler.lifecycle.model import Materialization, Step
 from hedgerow_scheduler.lifecycle.states import ENDED, StepState
 
 SUFFIX = ":checks"  # no asset's key has a colon
+ANY_JUDGING = f"%{SUFFIX}"  # what LIKE of SQL finds judging computations by
 
 
 class Judgeable(msgspec.Struct, frozen=True):

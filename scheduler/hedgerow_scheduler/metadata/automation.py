@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, and_, select, text
 
+from hedgerow_scheduler.lifecycle.judging import ANY_JUDGING
 from hedgerow_scheduler.metadata import tables as t
 from hedgerow_scheduler.metadata.read_rows import all_rows
 from hedgerow_scheduler.metadata.tables_automation import automation_evaluations, automation_memories
@@ -79,7 +80,9 @@ def read_facts(connection: Connection, keys: Collection[str], with_failures: Col
     for row in connection.execute(judged.order_by(c.created_at)):
         verdict = (row.asset, row.partition, row.check_name)
         failed_checks.discard(verdict) if row.passed else failed_checks.add(verdict)
-    failures = connection.execute(_FAILED, {"keys": list(with_failures)}) if with_failures else ()
+    failures = (
+        connection.execute(_FAILED, {"keys": list(with_failures), "judging": ANY_JUDGING}) if with_failures else ()
+    )
     return StoredFacts(
         all_rows(connection, made.where(p.asset.in_(list(keys))), MadeRow),
         tuple(sorted(failed_checks)),
@@ -91,7 +94,7 @@ _FAILED = text("""
 SELECT asset, partition FROM (
     SELECT DISTINCT ON (asset, partition) asset, partition, state
     FROM steps, unnest(assets) AS asset
-    WHERE asset = ANY(:keys) AND computation NOT LIKE '%\\:checks' AND state IN ('succeeded', 'failed', 'poisoned')
+    WHERE asset = ANY(:keys) AND computation NOT LIKE :judging AND state IN ('succeeded', 'failed', 'poisoned')
     ORDER BY asset, partition, ended_at DESC
 ) AS last WHERE state <> 'succeeded'
 """)

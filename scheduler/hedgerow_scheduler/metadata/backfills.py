@@ -15,6 +15,7 @@ from hedgerow.clock import uuid7
 from hedgerow.errors import Problem, RequestError
 from hedgerow.partitions.model import Partitions
 from hedgerow_scheduler.lifecycle.backfills import BackfillState, PartitionState
+from hedgerow_scheduler.lifecycle.judging import ANY_JUDGING
 from hedgerow_scheduler.metadata import tables as t
 from hedgerow_scheduler.metadata.database import WAKE_CHANNEL
 from hedgerow_scheduler.metadata.read_rows import all_rows
@@ -178,7 +179,7 @@ def read_materialized(connection: Connection, asset: str, partitions: Partitions
 
 def read_failed(connection: Connection, asset: str, partitions: Partitions | None) -> BitMap:
     """The partitions of an asset whose last step that came to an end failed."""
-    return _ordinals(connection, _FAILED, {"asset": asset}, partitions)
+    return _ordinals(connection, _FAILED, {"asset": asset, "judging": ANY_JUDGING}, partitions)
 
 
 def _ordinals(
@@ -193,7 +194,7 @@ def _ordinals(
 _FAILED = text("""
 SELECT partition FROM (
     SELECT DISTINCT ON (partition) partition, state FROM steps
-    WHERE assets @> ARRAY[:asset] AND computation NOT LIKE '%\\:checks' AND state IN ('succeeded', 'failed', 'poisoned')
+    WHERE assets @> ARRAY[:asset] AND computation NOT LIKE :judging AND state IN ('succeeded', 'failed', 'poisoned')
     ORDER BY partition, ended_at DESC
 ) AS last WHERE state <> 'succeeded'
 """)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from hedgerow.errors import RequestError
 from hedgerow.manifest.model import Computation
-from hedgerow_scheduler.lifecycle.judging import is_judging, judging_name
+from hedgerow_scheduler.lifecycle.judging import judging_name
 from hedgerow_scheduler.planning.catalog import Catalog
 from hedgerow_scheduler.planning.planned import PlannedStep
 
@@ -44,8 +44,3 @@ def judge_only(
             "HR-Q031", f"{some}{no} checks.", "Select an asset with checks: `hedgerow asset show KEY` lists them."
         )
     return tuple(planned)
-
-
-def makers_of(planned: Iterable[PlannedStep]) -> list[PlannedStep]:
-    """The steps of a plan that make something."""
-    return [step for step in planned if not is_judging(step.computation)]

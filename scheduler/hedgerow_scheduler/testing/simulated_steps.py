@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from itertools import count
 
 from hedgerow.errors import Problem
-from hedgerow.manifest.model import Computation, Retry
+from hedgerow.manifest.model import Check, Computation, Retry
 from hedgerow.protocol import events as ev
 from hedgerow_scheduler.ingest.outcomes import Outcomes
 from hedgerow_scheduler.lifecycle.judging import is_judging
@@ -106,11 +106,11 @@ class SimulatedSteps:
             self._outcomes.succeeded(attempt, ev.AttemptSucceeded(attempt.id), now)
 
     def _check(self, attempt: Attempt, asset: str, now: datetime) -> None:
-        declared = self._snapshot.catalog.assets.get(asset)
-        after, judges = bool(attempt.step.upstream), is_judging(attempt.step.computation)
-        for check in declared.checks if declared else ():
-            if judges != check.own_step and (after or not judges):
-                continue
+        declared, step = self._snapshot.catalog.assets.get(asset), attempt.step
+        checks: Sequence[Check] = [check for check in declared.checks if not check.own_step] if declared else ()
+        if declared and is_judging(step.computation):
+            checks = declared.judging(after_step=bool(step.upstream))
+        for check in checks:
             passed = (asset, check.name) not in self.failing_checks
             verdict = ev.CheckEvaluated(
                 attempt.id, asset, check.name, passed, blocking=check.blocking, severity=check.severity
