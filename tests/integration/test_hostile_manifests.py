@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -111,7 +112,37 @@ def test_a_manifest_in_force_by_which_terms_end_is_put_aside_and_its_team_can_de
         mended = offer(platform.sales, model.encode(MENDED))
         platform.until("SELECT manifest_hash FROM locations WHERE team = 'sales'", (mended,))
         raw_is_made(platform)
-    assert epoch(platform) == ended <= 5
+    assert epoch(platform) == ended <= 7
+
+
+def test_a_manifest_is_not_put_aside_when_what_ended_terms_passes_just_while_it_is_left_out(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn, armed, rehearsed = Sensors.turn, False, threading.Event()
+
+    def fails(self: Sensors, *arguments: Any) -> bool:
+        nonlocal armed
+        found = turn(self, *arguments)
+        if armed and not any(place.name == "poison" for place, _ in self._declared.values()):
+            armed = False
+            rehearsed.set()
+        if armed:
+            raise ZeroDivisionError("planted")
+        return found
+
+    monkeypatch.setattr(Sensors, "turn", fails)
+    with platform.scheduling() as metrics:
+        platform.deployed()
+        innocent = offer(platform.sales, model.encode(POISON))
+        platform.until("SELECT manifest_hash FROM locations WHERE team = 'sales'", (innocent,))
+        armed = True
+        assert rehearsed.wait(30)
+        raw_is_made(platform)
+        offer(platform.sales, model.encode(POISON))
+        raw_is_made(platform)
+    found = platform.rows("SELECT manifest_hash, problems::text FROM locations WHERE team = 'sales'")
+    assert found == [(innocent, None)]
+    assert metrics.terms.labels("rehearsed")._value.get() == 1
 
 
 def test_a_large_manifest_that_takes_longer_to_judge_than_a_term_lasts_is_put_aside(
@@ -129,11 +160,12 @@ def test_a_large_manifest_that_takes_longer_to_judge_than_a_term_lasts_is_put_as
     monkeypatch.setattr(arriving, "SMALL_MANIFEST_BYTES", 10)
     with platform.scheduling():
         platform.deployed()
-        poison = offer(platform.sales, model.encode(POISON))
-        eventually(lambda: epoch(platform) == 2, what="a term has ended by it")
-        raw_is_made(platform)
-        platform.sales.hash = poison
+        for ended in (2, 3):  # twice, so that nothing that passes is blamed on it
+            poison = offer(platform.sales, model.encode(POISON))
+            eventually(lambda ended=ended: epoch(platform) == ended, what="a term has ended by it")  # type: ignore[misc]
+            raw_is_made(platform)
+            platform.sales.hash = poison
         offer(platform.sales, model.encode(POISON))
         platform.until("SELECT problems -> 0 ->> 'code' FROM locations WHERE team = 'sales'", ("HR-Q018",))
         raw_is_made(platform)
-    assert epoch(platform) == 2
+    assert epoch(platform) == 3

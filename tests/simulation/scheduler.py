@@ -21,7 +21,7 @@ from hedgerow_scheduler.lifecycle.changes import Effects, Measure
 from hedgerow_scheduler.observe.metrics import SchedulerMetrics
 from hedgerow_scheduler.observe.pictures import Pictures
 from hedgerow_scheduler.service.brokers import Brokers
-from hedgerow_scheduler.service.care import Care
+from hedgerow_scheduler.service.care import Care, RehearsedError
 from hedgerow_scheduler.service.loop import Loop
 from simulation.broker import Link, SimBroker
 from simulation.database import Database, OutageError
@@ -149,6 +149,9 @@ class SimScheduler:
             else:
                 self._lead(woken)
         except (OutageError, HedgerowError):
+            self.end_term()
+        except RehearsedError:
+            self.care.rehearsed()
             self.end_term()
         except (Crashed, FrozenError):
             raise

@@ -48,6 +48,9 @@ class SimTransaction:
         """The leader is at work."""
         self._renew()
 
+    def rehearse(self) -> None:
+        """Nothing waits for the commit to be checked."""
+
     def now(self) -> datetime:
         """The clock of the world."""
         self._db.boundary("db.read")

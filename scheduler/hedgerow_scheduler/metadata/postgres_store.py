@@ -190,6 +190,11 @@ class PostgresTransaction:
         if at_once:
             self._writes.send(self._connection)
 
+    def rehearse(self) -> None:
+        """Sends what was written, and has constraints checked that wait for the commit."""
+        self._writes.flush(self._connection)
+        self._connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
+
 
 class PostgresStore:
     """See metadata.store.Store."""

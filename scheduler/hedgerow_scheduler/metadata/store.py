@@ -147,6 +147,9 @@ class Transaction(Protocol):
         with them while the caller goes on.
         """
 
+    def rehearse(self) -> None:
+        """Does everything that the transaction's end would do, short of recording it. The caller then leaves it with an error."""
+
 
 class Store(Protocol):
     """Transactions of one term of leadership."""

@@ -63,7 +63,7 @@ class SchedulerMetrics:
         build = gauge("build_info", "Always 1; the labels say what runs.", "version", "python", "role")
         build.labels(version("hedgerow"), platform.python_version(), "scheduler").set(1)
         self.terms = counter(
-            "scheduler_terms_total", "Terms of leadership that ended, by why: told, failed or defect.", "end"
+            "scheduler_terms_total", "Terms of leadership that ended, by why: told, failed, defect or rehearsed.", "end"
         )
         self.is_leader = gauge("scheduler_is_leader", "1 while this scheduler leads; sums to 1 over all instances.")
         self.last_step = gauge("scheduler_last_step_timestamp_seconds", "When the loop last completed a cycle.")

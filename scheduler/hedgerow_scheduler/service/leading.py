@@ -19,7 +19,7 @@ from hedgerow_scheduler.metadata.database import WAKE_CHANNEL, libpq_url
 from hedgerow_scheduler.metadata.postgres_store import PostgresStore
 from hedgerow_scheduler.observe.metrics import SchedulerMetrics
 from hedgerow_scheduler.service.brokers import Brokers
-from hedgerow_scheduler.service.care import Care
+from hedgerow_scheduler.service.care import Care, RehearsedError
 from hedgerow_scheduler.service.loop import Loop
 
 STAND_BY_S = 0.2
@@ -88,6 +88,10 @@ def serve(
             metrics.is_leader.set(1)
             log.info("leading in epoch %d with %d live runs", lead.epoch, len(loop.snapshot.runs))
             _lead(loop, inbox, listener, stopping)
+        except RehearsedError:
+            metrics.terms.labels("rehearsed").inc()
+            log.warning("without that a cycle succeeds: the next terms show whether it was at fault")
+            care.rehearsed()
         except (*OUTAGES, HedgerowError) as error:
             worked_s = loop.worked_s() if loop is not None else thread_time() - began_s
             metrics.terms.labels("failed" if worked_s < LONGEST_CYCLE_S else "defect").inc()

@@ -35,7 +35,7 @@ from hedgerow_scheduler.recovery.leases import reap
 from hedgerow_scheduler.service.automating import Automating
 from hedgerow_scheduler.service.backfills import COMMANDS, Backfills
 from hedgerow_scheduler.service.brokers import Brokers
-from hedgerow_scheduler.service.care import Care
+from hedgerow_scheduler.service.care import Care, RehearsedError
 from hedgerow_scheduler.service.dispatching import Dispatcher
 from hedgerow_scheduler.service.freshness import FreshnessWatch
 from hedgerow_scheduler.service.reactions import Reactions
@@ -139,7 +139,8 @@ class Loop:
 
     def step(self, woken: bool) -> float:
         """One cycle: everything that was decided is recorded in one transaction, and its effects follow. `woken` says that the
-        API has written something. Returns the seconds until something is due without a bell. Any error ends the term.
+        API has written something. Returns the seconds until something is due without a bell. Any error ends the term, as does the end
+        of a rehearsal.
         """
         began, self._busy_since_s = perf_counter(), clock.thread_time()
         offer = self.fold.manifests.next_offer()
@@ -204,6 +205,9 @@ class Loop:
             self._backfills.store()
             self._reactions.turn(self.now)
             record()
+            if self._care.is_rehearsal():
+                transaction.rehearse()
+                raise RehearsedError
         self._due.renewed = self.now
         self._care.recorded()
         recorded = perf_counter()

@@ -56,7 +56,10 @@ def _withdraw(snapshot: Snapshot, published: PublishedManifest, now: datetime) -
     team, location = published.manifest.team, published.manifest.location
     problem = put_aside(published.hash)
     log.error(
-        "the manifest %s of location %s of team %s is put aside: terms have ended by it", published.hash, location, team
+        "terms seem to end by the manifest %s of location %s of team %s: this one begins without it",
+        published.hash,
+        location,
+        team,
     )
     snapshot.changes.locations.append(LocationChange(team, location, None, (problem,), published.hash))
     snapshot.broken.add((team, location))
