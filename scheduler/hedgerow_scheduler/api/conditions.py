@@ -14,6 +14,7 @@ from pyroaring import BitMap
 from hedgerow import clock
 from hedgerow.conditions.model import And, InLatestWindow
 from hedgerow.manifest.model import Asset
+from hedgerow_scheduler.api.asked_now import PartitionAnswer, answer_now
 from hedgerow_scheduler.api.assets import find_asset
 from hedgerow_scheduler.api.launchers import launchers_of
 from hedgerow_scheduler.api.services import Services
@@ -42,7 +43,8 @@ class Evaluation(msgspec.Struct, frozen=True):
 class ConditionReport(msgspec.Struct, frozen=True):
     """Why an asset is, or is not, materialized by itself. `latest` is the last evaluation that found something else than the one before
     it, `requested` the last that requested anything; `pause` is what holds it back. `launched_by` are schedules and sensors that
-    select it. Where nothing is launched by itself, it is not `on`. `outside` says why the partition that was asked about is none that the condition looks at.
+    select it. Where nothing is launched by itself, it is not `on`. `outside` says why the partition that was asked about is none that the condition looks at,
+    `of_partition` what the condition finds of it now.
     """
 
     key: str
@@ -53,20 +55,23 @@ class ConditionReport(msgspec.Struct, frozen=True):
     pause: Pause | None
     launched_by: tuple[str, ...]
     outside: str = ""
+    of_partition: PartitionAnswer | None = None
 
 
 @get("/conditions/{key:path}", tags=["assets"], sync_to_thread=True)
 def show_condition(
     services: NamedDependency[Services],
     key: FromPath[str],
-    partition: Annotated[str | None, QueryParameter(description="Whether the condition looks at this one.")] = None,
+    partition: Annotated[str | None, QueryParameter(description="What the condition finds of this one now.")] = None,
 ) -> ConditionReport:
     """What the condition of an asset was found to be."""
     with services.reading() as connection:
         catalog = services.catalog(connection)
         asset = find_asset(catalog, key.lstrip("/"))
         found = read_evaluations(connection, asset.key)
-        held = Pauses(pauses.read_pauses(connection)).over_asset(asset.team, asset.key, clock.now())
+        now = clock.now()
+        held = Pauses(pauses.read_pauses(connection)).over_asset(asset.team, asset.key, now)
+        answer = answer_now(connection, catalog, asset.key, partition, now) if partition is not None else None
     launched_by = launchers_of(catalog, asset.key)
     condition = asset.definition.automation
     if condition is None:
@@ -83,7 +88,8 @@ def show_condition(
         requested,
         held,
         launched_by,
-        outside_of(asset.definition, partition, clock.now()),
+        outside_of(asset.definition, partition, now),
+        answer,
     )
 
 

@@ -107,6 +107,13 @@ class Declared:
             self._crossings = {alike: each for alike, each in self._crossings.items() if id(each) in used}
             self._programs = {each.program.condition: each.program for each in self.automated.values()}
 
+    @classmethod
+    def only(cls, catalog: Catalog, key: str) -> Automated | None:
+        """One asset of a catalog with its condition, unranked; None when it has none, or when that can't be asked."""
+        found = cls()
+        found.catalog = catalog
+        return found._made(key)
+
     def _made(self, key: str) -> Automated | None:
         """An asset with its condition; None when it has none, or when that can't be asked: then its problem is noted."""
         asset = self.catalog.assets.get(key)

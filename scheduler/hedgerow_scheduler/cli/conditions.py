@@ -7,14 +7,12 @@ from typing import Any
 
 from rich.text import Text
 
+from hedgerow_scheduler.cli.condition_tree import ALL_OF, SINCE, Line, tree_lines
 from hedgerow_scheduler.cli.output import Output, clean, paused_text
 
-ALL_OF = "all of"
-SINCE = "since ("
 
-
-def show_condition(report: Mapping[str, Any], output: Output) -> None:
-    """Prints why an asset was, or was not, requested."""
+def show_condition(report: Mapping[str, Any], output: Output, *, whole: bool = False) -> None:
+    """Prints why an asset was, or was not, requested; the `whole` of its condition, or what matters of it."""
     if not report["on"] and (report["has_condition"] or report["launched_by"]):
         output.line("  Nothing is launched by itself here: that is switched off.", "yellow")
         output.line("    Start it with `hedgerow dev --automation`, or see [automation] in platform.toml.", "dim")
@@ -30,7 +28,7 @@ def show_condition(report: Mapping[str, Any], output: Output) -> None:
     if report["outside"]:
         output.line(f"  {clean(report['outside'])}: it is not requested by itself.")
         output.line('    Make it by hand, or look at more: hr.eager(window="7d"), window="all".', "dim")
-    latest, requested = report["latest"], report["requested"]
+    latest, requested, asked = report["latest"], report["requested"], report["of_partition"]
     if latest is None:
         output.line("  Its condition has not been evaluated yet.")
         return
@@ -45,14 +43,42 @@ def show_condition(report: Mapping[str, Any], output: Output) -> None:
         which = f" ({names}{f' and {more:,} more' if names and more > 0 else ''})" if names else ""
         run = f" as run {requested['run_id']}" if requested["run_id"] else ""
         output.line(f"  Last requested{which} at {requested['at'][:19].replace('T', ' ')} UTC{run}.")
-        if latest["operands"] and latest["operands"][0]["true"] and report["pause"] is None:
+        if asked is None and latest["operands"] and latest["operands"][0]["true"] and report["pause"] is None:
             output.line("    What it holds for is not requested again before it has been otherwise.", "dim")
+    if asked is not None:
+        would_launch = report["on"] and report["pause"] is None and not report["outside"]
+        _show_partition(asked, output, would_launch=would_launch, whole=whole)
+        return
     if waits := waits_for(latest["operands"]):
         output.line(f"  It waits for: {'; '.join(waits)}.")
     if latest["operands"]:
         output.line(f"  Its condition, as found at {latest['at'][:19].replace('T', ' ')} UTC:")
-    for operand in latest["operands"]:
-        output.line(operand_line(operand))
+        _show_tree(latest["operands"], output, whole=whole)
+
+
+def _show_tree(told: Sequence[Mapping[str, Any]], output: Output, *, whole: bool) -> None:
+    lines = list(tree_lines(told, whole=whole))
+    for line in lines:
+        output.line(line_text(line))
+    if any(line.folded for line in lines):
+        output.line("    What stands behind … changes nothing of that: --whole shows it too.", "dim")
+
+
+def _show_partition(asked: Mapping[str, Any], output: Output, *, would_launch: bool, whole: bool) -> None:
+    """Prints what the condition finds of one partition."""
+    name, told = clean(asked["partition"]), asked["operands"]
+    if asked["problem"]:
+        output.line(f"  Of {name} nothing can be said: {clean(asked['problem'])}.")
+        return
+    if waits := waits_for(told):
+        output.line(f"  {name} waits for: {'; '.join(waits)}.")
+    elif asked["holds"] and asked["was_so"]:
+        output.line(f"  It holds for {name}, which was dealt with when that began.")
+        output.line("    It is not requested again before it has been otherwise.", "dim")
+    elif asked["holds"] and would_launch:
+        output.line(f"  It holds for {name}: that is about to be requested.")
+    output.line(f"  Its condition, asked of {name} now:")
+    _show_tree(told, output, whole=whole)
 
 
 def waits_for(operands: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -78,9 +104,9 @@ def waits_for(operands: Sequence[Mapping[str, Any]]) -> list[str]:
     return found or ["a partition for which all of it holds at once"]
 
 
-def operand_line(operand: Mapping[str, Any]) -> Text:
+def line_text(line: Line) -> Text:
     """One operand, indented by its depth, with whether it held or for how many partitions."""
-    asked, true = operand["asked"], operand["true"]
+    asked, true = line.asked, line.true
     mark, style = (
         ("yes", "green")
         if true == asked and true
@@ -88,6 +114,7 @@ def operand_line(operand: Mapping[str, Any]) -> Text:
         if not true
         else (f"{true:,} of {asked:,}", "yellow")
     )
-    of = f"{clean(operand['of'])}: " if operand["of"] else ""
-    text = Text("    " + "  " * operand["depth"])
-    return text.append(f"{of}{clean(operand['label'])}").append(f"  {mark}", style)
+    of = f"{clean(line.of)}: " if line.of else ""
+    text = Text("    " + "  " * line.depth)
+    text.append(f"{of}{clean(line.label)}").append(f"  {mark}", style)
+    return text.append("  …", "dim") if line.folded else text

@@ -25,6 +25,9 @@ def parser() -> Parser:
         help="a step, a run (its first step that has not ended) or an asset's key",
     )
     parser.add_argument("--partition", metavar="KEY", help="of an asset: only this partition")
+    parser.add_argument(
+        "--whole", action="store_true", help="of an asset: all of its condition, not only what matters now"
+    )
     parser.add_argument("--waits", action="store_true", help="of a run: where the time of all its steps went")
     add_json(parser)
     parser.set_defaults(run=run)
@@ -68,7 +71,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
     if answer["waits"]:
         output.line(f"  {waits_text(answer['waited_s'], answer['waits'])}", "dim")
     if condition is not None:
-        show_condition(condition, output)
+        show_condition(condition, output, whole=options.whole)
     return OK
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, select, text
+from sqlalchemy import ARRAY, ColumnElement, Connection, Text, and_, any_, literal, select, text
 
 from hedgerow_scheduler.lifecycle.judging import ANY_JUDGING
 from hedgerow_scheduler.metadata import tables as t
@@ -53,6 +53,21 @@ def read_memories(connection: Connection) -> dict[str, bytes]:
     return {row.asset: bytes(row.body) for row in connection.execute(select(c.asset, c.body))}
 
 
+def read_memory(connection: Connection, asset: str) -> bytes | None:
+    """What one asset's condition remembers; None when it has not been asked yet."""
+    c = automation_memories.c
+    body = connection.execute(select(c.body).where(c.asset == asset)).scalar()
+    return None if body is None else bytes(body)
+
+
+def read_live_steps(
+    connection: Connection, keys: Collection[str], partitions: Collection[str]
+) -> list[tuple[str, str, bool]]:
+    """The steps that have not ended and make one of these assets, of one of these partitions ("" for none), as (asset, partition, is_out)."""
+    asked = {"keys": list(keys), "only": list(partitions), "judging": ANY_JUDGING}
+    return [(row.asset, row.partition, row.is_out) for row in connection.execute(_LIVE, asked)]
+
+
 def read_evaluations(connection: Connection, asset: str) -> dict[str, EvaluationEntry]:
     """The last evaluations of an asset's condition, by kind."""
     c = automation_evaluations.c
@@ -60,16 +75,27 @@ def read_evaluations(connection: Connection, asset: str) -> dict[str, Evaluation
     return {entry.kind: entry for entry in all_rows(connection, found, EvaluationEntry)}
 
 
-def read_facts(connection: Connection, keys: Collection[str], with_failures: Collection[str]) -> StoredFacts:
-    """What is recorded of these assets; of `with_failures` also which partitions failed last, which reads their history."""
+def read_facts(
+    connection: Connection,
+    keys: Collection[str],
+    with_failures: Collection[str],
+    partitions: Collection[str] | None = None,
+) -> StoredFacts:
+    """What is recorded of these assets, or only of these `partitions` of them ("" for none); of `with_failures` also which partitions failed
+    last, which reads their history.
+    """
     if not keys:
         return StoredFacts()
+    only = None if partitions is None else list(partitions)
     p, m, c = t.current_materializations.c, t.materializations.c, t.check_results.c
     here = and_(m.attempt_id == p.attempt_id, m.asset == p.asset, m.partition == p.partition)
+    asked: list[ColumnElement[bool]] = [p.asset.in_(list(keys))]
+    if only is not None:
+        asked.append(p.partition == any_(literal(only, ARRAY(Text))))
     made = select(p.asset, p.partition, m.code_version, m.data_version).join_from(
         t.current_materializations, t.materializations, here
     )
-    of_current = select(p.asset, p.partition, c.check_name, c.passed).where(p.asset.in_(list(keys)))
+    of_current = select(p.asset, p.partition, c.check_name, c.passed).where(*asked)
     own = and_(c.attempt_id == p.attempt_id, c.asset == p.asset, c.judged.is_(None), ~c.passed)
     later = and_(c.judged == p.attempt_id, c.asset == p.asset)
     failed_checks = {
@@ -80,21 +106,28 @@ def read_facts(connection: Connection, keys: Collection[str], with_failures: Col
     for row in connection.execute(judged.order_by(c.created_at)):
         verdict = (row.asset, row.partition, row.check_name)
         failed_checks.discard(verdict) if row.passed else failed_checks.add(verdict)
-    failures = (
-        connection.execute(_FAILED, {"keys": list(with_failures), "judging": ANY_JUDGING}) if with_failures else ()
-    )
+    wanted = {"keys": list(with_failures), "judging": ANY_JUDGING, "only": only}
+    failures = connection.execute(_FAILED, wanted) if with_failures else ()
     return StoredFacts(
-        all_rows(connection, made.where(p.asset.in_(list(keys))), MadeRow),
+        all_rows(connection, made.where(*asked), MadeRow),
         tuple(sorted(failed_checks)),
         tuple((row.asset, row.partition) for row in failures),
     )
 
+
+_LIVE = text("""
+SELECT asset, s.partition, s.state IN ('dispatched', 'running') AS is_out
+FROM steps AS s JOIN runs AS r ON r.id = s.run_id, unnest(s.assets) AS asset
+WHERE s.ended_at IS NULL AND r.state = 'running' AND asset = ANY(:keys) AND s.partition = ANY(:only)
+    AND s.computation NOT LIKE :judging
+""")
 
 _FAILED = text("""
 SELECT asset, partition FROM (
     SELECT DISTINCT ON (asset, partition) asset, partition, state
     FROM steps, unnest(assets) AS asset
     WHERE asset = ANY(:keys) AND computation NOT LIKE :judging AND state IN ('succeeded', 'failed', 'poisoned')
+        AND (CAST(:only AS text[]) IS NULL OR partition = ANY(CAST(:only AS text[])))
     ORDER BY asset, partition, ended_at DESC
 ) AS last WHERE state <> 'succeeded'
 """)

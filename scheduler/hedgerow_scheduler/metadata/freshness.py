@@ -82,12 +82,15 @@ class Counted(msgspec.Struct, frozen=True):
     since: datetime
 
 
-def read_not_fresh(connection: Connection) -> list[tuple[str, str, Status]]:
-    """Everything that is not fresh, as (asset, partition, status)."""
+def read_not_fresh(
+    connection: Connection, among: tuple[Sequence[str], Sequence[str]] | None = None
+) -> list[tuple[str, str, Status]]:
+    """Everything that is not fresh, as (asset, partition, status); or only what is `among` these assets and these of their partitions."""
     c = freshness.c
-    return [
-        (row.asset, row.partition, row.status) for row in connection.execute(select(c.asset, c.partition, c.status))
-    ]
+    found = select(c.asset, c.partition, c.status)
+    for column, values in zip((c.asset, c.partition), among or (), strict=False):
+        found = found.where(column == any_(literal(list(values), ARRAY(Text))))
+    return [(row.asset, row.partition, row.status) for row in connection.execute(found)]
 
 
 def list_not_fresh(

@@ -6,7 +6,8 @@ from support.automated import Made, Stage
 
 from hedgerow.conditions import constructors as hr
 from hedgerow_scheduler.api.conditions import evaluation
-from hedgerow_scheduler.cli.conditions import operand_line
+from hedgerow_scheduler.cli.condition_tree import Line
+from hedgerow_scheduler.cli.conditions import line_text
 from hedgerow_scheduler.metadata.automation import EvaluationEntry
 
 
@@ -43,6 +44,5 @@ def test_what_another_condition_found_is_not_told_in_words_of_this_one() -> None
 
 
 def test_a_terminal_shows_it_as_a_tree() -> None:
-    assert str(operand_line({"depth": 1, "label": "missing", "of": "up", "asked": 3, "true": 2})) == (
-        "      up: missing  2 of 3"
-    )
+    assert str(line_text(Line(1, "up", "missing", asked=3, true=2, folded=False))) == "      up: missing  2 of 3"
+    assert str(line_text(Line(0, "", "all of", asked=1, true=1, folded=True))) == "    all of  yes  …"
