@@ -8,6 +8,7 @@ from itertools import accumulate, takewhile
 from urllib.parse import quote
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_NAMES = re.compile(rf"{NAME.pattern}(?:/{NAME.pattern})*")
 MAX_KEY = 255
 MAX_PARTITION_KEY = 255
 DIMENSION_SEPARATOR = "|"
@@ -30,7 +31,7 @@ def is_asset_key(text: str) -> bool:
     >>> is_asset_key("raw/orders"), is_asset_key("raw//orders"), is_asset_key("/raw")
     (True, False, False)
     """
-    return len(text) <= MAX_KEY and all(is_name(part) for part in text.split("/"))
+    return len(text) <= MAX_KEY and _NAMES.fullmatch(text) is not None
 
 
 def is_partition_key(text: str) -> bool:

@@ -41,7 +41,7 @@ MAX_TAG_TEXT = 255
 MAX_SCHEDULE_BYTES = 80 * 2**10
 SHORTEST_EVERY, LONGEST_EVERY = timedelta(seconds=1), timedelta(days=1)  # between evaluations of a sensor
 LONGEST_EVALUATION = timedelta(hours=1)
-LONGEST_PERIOD = timedelta(days=366 * 10)  # timeouts of steps, delays between retries
+LONGEST_PERIOD_MS = milliseconds(timedelta(days=366 * 10))  # timeouts of steps, delays between retries
 MAX_RETRIES = 1_000  # of one step by its own policy
 MAX_WINDOWS = 10_000  # that a mapping counts on or back, or from the end: each step walks through them
 MAX_LISTED = 100_000  # keys that all mapping.keys of a location list together
@@ -169,7 +169,7 @@ def _step_excess(made: Computation) -> Iterator[Problem]:
     yield from _too_many(it, made.pools, "pools", MAX_STEP_POOLS, together, source)
     yield from _too_many(it, made.limits, "limits", MAX_STEP_LIMITS, "Leave out those that others imply.", source)
     yield from _retry_excess(it, made.retry, source)
-    if made.timeout_ms is not None and not 0 < made.timeout_ms <= milliseconds(LONGEST_PERIOD):
+    if made.timeout_ms is not None and not 0 < made.timeout_ms <= LONGEST_PERIOD_MS:
         yield _problem(
             it, "has a timeout that is not above zero and at most ten years", 'Give one such as "30m".', source
         )
@@ -201,7 +201,7 @@ def _retry_excess(it: str, retry: Retry, source: Source | None) -> Iterator[Prob
     if not 0 <= retry.attempts <= MAX_RETRIES:
         says = f"is tried again {shown(retry.attempts)} times; it may be 0 to {MAX_RETRIES:,}"
         yield _problem(it, says, "Give another number of retries.", source)
-    if not all(0 <= delay_ms <= milliseconds(LONGEST_PERIOD) for delay_ms in (retry.delay_ms, retry.max_delay_ms)):
+    if not all(0 <= delay_ms <= LONGEST_PERIOD_MS for delay_ms in (retry.delay_ms, retry.max_delay_ms)):
         says = "waits below zero or over ten years between retries"
         yield _problem(it, says, "Give another delay or max_delay.", source)
 

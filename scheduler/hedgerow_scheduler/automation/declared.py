@@ -65,22 +65,23 @@ class Declared:
         """The picture of another catalog, made from this one at a cost that follows what is different there. Pauses now and then, so
         that whoever waits for it can do something else in between; this one stays as it is.
         """
-        assets, former = catalog.assets, self.catalog.assets
-        changed = {key for key in assets if assets[key] is not former.get(key)} | (former.keys() - assets.keys())
+        assets, changed = catalog.assets, catalog.changed_since(self.catalog)
         yield
         found = Declared()
         found.catalog, found._programs, found._crossings = catalog, self._programs, self._crossings
-        found._ranks = yield from _ranks_after(self._ranks, catalog, changed)
+        found._ranks, reranked = yield from _ranks_after(self._ranks, catalog, changed)
         found.automated, found.watchers, found.problems = dict(self.automated), dict(self.watchers), dict(self.problems)
         below = {key for each in changed for key in catalog.downstream(each)}
-        moved = {key for key in self.automated if found._ranks.get(key, 0) != self.automated[key].rank}
+        moved = {
+            key for key in reranked if key in self.automated and found._ranks.get(key, 0) != self.automated[key].rank
+        }
         fresh: dict[str, list[tuple[Automated, Crossing]]] = defaultdict(list)
         made = changed | below | moved
         yield
         for key in made:
             found.automated.pop(key, None)
             found.problems.pop(key, None)
-        for number, key in enumerate(key for key in assets if key in made):
+        for number, key in enumerate(sorted(key for key in made if key in assets)):
             if (automated := found._made(key)) is not None:
                 found.automated[key] = automated
                 for upstream, crossing in automated.deps:
@@ -179,9 +180,10 @@ def _digest(partitions: Partitions | None) -> str:
 
 def _ranks_after(
     before: Mapping[str, int], catalog: Catalog, changed: Set[str]
-) -> Generator[None, None, dict[str, int]]:
+) -> Generator[None, None, tuple[dict[str, int], Set[str]]]:
     """For each asset a number that is higher than those of everything upstream, of a catalog in which only the `changed` assets are others
-    than those that have the ranks `before`. There are no cycles: manifests that close one are refused.
+    than those that have the ranks `before`; and the assets of which it may be another one. There are no cycles: manifests that close one
+    are refused.
     """
     ranks = dict(before)
     affected = {key for key in changed if key in catalog.assets}
@@ -210,4 +212,4 @@ def _ranks_after(
                 ready.append(below)
         if number % PAUSE_EACH == 0:
             yield
-    return ranks
+    return ranks, affected

@@ -90,7 +90,7 @@ class Engine(Knowledge):
         yield
         self.broken = dict(self.declared.problems)
         self._watch_windows(now)
-        self._key_watch.watch(self.facts)
+        self._key_watch.watch(self.declared.touched, self.facts)
         for number, key in enumerate(self.declared.touched):
             automated = self.declared.automated.get(key)
             if automated is None or automated.asks_as(known_as := former.automated.get(key)):
@@ -126,7 +126,7 @@ class Engine(Knowledge):
         return is_unknown
 
     def _watch_windows(self, now: datetime) -> None:
-        for due, space in self._windows.watch(self.facts, self._lookbacks, now):
+        for due, space in self._windows.watch(self.declared.touched, self.facts, self._lookbacks, now):
             self._at(due, space, now)
 
     def _lookbacks(self, key: str) -> Iterator[int | None]:
@@ -307,6 +307,8 @@ class Engine(Knowledge):
 
     def _fire(self, turn: Turn, due: datetime, what: str | Space, payload: BitMap | Cron | datetime) -> None:
         if isinstance(what, Space):
+            if not self._windows.is_awaited(what, due):
+                return
             if isinstance(payload, datetime):
                 self._windows_move(turn, self._windows.keys_of(what), Moved(what, payload, turn.now))
             if (following := self._windows.look_again(what, turn.now)) is not None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
+import msgspec
 from pyroaring import BitMap
 
 from hedgerow_scheduler.automation.facts import EMPTY, Facts
@@ -32,44 +34,79 @@ class Moved:
         return known
 
 
+class _Watched(msgspec.Struct):
+    """A space, the assets with it, and how many of them are looked at how far back (milliseconds)."""
+
+    space: Space
+    keys: dict[str, None] = msgspec.field(default_factory=dict)
+    backs: Counter[int] = msgspec.field(default_factory=Counter)
+
+
 class WindowWatch:
     """The spaces with windows of the assets that someone asks about. Each has one instant at which it is looked at next."""
 
     def __init__(self) -> None:
-        self._watched: dict[int, tuple[Space, list[str], set[timedelta]]] = {}
-        self._awaited: set[int] = set()
+        self._watched: dict[int, _Watched] = {}
+        self._assets: dict[str, tuple[Space, frozenset[int]]] = {}
+        self._awaited: dict[int, datetime] = {}
 
     def watch(
-        self, facts: Mapping[str, Facts], lookbacks: Callable[[str], Iterable[int | None]], now: datetime
+        self,
+        touched: Iterable[str],
+        facts: Mapping[str, Facts],
+        lookbacks: Callable[[str], Iterable[int | None]],
+        now: datetime,
     ) -> list[tuple[datetime, Space]]:
-        """These are the assets from now on; `lookbacks` says how far back whoever asks about one looks. Returns when to look at which space."""
-        self._watched = {}
-        timed: dict[int, bool] = {}
-        for key, found in facts.items():
-            space = found.space
-            if (changes := timed.get(id(space))) is None:
-                changes = timed[id(space)] = space.latest(now, None) is not None
-            if changes:
-                _, keys, backs = self._watched.setdefault(id(space), (space, [], set()))
-                keys.append(key)
-                backs.update(timedelta(milliseconds=each) for each in lookbacks(key) if each is not None)
-        fresh = [space for space, _, _ in self._watched.values() if id(space) not in self._awaited]
-        return [(due, space) for space in fresh if (due := self.look_again(space, now)) is not None]
+        """Of the assets `touched`, those that have facts are watched from now on; `lookbacks` says how far back whoever asks about one looks.
+        Returns when to look at which space.
+        """
+        altered: dict[int, Space] = {}
+        for key in touched:
+            found, known = facts.get(key), self._assets.pop(key, None)
+            if known is not None:
+                watched = self._watched[id(known[0])]
+                del watched.keys[key]
+                watched.backs.subtract(known[1])
+                altered[id(known[0])] = known[0]
+            if found is not None and found.space.is_timed:
+                space, backs = found.space, frozenset(each for each in lookbacks(key) if each is not None)
+                self._assets[key] = (space, backs)
+                watched = self._watched.setdefault(id(space), _Watched(space))
+                watched.keys[key] = None
+                watched.backs.update(backs)
+                altered[id(space)] = space
+        for ident in altered:
+            if not self._watched[ident].keys:
+                del self._watched[ident]
+        dues = ((self._due(space, now), space) for space in altered.values())
+        sooner = [(due, space) for due, space in dues if due is not None and self._is_sooner(space, due)]
+        self._awaited |= {id(space): due for due, space in sooner}
+        return sooner
 
     def keys_of(self, space: Space) -> list[str]:
         """The watched assets with this space."""
-        return self._watched[id(space)][1] if id(space) in self._watched else []
+        return list(self._watched[id(space)].keys) if id(space) in self._watched else []
+
+    def is_awaited(self, space: Space, due: datetime) -> bool:
+        """Whether a space is to be looked at then, and not at a sooner instant that was found since."""
+        return self._awaited.get(id(space)) == due
 
     def look_again(self, space: Space, now: datetime) -> datetime | None:
         """When a space is to be looked at next: a window is complete then, or has just left a period; None when it is watched no more."""
-        self._awaited.discard(id(space))
-        if id(space) not in self._watched:
+        self._awaited.pop(id(space), None)
+        if (due := self._due(space, now)) is not None:
+            self._awaited[id(space)] = due
+        return due
+
+    def _is_sooner(self, space: Space, due: datetime) -> bool:
+        awaited = self._awaited.get(id(space))
+        return awaited is None or due < awaited
+
+    def _due(self, space: Space, now: datetime) -> datetime | None:
+        if (watched := self._watched.get(id(space))) is None:
             return None
         dues = [space.next_change(now)]
-        for back in self._watched[id(space)][2]:
+        for back in (timedelta(milliseconds=ms) for ms, count in watched.backs.items() if count > 0):
             if (end := space.next_change(now - back)) is not None:
                 dues.append(end + back)
-        due = min((each for each in dues if each is not None), default=None)
-        if due is not None:
-            self._awaited.add(id(space))
-        return due
+        return min((each for each in dues if each is not None), default=None)

@@ -91,6 +91,8 @@ class Space:
 
     def existing(self, now: datetime) -> BitMap:
         """The partitions that exist: whose windows are complete, and whose keys are in their sets."""
+        if not self.scales:
+            return ONLY
         stages = tuple(scale.axis.stage(now) for scale in self.scales)
         known = self._existing
         if known is None or known[0] != stages:

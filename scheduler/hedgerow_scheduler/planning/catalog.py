@@ -119,11 +119,12 @@ class Catalog:
     def _take(
         self,
         by_place: Mapping[Place, PublishedManifest],
-        assets: Mapping[str, CatalogAsset],
-        computations: Mapping[str, Computation],
-        home: Mapping[str, Place],
+        assets: dict[str, CatalogAsset],
+        computations: dict[str, Computation],
+        home: dict[str, Place],
     ) -> None:
         self.published: Mapping[Place, PublishedManifest] = MappingProxyType(by_place)
+        self._assets, self._computations = assets, computations
         self.assets: Mapping[str, CatalogAsset] = MappingProxyType(assets)
         self.computations: Mapping[str, Computation] = MappingProxyType(computations)
         self._home = home
@@ -140,7 +141,7 @@ class Catalog:
 
     def dependencies(self, key: str) -> tuple[Dependency, ...]:
         """The edges of an asset's computation, without those to assets that the same step makes; none when nobody declares it."""
-        asset = self.assets.get(key)
+        asset = self._assets.get(key)
         if asset is None or asset.computation is None:
             return ()
         own, deps = asset.computation.assets, asset.computation.deps
@@ -194,12 +195,12 @@ class Catalog:
             for key, asset in _assets_of(place, published.manifest).items()
         }
         by_place = {**self.published, place: published}
-        if self._is_contested or any(key in self.assets and key not in before for key in after):
+        if self._is_contested or any(key in self._assets and key not in before for key in after):
             return Catalog(by_place.values())
-        assets = {**self.assets, **after}
+        assets = self._assets | after
         for key in before.keys() - after.keys():
             del assets[key]
-        computations, home = dict(self.computations), dict(self._home)
+        computations, home = dict(self._computations), dict(self._home)
         for computation in former.manifest.computations if former else ():
             del computations[computation.name], home[computation.name]
         computations |= {each.name: each for each in published.manifest.computations}
@@ -209,6 +210,23 @@ class Catalog:
         found._take(by_place, assets, computations, home)
         found._downstream = found._edges_after(self, before.keys(), after.keys())
         return found
+
+    def changed_since(self, former: Catalog) -> Set[str]:
+        """The keys of the assets that are declared otherwise than in the `former` catalog, or in one of both only, at a cost that follows the
+        manifests that differ.
+        """
+        if self._is_contested or former._is_contested:
+            return {key for key in self._assets.keys() | former._assets.keys() if not self._is_as_in(former, key)}
+        found: set[str] = set()
+        for place in self.published.keys() | former.published.keys():
+            both = (self.published.get(place), former.published.get(place))
+            if both[0] is not both[1]:
+                keys = {asset.key for each in both if each is not None for asset in each.manifest.assets}
+                found.update(key for key in keys if not self._is_as_in(former, key))
+        return found
+
+    def _is_as_in(self, former: Catalog, key: str) -> bool:
+        return self._assets.get(key) is former._assets.get(key)
 
     def _edges_after(self, former: Catalog, before: Set[str], after: Set[str]) -> dict[str, tuple[str, ...]]:
         """Who is made from what, where only these assets are others than in the `former` catalog."""
@@ -312,12 +330,16 @@ def _launchers(manifest: Manifest) -> tuple[Schedule | Sensor | Reaction, ...]:
 def _bad_names(manifest: Manifest) -> Iterable[Problem]:
     """Names that a well-behaved worker never sends: they become parts of paths, keys and queues, so none may pass unseen."""
     names = [manifest.location, *(queue.name for queue in manifest.queues), *(pool.name for pool in manifest.pools)]
-    names += [computation.queue for computation in manifest.computations] + [job.name for job in manifest.jobs]
+    names += [job.name for job in manifest.jobs]
     names += [check.name for check in manifest.checks] + [one.name for one in manifest.conditions]
     names += [one.name for one in _launchers(manifest)]
-    keys = [asset.key for asset in manifest.assets] + [computation.name for computation in manifest.computations]
-    keys += [key for computation in manifest.computations for key in computation.assets]
-    bad = [name for name in names if not is_name(name)] + [key for key in keys if not is_asset_key(key)]
+    for computation in manifest.computations:  # very many of which have the same queue
+        if computation.queue != names[-1]:
+            names.append(computation.queue)
+    keys = dict.fromkeys(asset.key for asset in manifest.assets)
+    keys |= dict.fromkeys(computation.name for computation in manifest.computations)
+    keys |= dict.fromkeys(key for computation in manifest.computations for key in computation.assets)
+    bad = [name for name in dict.fromkeys(names) if not is_name(name)] + [key for key in keys if not is_asset_key(key)]
     for text in dict.fromkeys(bad):
         yield Problem(
             "HR-Q013",

@@ -35,6 +35,7 @@ SCENARIOS: dict[str, tuple[Assets, Script]] = {
     "back to code that made some of the partitions": ({"only": Made((), hr.code_changed(), LANDS)}, [("make only@no; make only@se", ""), ("code only v2", "only@no only@se"), ("make only@no", ""), ("code only v1", "only@no")]),
     "a cron that another condition goes on with": ({"only": Made((), hr.on_cron("0 6 * * *"))}, [({"only": Made((), hr.on_cron("0 6 * * *") & ~hr.failed())}, ""), ("at 2026-01-06T06:00", "only")]),
     "a cron that is no more asked for": ({"only": Made((), hr.on_cron("0 6 * * *"))}, [({"only": Made((), hr.on_cron("0 7 * * *"))}, ""), ("at 2026-01-06T06:00", ""), ("at 2026-01-06T07:00", "only")]),
+    "a period that ends before the next window": ({"only": Made((), hr.missing() & hr.failed(), DAYS)}, [("wait 1h", ""), ({"only": Made((), ~hr.in_latest_window("40h"), DAYS)}, "only@2026-01-01 only@2026-01-02"), ("at 2026-01-05T15:59", ""), ("at 2026-01-05T16:00", "only@2026-01-03"), ("at 2026-01-06T15:59", ""), ("at 2026-01-06T16:00", "only@2026-01-04")]),
     "an external asset is made by us now": ({"up": Made(external=True), "down": Made(("up",), hr.eager())}, [("make up", "down"), ("make down", ""), (EAGER, ""), ("make up", "down")]),
     "an upstream that nobody declares comes": ({"down": Made(("up",), hr.eager())}, [("wait 1h", ""), (EAGER, ""), ("make up", "down")]),
 }  # fmt: skip

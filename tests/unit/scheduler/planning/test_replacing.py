@@ -54,6 +54,21 @@ def test_what_was_replaced_piece_by_piece_is_what_is_built_at_once(several: list
 
 
 @given(st.lists(manifests(), max_size=8))
+def test_what_is_declared_otherwise_than_in_a_former_catalog_is_known_without_looking_at_all(
+    several: list[Manifest],
+) -> None:
+    known = [Catalog()]
+    for one in several:
+        known.append(known[-1].replacing(published(one)))
+    for former in known:
+        assets, before = known[-1].assets, former.assets
+        different = {key for key in assets.keys() | before.keys() if assets.get(key) != before.get(key)}
+        found = known[-1].changed_since(former)
+        assert different <= found <= assets.keys() | before.keys()
+        assert former is not known[-1] or not found
+
+
+@given(st.lists(manifests(), max_size=8))
 def test_a_cycle_that_a_manifest_closes_goes_through_what_it_declares(several: list[Manifest]) -> None:
     catalog = Catalog()
     for one in several:
