@@ -15,7 +15,7 @@ from hedgerow_scheduler.automation.facts import Facts
 from hedgerow_scheduler.automation.knowledge import Knowledge
 from hedgerow_scheduler.automation.memory import decode
 from hedgerow_scheduler.automation.telling import Operand
-from hedgerow_scheduler.metadata.automation import read_facts, read_live_steps, read_memory
+from hedgerow_scheduler.metadata.automation import Part, read_facts, read_live_steps, read_memory
 from hedgerow_scheduler.metadata.freshness import read_not_fresh
 from hedgerow_scheduler.planning.catalog import Catalog
 
@@ -76,7 +76,9 @@ def _known(connection: Connection, catalog: Catalog, automated: Automated, wante
     known.facts = {key: _facts(catalog, key) for key in wanted if key in catalog.assets}
     keys = sorted(known.facts)
     partitions = sorted({known.facts[key].space.key(each) or "" for key in keys for each in wanted[key]})
-    stored = read_facts(connection, keys, keys if Failed in automated.program.kinds else (), partitions)
+    computations = {each.computation.name for each in map(catalog.assets.__getitem__, keys) if each.computation}
+    with_failures = keys if Failed in automated.program.kinds else ()
+    stored = read_facts(connection, keys, with_failures, Part(partitions, sorted(computations)))
     known.know(
         [(row.asset, row.partition or None, row.code_version, row.data_version) for row in stored.made],
         [(asset, partition or None, check) for asset, partition, check in stored.failed_checks],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import ARRAY, ColumnElement, Connection, Text, and_, any_, literal, select, text
@@ -32,6 +32,13 @@ class StoredFacts(msgspec.Struct, frozen=True):
     made: tuple[MadeRow, ...] = ()
     failed_checks: tuple[tuple[str, str, str], ...] = ()
     failed: tuple[tuple[str, str], ...] = ()
+
+
+class Part(NamedTuple):
+    """Some partitions ("" for none) of assets, and the computations that make these assets."""
+
+    partitions: Collection[str]
+    computations: Collection[str]
 
 
 class EvaluationEntry(msgspec.Struct, frozen=True):
@@ -79,19 +86,18 @@ def read_facts(
     connection: Connection,
     keys: Collection[str],
     with_failures: Collection[str],
-    partitions: Collection[str] | None = None,
+    part: Part | None = None,
 ) -> StoredFacts:
-    """What is recorded of these assets, or only of these `partitions` of them ("" for none); of `with_failures` also which partitions failed
-    last, which reads their history.
+    """What is recorded of these assets, or only of a `part` of it; of `with_failures` also which partitions failed last, which reads their
+    history.
     """
     if not keys:
         return StoredFacts()
-    only = None if partitions is None else list(partitions)
     p, m, c = t.current_materializations.c, t.materializations.c, t.check_results.c
     here = and_(m.attempt_id == p.attempt_id, m.asset == p.asset, m.partition == p.partition)
     asked: list[ColumnElement[bool]] = [p.asset.in_(list(keys))]
-    if only is not None:
-        asked.append(p.partition == any_(literal(only, ARRAY(Text))))
+    if part is not None:
+        asked.append(p.partition == any_(literal(list(part.partitions), ARRAY(Text))))
     made = select(p.asset, p.partition, m.code_version, m.data_version).join_from(
         t.current_materializations, t.materializations, here
     )
@@ -106,8 +112,10 @@ def read_facts(
     for row in connection.execute(judged.order_by(c.created_at)):
         verdict = (row.asset, row.partition, row.check_name)
         failed_checks.discard(verdict) if row.passed else failed_checks.add(verdict)
-    wanted = {"keys": list(with_failures), "judging": ANY_JUDGING, "only": only}
-    failures = connection.execute(_FAILED, wanted) if with_failures else ()
+    wanted = {"keys": list(with_failures), "judging": ANY_JUDGING}
+    if part is not None:
+        wanted |= {"computations": list(part.computations), "partitions": list(part.partitions)}
+    failures = connection.execute(_FAILED if part is None else _FAILED_OF, wanted) if with_failures else ()
     return StoredFacts(
         all_rows(connection, made.where(*asked), MadeRow),
         tuple(sorted(failed_checks)),
@@ -122,12 +130,13 @@ WHERE s.ended_at IS NULL AND r.state = 'running' AND asset = ANY(:keys) AND s.pa
     AND s.computation NOT LIKE :judging
 """)
 
-_FAILED = text("""
+_FAILED_OF_ALL = """
 SELECT asset, partition FROM (
     SELECT DISTINCT ON (asset, partition) asset, partition, state
     FROM steps, unnest(assets) AS asset
-    WHERE asset = ANY(:keys) AND computation NOT LIKE :judging AND state IN ('succeeded', 'failed', 'poisoned')
-        AND (CAST(:only AS text[]) IS NULL OR partition = ANY(CAST(:only AS text[])))
+    WHERE asset = ANY(:keys) AND computation NOT LIKE :judging AND state IN ('succeeded', 'failed', 'poisoned'){}
     ORDER BY asset, partition, ended_at DESC
 ) AS last WHERE state <> 'succeeded'
-""")
+"""
+_FAILED = text(_FAILED_OF_ALL.format(""))
+_FAILED_OF = text(_FAILED_OF_ALL.format(" AND computation = ANY(:computations) AND partition = ANY(:partitions)"))

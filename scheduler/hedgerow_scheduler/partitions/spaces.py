@@ -56,7 +56,7 @@ class Space:
         self.is_timed = bool(self._times)
         """Whether there is a dimension of time."""
         self._timed = next((n for n, scale in enumerate(self.scales) if isinstance(scale.axis, TimeAxis)), None)
-        self._numbers: dict[str, int | None] = {}
+        self._numbers: dict[str, int] = {}
         self._existing: tuple[tuple[int, ...], BitMap] | None = None
 
     def ordinal(self, key: str | None) -> int | None:
@@ -69,7 +69,7 @@ class Space:
             if len(self._numbers) >= KEPT_KEYS:
                 self._numbers.clear()
             number = self._ordinal(key)
-            if number is not None or not self.dynamic:  # what is no key of a set may come to be one
+            if number is not None:  # of what is none there is no end, and what is no key of a set may come to be one
                 self._numbers[key] = number
             return number
 
