@@ -192,6 +192,11 @@ class Checks:
         for row in self.db.attempts.values():
             if row["state"] in _OUT:
                 raise Violation(f"attempt {row['id']} stays {row['state']} though its step ended")
+        for row in self.db.quarantine.values():
+            raise Violation(f"an honest worker's entry is put aside: {row['reason']}")
+        for place, row in self.db.locations.items():
+            if not row["hash"]:
+                raise Violation(f"the code of {place} is in force no more")
         for part in self._parts:
             part.final()
         self._recorded_once()

@@ -22,6 +22,10 @@ class OutageError(Exception):
     """The database does not answer, or the session is gone."""
 
 
+class RefusedError(Exception):
+    """The database does not take what it would take at another time, for a reason of which nobody knows that it will pass."""
+
+
 class Table(dict[Any, dict[str, Any]]):
     """Rows by key. A row is replaced, never changed, so that what was is known by its reference."""
 

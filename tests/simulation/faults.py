@@ -57,6 +57,7 @@ class Faults:
             "scheduler cut off": self._cut_scheduler,
             "scheduler deaf": self._deafen_schedulers,
             "database away": self._stop_database,
+            "database refuses": self._have_database_refuse,
             "commit without an answer": lambda: self._arm("outage", "db.committed"),
             "commit failed": lambda: self._arm("outage", "db.commit"),
         }
@@ -89,7 +90,7 @@ class Faults:
         self._copies.clear()
         self._worker_crash = False
         world.broker.heal()
-        world.database_down_until = self.deaf_until = 0.0
+        world.database_down_until = world.refused_until = self.deaf_until = 0.0
         world.down.clear()
         world.frozen = dict.fromkeys(world.frozen, 0.0)
         for disk in world.disks.values():
@@ -242,6 +243,9 @@ class Faults:
 
     def _stop_database(self) -> None:
         self.world.database_down_until = self.world.clock.seconds + self.rng.choice(DURATIONS)
+
+    def _have_database_refuse(self) -> None:
+        self.world.refused_until = self.world.clock.seconds + self.rng.choice(DURATIONS)
 
     def _after(self, durations: tuple[float, ...], end: Callable[[], object]) -> None:
         self._ends.append((self.world.clock.seconds + self.rng.choice(durations), end))  # type: ignore[arg-type]

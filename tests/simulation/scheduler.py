@@ -24,7 +24,7 @@ from hedgerow_scheduler.service.brokers import Brokers
 from hedgerow_scheduler.service.care import Care, RehearsedError
 from hedgerow_scheduler.service.loop import Loop
 from simulation.broker import Link, SimBroker
-from simulation.database import Database, OutageError
+from simulation.database import Database, OutageError, RefusedError
 from simulation.store import SimStore
 from simulation.worker import Crashed
 
@@ -152,6 +152,9 @@ class SimScheduler:
             self.end_term()
         except RehearsedError:
             self.care.rehearsed()
+            self.end_term()
+        except RefusedError:  # for all that the scheduler knows it may be anyone's fault
+            self.care.defect()
             self.end_term()
         except (Crashed, FrozenError):
             raise

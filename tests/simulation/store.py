@@ -43,13 +43,16 @@ class SimTransaction:
 
     def __init__(self, database: Database, log: Log, renew: Callable[[], None]) -> None:
         self._db, self._writes, self._renew = database, SimWrites(database, log), renew
+        self.has_read_all = False
+        """Whether it is that of a takeover."""
 
     def stay(self) -> None:
         """The leader is at work."""
         self._renew()
 
     def rehearse(self) -> None:
-        """Nothing waits for the commit to be checked."""
+        """Fails as the commit would."""
+        self._db.boundary("db.taken")
 
     def now(self) -> datetime:
         """The clock of the world."""
@@ -58,7 +61,7 @@ class SimTransaction:
 
     def state(self, start_timeout: timedelta) -> State:
         """Everything that lives."""
-        db = self._db
+        db, self.has_read_all = self._db, True
         live = [self._with_steps(row) for row in db.runs.values() if row["state"] == "running"]
         attempts = self._attempts({run.id: run for run in live}, start_timeout)
         return State(
@@ -286,13 +289,18 @@ class SimStore:
 
     @contextmanager
     def transaction(self) -> Iterator[SimTransaction]:
-        """Commits at its end if the epoch is still its own. The boundaries `db.commit` and `db.committed` are before and after that."""
+        """Commits at its end if the epoch is still its own. The boundaries `db.commit` and `db.committed` are before and after that, and
+        `db.taken` where what a cycle wants to record may be refused.
+        """
         log = Log()
         try:
             self._db.boundary("db.begin")
-            yield SimTransaction(self._db, log, self.renew)
+            transaction = SimTransaction(self._db, log, self.renew)
+            yield transaction
             self._db.boundary("db.commit")
             self._guard()
+            if not transaction.has_read_all:
+                self._db.boundary("db.taken")
         except BaseException:
             log.undo()
             raise

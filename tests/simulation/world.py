@@ -16,7 +16,7 @@ from hedgerow_scheduler.planning.request import RunRequest
 from simulation.broker import SimBroker
 from simulation.checks import Checks, Violation
 from simulation.clock import VirtualClock, virtual_time
-from simulation.database import Database, OutageError
+from simulation.database import Database, OutageError, RefusedError
 from simulation.disk import SimDisk
 from simulation.evaluating import Evaluation, Said
 from simulation.faults import Faults
@@ -58,7 +58,7 @@ class World:
         self.schedulers = [self._scheduler(name) for name in ("one", "two")]
         self.down: dict[str, float] = {}  # schedulers that are away, until when
         self.frozen: dict[str, float] = {}
-        self.database_down_until = 0.0
+        self.database_down_until = self.refused_until = 0.0
         self.armed: dict[str, str] = {}  # what happens at the next boundary of this name
         self.is_healed, self._restless_at = False, 0.0
         self.faults = Faults(self)
@@ -135,6 +135,8 @@ class World:
     def _database_boundary(self, place: str) -> None:
         if self.clock.seconds < self.database_down_until:
             raise OutageError(place)
+        if place == "db.taken" and self.clock.seconds < self.refused_until:
+            raise RefusedError(place)
         self.boundary(place)
 
     def boundary(self, place: str) -> None:
